@@ -1,0 +1,190 @@
+/**
+ * Making datagram endpoints, over Deno's own sockets or, where those are missing, `node:dgram`.
+ *
+ * @module
+ */
+import type { LoopContext } from "../transports/context.ts";
+import { DatagramConnHandle, type DatagramConnLike, type DatagramHandle } from "../transports/datagram_handle.ts";
+import { DatagramTransport } from "../transports/datagram_transport.ts";
+import { describe } from "../transports/errors.ts";
+import { NodeDatagramHandle } from "../transports/node_datagram_handle.ts";
+import type { DatagramCallbacks, DatagramTransport as Interface } from "../transports/transport.ts";
+import { checkFactory, checkPath, checkPort, makeProtocol, type ProtocolFactory } from "./factory.ts";
+import { removeStaleSocket } from "./unix_path.ts";
+
+/** An address of a datagram endpoint: a host and a port, or a path. A `Deno.NetAddr` or `Deno.UnixAddr` will do. */
+export type DatagramAddr = { hostname?: string; port: number } | { path: string };
+
+/** What a datagram endpoint is made of. */
+export interface DatagramOptions {
+  /**
+   * Where to receive.
+   *
+   * @default {{ hostname: "0.0.0.0", port: 0 }} or "::" where `remoteAddr` is an IPv6 address
+   */
+  localAddr?: DatagramAddr;
+  /** The only address to talk to. A name is resolved once, here. */
+  remoteAddr?: DatagramAddr;
+  /** Share the port with other sockets. Deno cannot: `true` is `Deno.errors.NotSupported`. */
+  reusePort?: boolean;
+  /**
+   * Bind a port that another socket has bound (`SO_REUSEADDR`).
+   *
+   * @default {false}
+   */
+  reuseAddress?: boolean;
+  /**
+   * Allow sending to a broadcast address. Deno allows it always, so `false` changes nothing.
+   *
+   * @default {false}
+   */
+  allowBroadcast?: boolean;
+}
+
+/** The options of `Deno.listenDatagram`, which Deno's stable types lack. */
+type ListenDatagram = (
+  options:
+    | { transport: "udp"; hostname: string; port: number; reuseAddress: boolean }
+    | { transport: "unixpacket"; path: string | undefined },
+) => DatagramConnLike;
+
+/** {@inheritDoc EventLoop.createDatagramEndpoint} */
+export async function createDatagramEndpoint<P extends DatagramCallbacks>(
+  loop: LoopContext,
+  factory: ProtocolFactory<P>,
+  options: DatagramOptions,
+): Promise<[Interface, P]> {
+  checkFactory(factory);
+  const { localAddr, remoteAddr } = options;
+  checkAddr("localAddr", localAddr, 0);
+  checkAddr("remoteAddr", remoteAddr, 1);
+  if (options.reusePort) {
+    throw new Deno.errors.NotSupported("reusePort: Deno cannot share a datagram port, see reuseAddress");
+  }
+  const unix = isPath(localAddr) || isPath(remoteAddr);
+  if (unix && (localAddr && !isPath(localAddr) || remoteAddr && !isPath(remoteAddr))) {
+    throw new TypeError("localAddr and remoteAddr must be of one kind: both with a path, or both with a port");
+  }
+  const remote = remoteAddr === undefined ? null : await resolve(remoteAddr);
+  const { handle, removeFile } = unix
+    ? await openUnix(localAddr as { path: string } | undefined)
+    : { handle: await openUdp(localAddr as { hostname?: string; port: number }, remote, options), removeFile: null };
+  let protocol: P;
+  try {
+    protocol = makeProtocol(factory);
+  } catch (error) {
+    handle.close();
+    removeFile?.();
+    throw error;
+  }
+  const transport = new DatagramTransport(loop, handle, protocol, {
+    extra: { sockname: handle.addr, socket: handle.socket, ...(remote && { peername: remote }) },
+    remoteAddr: remote,
+    remoteAddrAsGiven: remoteAddr === undefined ? null : asDenoAddr(remoteAddr),
+    onLost: removeFile ?? undefined,
+  });
+  transport.connected();
+  // In the next turn, so that whoever awaits this call is there before the first datagram is.
+  loop.callSoon(() => transport.startReceiving());
+  return [transport, protocol];
+}
+
+async function openUdp(
+  { hostname, port } = { port: 0 } as { hostname?: string; port: number },
+  remote: Deno.Addr | null,
+  options: DatagramOptions,
+): Promise<DatagramHandle> {
+  const sixRemote = remote !== null && "hostname" in remote && remote.hostname.includes(":");
+  hostname ??= sixRemote ? "::" : "0.0.0.0";
+  const { reuseAddress = false } = options;
+  const listenDatagram = findListenDatagram();
+  if (listenDatagram !== undefined) {
+    return new DatagramConnHandle(listenDatagram({ transport: "udp", hostname, port, reuseAddress }));
+  }
+  return await openNode(await resolveHost(hostname), port, reuseAddress);
+}
+
+async function openNode(address: string, port: number, reuseAddr: boolean): Promise<NodeDatagramHandle> {
+  const { createSocket } = await import("node:dgram");
+  const socket = createSocket({ type: address.includes(":") ? "udp6" : "udp4", reuseAddr });
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  socket.once("error", reject);
+  // exclusive: a cluster's workers must not share it behind our back.
+  socket.bind({ address, port, exclusive: true }, resolve);
+  try {
+    await promise;
+  } catch (error) {
+    socket.close();
+    throw asDenoError(error as Error & { code?: string });
+  }
+  socket.off("error", reject);
+  socket.setBroadcast(true);
+  return new NodeDatagramHandle(socket);
+}
+
+async function openUnix(localAddr: { path: string } | undefined) {
+  const listenDatagram = findListenDatagram();
+  if (listenDatagram === undefined) {
+    throw new Deno.errors.NotSupported("path: Unix datagrams need Deno's flag --unstable-net");
+  }
+  const path = localAddr?.path;
+  if (path !== undefined) await removeStaleSocket(path);
+  const handle: DatagramHandle = new DatagramConnHandle(listenDatagram({ transport: "unixpacket", path }));
+  const removeFile = path === undefined ? null : () => {
+    try {
+      Deno.removeSync(path);
+    } catch {
+      // Gone already.
+    }
+  };
+  return { handle, removeFile };
+}
+
+function findListenDatagram(): ListenDatagram | undefined {
+  return (Deno as unknown as { listenDatagram?: ListenDatagram }).listenDatagram;
+}
+
+async function resolve(addr: DatagramAddr): Promise<Deno.Addr> {
+  if (isPath(addr)) return asDenoAddr(addr);
+  const { hostname = "127.0.0.1", port } = addr;
+  return { transport: "udp", hostname: await resolveHost(hostname), port };
+}
+
+async function resolveHost(hostname: string): Promise<string> {
+  // The bracketed form is how an IPv6 address stands in a URL; Deno takes it too.
+  if (hostname.startsWith("[") && hostname.endsWith("]")) hostname = hostname.slice(1, -1);
+  const { isIP } = await import("node:net");
+  if (isIP(hostname) !== 0) return hostname;
+  const { lookup } = await import("node:dns/promises");
+  return (await lookup(hostname)).address;
+}
+
+function asDenoAddr(addr: DatagramAddr): Deno.Addr {
+  return isPath(addr)
+    ? { transport: "unixpacket", path: addr.path }
+    : { transport: "udp", hostname: addr.hostname ?? "127.0.0.1", port: addr.port };
+}
+
+function isPath(addr: DatagramAddr | undefined): addr is { path: string } {
+  return addr !== undefined && "path" in addr;
+}
+
+function checkAddr(name: string, addr: DatagramAddr | undefined, lowestPort: 0 | 1): void {
+  if (addr === undefined) return;
+  if (typeof addr !== "object" || addr === null) {
+    throw new TypeError(`${name} must be { hostname, port } or { path }, got ${describe(addr)}`);
+  }
+  if (isPath(addr)) checkPath(addr.path);
+  else checkPort(addr.port, lowestPort);
+}
+
+/** Gives an error of Node's the class that Deno's own sockets throw. */
+function asDenoError(error: Error & { code?: string }): Error {
+  const classes: Record<string, new (message: string) => Error> = {
+    EADDRINUSE: Deno.errors.AddrInUse,
+    EADDRNOTAVAIL: Deno.errors.AddrNotAvailable,
+    EACCES: Deno.errors.PermissionDenied,
+  };
+  const Class = classes[error.code ?? ""];
+  return Class === undefined ? error : Object.assign(new Class(error.message), { code: error.code });
+}

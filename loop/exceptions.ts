@@ -1,0 +1,99 @@
+/**
+ * Where everything goes that nobody awaits: the exception handler, and what debug mode tells it.
+ *
+ * @module
+ */
+import type { ExceptionContext } from "../transports/context.ts";
+import { describe, toError } from "../transports/errors.ts";
+import type { BaseTransport } from "../transports/transport.ts";
+
+/** A function that is told of exceptions. */
+export type ExceptionHandler = (context: ExceptionContext) => void;
+
+/** Tells one handler of every exception, and never throws itself. */
+export class Exceptions {
+  handler: ExceptionHandler | null = null;
+  /** Callbacks that take longer than this many milliseconds are told of in debug mode; asyncio's 0.1 s. */
+  slowCallbackDuration = 100;
+
+  #debug = false;
+  /** In debug mode, the transports that are not closed. */
+  #open = new Map<number, WeakRef<BaseTransport>>();
+  #numbers = new WeakMap<BaseTransport, number>();
+  #count = 0;
+  #collected: FinalizationRegistry<[number, string]> | undefined;
+  #onUnload: () => void = () => this.#reportOpen();
+
+  get debug(): boolean {
+    return this.#debug;
+  }
+
+  set debug(on: boolean) {
+    if (on === this.#debug) return;
+    this.#debug = on;
+    if (on) addEventListener("unload", this.#onUnload);
+    else removeEventListener("unload", this.#onUnload);
+  }
+
+  setHandler(handler: ExceptionHandler | null): void {
+    if (handler !== null && typeof handler !== "function") {
+      throw new TypeError(`setExceptionHandler(): handler must be a function or null, got ${describe(handler)}`);
+    }
+    this.handler = handler;
+  }
+
+  report(context: ExceptionContext): void {
+    if (this.handler === null) {
+      this.reportByDefault(context);
+      return;
+    }
+    try {
+      const result = this.handler(context) as unknown;
+      if (result instanceof Promise) result.catch((error) => this.#handlerFailed(error, context));
+    } catch (error) {
+      this.#handlerFailed(error, context);
+    }
+  }
+
+  reportByDefault(context: ExceptionContext): void {
+    const details: unknown[] = [];
+    for (const key of ["transport", "protocol", "handle"] as const) {
+      if (context[key] !== undefined) details.push(`\n  ${key}: ${describe(context[key])}`);
+    }
+    if (context.error !== undefined) details.push("\n ", context.error);
+    console.error(context.message, ...details);
+  }
+
+  reportIfSlow(what: string, startedAt: number, context: Partial<ExceptionContext> = {}): void {
+    const took = performance.now() - startedAt;
+    if (took < this.slowCallbackDuration) return;
+    this.report({ ...context, message: `Executing ${what} took ${took.toFixed(0)} ms` });
+  }
+
+  watch(transport: BaseTransport): void {
+    this.#collected ??= new FinalizationRegistry(([number, name]) => {
+      if (this.#open.delete(number)) this.report({ message: `${name} was dropped without being closed` });
+    });
+    const number = this.#count++;
+    this.#open.set(number, new WeakRef(transport));
+    this.#numbers.set(transport, number);
+    this.#collected.register(transport, [number, describe(transport)]);
+  }
+
+  unwatch(transport: BaseTransport): void {
+    this.#open.delete(this.#numbers.get(transport)!);
+  }
+
+  #reportOpen(): void {
+    for (const reference of this.#open.values()) {
+      const transport = reference.deref();
+      if (transport === undefined || transport.isClosing()) continue;
+      this.report({ message: `${describe(transport)} was never closed`, transport });
+    }
+  }
+
+  #handlerFailed(error: unknown, context: ExceptionContext): void {
+    this.reportByDefault({ message: "Exception in the exception handler", error: toError(error) });
+    this.reportByDefault(context);
+  }
+}

@@ -1,0 +1,84 @@
+/**
+ * What all calls that make a transport check first.
+ *
+ * @module
+ */
+import { describe } from "../transports/errors.ts";
+
+/** Makes the protocol of one connection. */
+export type ProtocolFactory<P> = () => P;
+
+/**
+ * Insists on a factory.
+ *
+ * @param factory The argument.
+ * @throws {TypeError} If it is not a function.
+ */
+export function checkFactory(factory: unknown): void {
+  if (typeof factory !== "function") {
+    throw new TypeError(`factory must be a function that returns a protocol, got ${describe(factory)}`);
+  }
+}
+
+/**
+ * Makes a protocol.
+ *
+ * @typeParam P The protocol's type.
+ * @param factory The factory.
+ * @returns The protocol.
+ * @throws {TypeError} If the factory returns something else than an object.
+ */
+export function makeProtocol<P>(factory: ProtocolFactory<P>): P {
+  const protocol = factory();
+  if (typeof protocol !== "object" || protocol === null) {
+    throw new TypeError(`factory must return a protocol, got ${describe(protocol)}`);
+  }
+  return protocol;
+}
+
+/**
+ * Insists on a port.
+ *
+ * @param port The argument.
+ * @param lowest 0 where the system may choose one, 1 otherwise.
+ * @throws {RangeError} If it is not a whole number within the range.
+ */
+export function checkPort(port: unknown, lowest: 0 | 1): void {
+  if (!Number.isInteger(port) || (port as number) < lowest || (port as number) > 65535) {
+    throw new RangeError(`port must be a whole number from ${lowest} to 65535, got ${describe(port)}`);
+  }
+}
+
+/**
+ * Insists on a path.
+ *
+ * @param path The argument.
+ * @throws {TypeError} If it is not a string, or an empty one.
+ */
+export function checkPath(path: unknown): void {
+  if (typeof path !== "string" || path === "") {
+    throw new TypeError(`path must be a non-empty string, got ${describe(path)}`);
+  }
+}
+
+/**
+ * Insists on a time limit.
+ *
+ * @param ms The argument.
+ * @throws {RangeError} If it is given and not a number of milliseconds.
+ */
+export function checkCloseTimeout(ms: number | undefined): void {
+  if (ms !== undefined && !(ms >= 0 && ms < 2 ** 31)) {
+    throw new RangeError(`closeTimeout must be from 0 to ${2 ** 31 - 1} milliseconds, got ${describe(ms)}`);
+  }
+}
+
+/**
+ * Refuses TLS.
+ *
+ * @param tls The argument.
+ * @throws {Deno.errors.NotSupported} If it asks for TLS.
+ */
+export function refuseTls(tls: unknown): void {
+  if (tls) throw new Deno.errors.NotSupported("tls: TLS is not supported yet");
+}

@@ -1,0 +1,23 @@
+/**
+ * What makes transports and protocols meet: scheduling, connecting, serving, processes, errors.
+ *
+ * @module
+ */
+export type { ExceptionContext, Handle, TimerHandle } from "../transports/context.ts";
+export type {
+  ConnectionOptions,
+  ExistingConnOptions,
+  StreamOptions,
+  TcpOptions,
+  UnixConnectionOptions,
+} from "./connect.ts";
+export type { DatagramAddr, DatagramOptions } from "./datagram.ts";
+export { EventLoop, getRunningLoop } from "./event_loop.ts";
+export type { ExceptionHandler } from "./exceptions.ts";
+export type { ProtocolFactory } from "./factory.ts";
+export type { ReadablePipe, WritablePipe } from "./pipes.ts";
+export type { Stdio, SubprocessExecOptions, SubprocessOptions } from "./process.ts";
+export type { SendfileOptions } from "./sendfile.ts";
+export { Server } from "./server.ts";
+export type { ExistingListenerOptions, ServeOptions, ServerOptions, UnixServerOptions } from "./server.ts";
+export { socketPair } from "./socket_pair.ts";

@@ -1,0 +1,100 @@
+/**
+ * Sending a file over a transport, at the pace that its reader takes it.
+ *
+ * @module
+ */
+import { takeBuffer } from "../transports/buffer_pool.ts";
+import { describe, InvalidStateError, SendfileError } from "../transports/errors.ts";
+import { beginLoan, endLoan } from "../transports/loan.ts";
+import { DrainInterrupted, StreamTransport } from "../transports/stream_transport.ts";
+import type { WriteTransport } from "../transports/transport.ts";
+
+/** How much is read from the file at a time; two such pieces are in memory at most. */
+const BLOCK_SIZE = 128 * 1024;
+
+/** What part of a file to send. */
+export interface SendfileOptions {
+  /**
+   * Where in the file to start, in bytes.
+   *
+   * @default {0}
+   */
+  offset?: number;
+  /**
+   * How many bytes to send.
+   *
+   * @default {undefined} up to the end of the file
+   */
+  count?: number;
+  /**
+   * Read and write where the system cannot do it all by itself. Deno never can: `false` is
+   * `Deno.errors.NotSupported`.
+   *
+   * @default {true}
+   */
+  fallback?: boolean;
+}
+
+/** Transports that a file is being sent over. */
+const busy = new WeakSet<StreamTransport>();
+
+/** {@inheritDoc EventLoop.sendfile} */
+export async function sendfile(
+  transport: WriteTransport,
+  file: Deno.FsFile,
+  { offset = 0, count, fallback = true }: SendfileOptions,
+): Promise<number> {
+  if (!(transport instanceof StreamTransport)) {
+    throw new TypeError(`transport must be a stream transport of this loop, got ${describe(transport)}`);
+  }
+  if (!Number.isSafeInteger(offset) || offset < 0) {
+    throw new RangeError(`offset must be a whole number of bytes from 0, got ${describe(offset)}`);
+  }
+  if (count !== undefined && (!Number.isSafeInteger(count) || count < 1)) {
+    throw new RangeError(`count must be a whole number of bytes from 1, got ${describe(count)}`);
+  }
+  if (!fallback) throw new Deno.errors.NotSupported("fallback: false needs a sendfile(2) that Deno does not have");
+  if (transport.isClosing()) throw new InvalidStateError("sendfile() cannot be called on a closing transport");
+  if (busy.has(transport)) throw new InvalidStateError("sendfile() is already running on this transport");
+  busy.add(transport);
+  const progress = { written: 0 };
+  let sent = 0;
+  try {
+    await copy(transport, file, offset, count ?? Infinity, progress);
+    return sent = progress.written;
+  } catch (error) {
+    const remaining = error instanceof DrainInterrupted ? error.remaining : 0;
+    sent = Math.max(0, progress.written - remaining);
+    const cause = error instanceof DrainInterrupted ? error.error ?? undefined : error;
+    throw new SendfileError(`sendfile() ended after ${sent} bytes`, sent, { cause });
+  } finally {
+    busy.delete(transport);
+    // As asyncio leaves it, also after an error: behind the last byte sent.
+    await file.seek(offset + sent, Deno.SeekMode.Start).catch(() => {});
+  }
+}
+
+async function copy(
+  transport: StreamTransport,
+  file: Deno.FsFile,
+  offset: number,
+  count: number,
+  progress: { written: number },
+): Promise<void> {
+  await file.seek(offset, Deno.SeekMode.Start);
+  while (progress.written < count) {
+    const block = takeBuffer(BLOCK_SIZE);
+    const wanted = Math.min(BLOCK_SIZE, count - progress.written);
+    const read = await file.read(wanted < block.length ? block.subarray(0, wanted) : block);
+    if (read === null) break;
+    if (transport.isClosing()) throw new InvalidStateError("the transport was closed");
+    progress.written += read;
+    // Lent and returned in one step: the block goes back to the pool once the kernel has taken it.
+    const data = block.subarray(0, read);
+    beginLoan(data, block);
+    transport.writeOwned(data);
+    endLoan();
+    await transport.drained(BLOCK_SIZE);
+  }
+  await transport.drained(0);
+}

@@ -1,0 +1,340 @@
+/**
+ * Serving: listeners, the loops that accept from them, and the connections that came of it.
+ *
+ * @module
+ */
+import type { LoopContext } from "../transports/context.ts";
+import { InvalidStateError, toError } from "../transports/errors.ts";
+import type { StreamTransport } from "../transports/stream_transport.ts";
+import type { ExtraInfo, StreamCallbacks } from "../transports/transport.ts";
+import { makeStream, type StreamOptions, type TcpOptions } from "./connect.ts";
+import { checkCloseTimeout, checkFactory, checkPath, checkPort, type ProtocolFactory, refuseTls } from "./factory.ts";
+import { bindUnixPath } from "./unix_path.ts";
+
+/** How long to wait after the system has run out of something, in milliseconds; asyncio's ACCEPT_RETRY_DELAY. */
+const ACCEPT_RETRY_DELAY = 1000;
+
+/** What servers of both kinds may be given. */
+export interface ServeOptions {
+  /**
+   * Accept connections at once; otherwise `startServing()` or `serveForever()` does.
+   *
+   * @default {true}
+   */
+  startServing?: boolean;
+}
+
+/** Where to serve TCP. */
+export interface ServerOptions extends TcpOptions, ServeOptions {
+  /**
+   * One address or name, or several.
+   *
+   * @default {"0.0.0.0"}
+   */
+  hostname?: string | string[];
+  /** 0 to 65535; 0 lets the system choose one for each hostname. See {@linkcode Server.addresses}. */
+  port: number;
+  /**
+   * How many connections may wait to be accepted.
+   *
+   * @default {511}
+   */
+  backlog?: number;
+  /**
+   * Let several processes share the port (`SO_REUSEPORT`, Linux only).
+   *
+   * @default {false}
+   */
+  reusePort?: boolean;
+}
+
+/** A listener that exists already. The server owns it from now on. */
+export interface ExistingListenerOptions extends TcpOptions, ServeOptions {
+  /** The listener, with nobody accepting from it. */
+  listener: Deno.Listener;
+}
+
+/** Where to serve a Unix socket. */
+export interface UnixServerOptions extends StreamOptions, ServeOptions {
+  /** The path of the socket. A stale socket file there is replaced. */
+  path: string;
+  /**
+   * Remove the socket file when the server closes, unless it is somebody else's by then.
+   *
+   * @default {true}
+   */
+  cleanupSocket?: boolean;
+}
+
+/** A listener, the address it is known by, and what to do when it closes. */
+interface Served {
+  listener: Deno.Listener;
+  address: Deno.Addr;
+  onClose?: (() => void) | undefined;
+}
+
+/**
+ * Accepts connections and makes a protocol for each.
+ *
+ * @example Usage
+ * ```ts ignore
+ * const server = await loop.createServer(() => new Echo(), { port: 0 });
+ * console.log(server.addresses);
+ * server.close(); // accepts no more, leaves connections alone
+ * server.closeClients();
+ * await server.waitClosed();
+ * ```
+ */
+export class Server implements AsyncDisposable {
+  /** The addresses served, with real ports where 0 was asked for. */
+  readonly addresses: Deno.Addr[];
+
+  #loop: LoopContext;
+  #factory: ProtocolFactory<StreamCallbacks>;
+  #served: Served[];
+  #options: TcpOptions;
+  #serving = false;
+  #closed = false;
+  #servingForever = false;
+  #transports = new Set<StreamTransport>();
+  /** Accept loops that have not ended. */
+  #accepting = 0;
+  #waiters: (() => void)[] = [];
+  #onClose: (() => void)[] = [];
+  #retries = new Map<ReturnType<typeof setTimeout>, () => void>();
+
+  /**
+   * Only the loop makes these.
+   *
+   * @param loop The loop.
+   * @param factory Makes the protocols.
+   * @param served The listeners.
+   * @param options What was asked for.
+   */
+  constructor(
+    loop: LoopContext,
+    factory: ProtocolFactory<StreamCallbacks>,
+    served: Served[],
+    options: TcpOptions & ServeOptions,
+  ) {
+    this.#loop = loop;
+    this.#factory = factory;
+    this.#served = served;
+    this.#options = options;
+    this.addresses = served.map(({ address }) => address);
+    if (options.startServing ?? true) this.startServing();
+  }
+
+  /**
+   * Tells whether connections are accepted.
+   *
+   * @returns `false` before `startServing()` and after `close()`.
+   */
+  isServing(): boolean {
+    return this.#serving;
+  }
+
+  /**
+   * Starts to accept connections. Idempotent.
+   *
+   * @throws {InvalidStateError} If the server is closed.
+   */
+  startServing(): void {
+    if (this.#closed) throw new InvalidStateError("startServing() cannot be called on a closed server");
+    if (this.#serving) return;
+    this.#serving = true;
+    for (const served of this.#served) this.#accept(served);
+  }
+
+  /**
+   * Serves until the server is closed.
+   *
+   * @param options `signal` closes the server.
+   * @returns A promise that resolves once it is closed; connections may go on.
+   * @throws {InvalidStateError} If the server is closed, or this is running already.
+   */
+  async serveForever({ signal }: { signal?: AbortSignal } = {}): Promise<void> {
+    if (this.#servingForever) throw new InvalidStateError("serveForever() is already running");
+    this.startServing();
+    const close = () => this.close();
+    if (signal?.aborted) {
+      close();
+      return;
+    }
+    this.#servingForever = true;
+    signal?.addEventListener("abort", close, { once: true });
+    await new Promise<void>((resolve) => this.#onClose.push(resolve));
+    signal?.removeEventListener("abort", close);
+    this.#servingForever = false;
+  }
+
+  /** Stops accepting and leaves connections alone. Idempotent. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#serving = false;
+    for (const { listener, onClose } of this.#served) {
+      onClose?.();
+      try {
+        listener.close();
+      } catch {
+        // Somebody else has closed it already, which is what was wanted.
+      }
+    }
+    for (const [timer, resume] of this.#retries) {
+      clearTimeout(timer);
+      resume();
+    }
+    for (const resolve of this.#onClose.splice(0)) resolve();
+    this.#settle();
+  }
+
+  /**
+   * Waits until the server is closed and its last connection lost.
+   *
+   * @returns A promise that resolves then.
+   */
+  waitClosed(): Promise<void> {
+    if (this.#isOver()) return Promise.resolve();
+    return new Promise((resolve) => this.#waiters.push(resolve));
+  }
+
+  /** Calls `close()` on every connection's transport. */
+  closeClients(): void {
+    for (const transport of [...this.#transports]) transport.close();
+  }
+
+  /** Calls `abort()` on every connection's transport. */
+  abortClients(): void {
+    for (const transport of [...this.#transports]) transport.abort();
+  }
+
+  /**
+   * Closes the server and waits as {@linkcode waitClosed} does.
+   *
+   * @returns A promise that resolves when the last connection is lost.
+   */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.close();
+    await this.waitClosed();
+  }
+
+  #isOver(): boolean {
+    return this.#closed && this.#accepting === 0 && this.#transports.size === 0;
+  }
+
+  #settle(): void {
+    if (!this.#isOver()) return;
+    for (const resolve of this.#waiters.splice(0)) resolve();
+  }
+
+  async #accept(served: Served): Promise<void> {
+    this.#accepting++;
+    while (!this.#closed) {
+      try {
+        this.#serve(await served.listener.accept(), served);
+      } catch (error) {
+        if (this.#closed || isGone(error)) break;
+        await this.#acceptFailed(toError(error));
+      }
+    }
+    this.#accepting--;
+    this.#settle();
+  }
+
+  async #acceptFailed(error: Error): Promise<void> {
+    // The peer has gone between the handshake and the accept: nothing is wrong here.
+    if (error instanceof Deno.errors.ConnectionAborted || error instanceof Deno.errors.ConnectionReset) return;
+    this.#loop.report({ message: `accept() failed; the next try is in ${ACCEPT_RETRY_DELAY} ms`, error });
+    if (this.#closed) return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(() => {
+        this.#retries.delete(timer);
+        resolve();
+      }, ACCEPT_RETRY_DELAY);
+      this.#retries.set(timer, resolve);
+    });
+  }
+
+  #serve(conn: Deno.Conn, served: Served): void {
+    if (this.#closed) {
+      conn.close();
+      return;
+    }
+    let addresses: Partial<ExtraInfo> | undefined;
+    // The name a Unix socket was bound under is not the one it is known by.
+    if (served.address.transport === "unix") addresses = { sockname: served.address };
+    let transport: StreamTransport;
+    try {
+      [transport] = makeStream(this.#loop, this.#factory, conn, this.#options, addresses, (transport) => {
+        this.#transports.delete(transport);
+        this.#settle();
+      });
+    } catch (error) {
+      this.#loop.report({ message: "Exception in a server's protocol factory", error: toError(error) });
+      return;
+    }
+    this.#transports.add(transport);
+    transport.connected();
+    transport.startReading();
+  }
+}
+
+/** Whether the listener itself is closed. */
+function isGone(error: unknown): boolean {
+  return error instanceof Deno.errors.BadResource || error instanceof Deno.errors.Interrupted;
+}
+
+/** {@inheritDoc EventLoop.createServer} */
+// deno-lint-ignore require-await -- bad options reject like everything else
+export async function createServer(
+  loop: LoopContext,
+  factory: ProtocolFactory<StreamCallbacks>,
+  options: ServerOptions | ExistingListenerOptions,
+): Promise<Server> {
+  checkFactory(factory);
+  refuseTls(options.tls);
+  checkCloseTimeout(options.closeTimeout);
+  if ("listener" in options) {
+    if ("port" in options) throw new TypeError("listener and port cannot both be given");
+    const { listener } = options;
+    return new Server(loop, factory, [{ listener, address: listener.addr }], options);
+  }
+  checkPort(options.port, 0);
+  const { hostname = "0.0.0.0", port, backlog, reusePort } = options;
+  const hostnames = typeof hostname === "string" ? [hostname] : hostname;
+  if (hostnames.length === 0) throw new RangeError("hostname must name at least one address, got []");
+  const served: Served[] = [];
+  try {
+    for (const hostname of hostnames) {
+      // Two options that Deno has, and its stable types do not all name.
+      const listener = Deno.listen({ hostname, port, tcpBacklog: backlog, reusePort } as Deno.TcpListenOptions);
+      served.push({ listener, address: listener.addr });
+    }
+  } catch (error) {
+    for (const { listener } of served) listener.close();
+    throw error;
+  }
+  return new Server(loop, factory, served, options);
+}
+
+/** {@inheritDoc EventLoop.createUnixServer} */
+export async function createUnixServer(
+  loop: LoopContext,
+  factory: ProtocolFactory<StreamCallbacks>,
+  options: UnixServerOptions | ExistingListenerOptions,
+): Promise<Server> {
+  checkFactory(factory);
+  refuseTls(options.tls);
+  checkCloseTimeout(options.closeTimeout);
+  if ("listener" in options) {
+    if ("path" in options) throw new TypeError("listener and path cannot both be given");
+    const { listener } = options;
+    return new Server(loop, factory, [{ listener, address: listener.addr }], options);
+  }
+  const { path, cleanupSocket = true } = options;
+  checkPath(path);
+  const { listener, removeFile } = await bindUnixPath(path);
+  const onClose = cleanupSocket ? removeFile : undefined;
+  return new Server(loop, factory, [{ listener, address: { transport: "unix", path }, onClose }], options);
+}

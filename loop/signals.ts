@@ -1,0 +1,34 @@
+/**
+ * Callbacks on signals, one for each.
+ *
+ * @module
+ */
+import type { LoopContext } from "../transports/context.ts";
+import { describe } from "../transports/errors.ts";
+
+/** The loop's signal handlers. */
+export class Signals {
+  #loop: LoopContext;
+  #listeners = new Map<Deno.Signal, () => void>();
+
+  constructor(loop: LoopContext) {
+    this.#loop = loop;
+  }
+
+  add<A extends unknown[]>(signal: Deno.Signal, callback: (...args: A) => void, args: A): void {
+    if (typeof callback !== "function") {
+      throw new TypeError(`addSignalHandler(): callback must be a function, got ${describe(callback)}`);
+    }
+    const listener = () => void this.#loop.callSoon(callback, ...args);
+    Deno.addSignalListener(signal, listener);
+    this.remove(signal);
+    this.#listeners.set(signal, listener);
+  }
+
+  remove(signal: Deno.Signal): boolean {
+    const listener = this.#listeners.get(signal);
+    if (listener === undefined) return false;
+    Deno.removeSignalListener(signal, listener);
+    return this.#listeners.delete(signal);
+  }
+}

@@ -1,0 +1,100 @@
+/**
+ * A Unix socket's place in the file system: claimed without harm to anybody, given up without harm either.
+ *
+ * @module
+ */
+
+/** A listener and how to remove its file. */
+export interface BoundPath {
+  /** The listener. */
+  listener: Deno.UnixListener;
+  /** Removes the socket file, unless it is somebody else's by now. */
+  removeFile(): void;
+}
+
+/**
+ * Listens on a path. A stale socket file is replaced; a live one, or any other file, is not touched.
+ *
+ * Deno removes the path a listener was bound to when the listener goes, some time after `close()`, whoever's
+ * file is there by then. So the socket is bound under a passing name next to it, which Deno may remove as it
+ * likes, and linked to its real one, which also makes the claim atomic.
+ *
+ * @param path The path.
+ * @returns The listener.
+ * @throws {Deno.errors.AddrInUse} If a live socket or another file is there.
+ */
+export async function bindUnixPath(path: string): Promise<BoundPath> {
+  if (path.startsWith("\0")) {
+    return { listener: Deno.listen({ transport: "unix", path }), removeFile: () => {} };
+  }
+  const passing = passingName(path);
+  const listener = Deno.listen({ transport: "unix", path: passing });
+  try {
+    await claim(passing, path);
+    Deno.removeSync(passing);
+    const own = Deno.lstatSync(path);
+    return { listener, removeFile: () => removeIfSame(path, own) };
+  } catch (error) {
+    listener.close();
+    throw error;
+  }
+}
+
+/**
+ * Makes way for a socket where a dead one lies.
+ *
+ * @param path The path.
+ * @throws {Deno.errors.AddrInUse} If a live socket or another file is there.
+ */
+export async function removeStaleSocket(path: string): Promise<void> {
+  let found: Deno.FileInfo;
+  try {
+    found = Deno.lstatSync(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return;
+    throw error;
+  }
+  if (!found.isSocket) throw addrInUse(path, "a file that is not a socket is there");
+  if (await isLive(path)) throw addrInUse(path, "a live socket is there");
+  removeIfSame(path, found);
+}
+
+async function claim(passing: string, path: string): Promise<void> {
+  try {
+    Deno.linkSync(passing, path);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+    await removeStaleSocket(path);
+    Deno.linkSync(passing, path);
+  }
+}
+
+/** Whether somebody listens. A datagram socket refuses a stream with EPROTOTYPE, a dead one with ECONNREFUSED. */
+async function isLive(path: string): Promise<boolean> {
+  try {
+    (await Deno.connect({ transport: "unix", path })).close();
+    return true;
+  } catch (error) {
+    return !(error instanceof Deno.errors.ConnectionRefused || error instanceof Deno.errors.NotFound);
+  }
+}
+
+function removeIfSame(path: string, own: Deno.FileInfo): void {
+  try {
+    const found = Deno.lstatSync(path);
+    if (found.dev === own.dev && found.ino === own.ino) Deno.removeSync(path);
+  } catch {
+    // Gone already.
+  }
+}
+
+/** A name in the same directory, short because a socket's path may have no more than about 104 bytes. */
+function passingName(path: string): string {
+  const directory = path.slice(0, path.lastIndexOf("/") + 1);
+  return `${directory}.${crypto.randomUUID().slice(0, 8)}`;
+}
+
+function addrInUse(path: string, why: string): Error {
+  const error = new Deno.errors.AddrInUse(`path ${JSON.stringify(path)} is in use: ${why}`);
+  return Object.assign(error, { code: "EADDRINUSE" });
+}

@@ -1,0 +1,64 @@
+/**
+ * How a transport calls its protocol: what a callback throws, or rejects with, goes to the exception handler.
+ *
+ * @module
+ */
+import type { LoopContext } from "./context.ts";
+import { toError } from "./errors.ts";
+import type { BaseCallbacks, BaseTransport } from "./transport.ts";
+
+/** The names of a protocol's callbacks. */
+type Callback<P> = { [K in keyof P]-?: NonNullable<P[K]> extends (...args: never[]) => unknown ? K : never }[keyof P];
+/** The arguments of one of them. */
+type Arguments<P, K extends keyof P> = NonNullable<P[K]> extends (...args: infer A) => unknown ? A : never;
+
+/**
+ * Runs a callback whose failure leaves the transport alone. A missing one is nothing.
+ *
+ * @param loop Whom to tell.
+ * @param transport The transport that calls.
+ * @param protocol The protocol called.
+ * @param name The callback.
+ * @param args Its arguments.
+ */
+export function callProtocol<P extends BaseCallbacks, K extends Callback<P> & string>(
+  loop: LoopContext,
+  transport: BaseTransport,
+  protocol: P,
+  name: K,
+  ...args: Arguments<P, K>
+): void {
+  const callback = protocol[name] as ((...args: unknown[]) => unknown) | undefined;
+  if (callback === undefined) return;
+  const startedAt = loop.debug ? performance.now() : 0;
+  try {
+    const result = callback.apply(protocol, args);
+    if (result !== undefined) adoptPromise(loop, result, name, transport, protocol);
+  } catch (error) {
+    loop.report({ message: `Exception in protocol.${name}()`, error: toError(error), transport, protocol });
+  }
+  if (startedAt !== 0) loop.reportIfSlow(`protocol.${name}()`, startedAt, { transport, protocol });
+}
+
+/**
+ * Looks after what a callback returned: where it is a promise, its rejection must not end the process.
+ *
+ * @param loop Whom to tell.
+ * @param result What the callback returned.
+ * @param name The callback.
+ * @param transport The transport that called.
+ * @param protocol The protocol called.
+ */
+export function adoptPromise(
+  loop: LoopContext,
+  result: unknown,
+  name: string,
+  transport: BaseTransport,
+  protocol: BaseCallbacks,
+): void {
+  if (!(result instanceof Promise)) return;
+  result.catch((error: unknown) => {
+    const message = `protocol.${name}() is async and rejected`;
+    loop.report({ message, error: toError(error), transport, protocol });
+  });
+}

@@ -1,0 +1,92 @@
+/**
+ * A handle over whatever Deno reads and writes with a promise a time: `Deno.Conn`, `Deno.FsFile`, `Deno.stdin`.
+ *
+ * @module
+ */
+import { toError } from "./errors.ts";
+import type { StreamHandle, StreamSink } from "./stream_handle.ts";
+
+/** What suits a read: the receive window that a busy connection settles at on loopback. */
+const SIZE_HINT = 64 * 1024;
+
+/** The methods of a `Deno.Conn` that a handle needs; a pipe has only one of the first two. */
+export interface ByteChannel {
+  /** Reads some bytes; `null` is the end. */
+  read?(buffer: Uint8Array): Promise<number | null>;
+  /** Writes some bytes and tells how many. */
+  write?(data: Uint8Array): Promise<number>;
+  /** Shuts the writing half down. */
+  closeWrite?(): Promise<void>;
+  /** Closes both halves. */
+  close(): void;
+}
+
+/** A stream handle that completes one read at a time. */
+export class ConnHandle implements StreamHandle {
+  readonly readable: boolean;
+  readonly writable: boolean;
+  #channel: ByteChannel;
+  #wanted = false;
+  #pumping = false;
+
+  constructor(channel: ByteChannel, direction: { readable: boolean; writable: boolean }) {
+    this.#channel = channel;
+    this.readable = direction.readable;
+    this.writable = direction.writable;
+  }
+
+  readStart(sink: StreamSink): void {
+    this.#wanted = true;
+    if (!this.#pumping) this.#pump(sink);
+  }
+
+  readStop(): void {
+    this.#wanted = false;
+  }
+
+  write(data: Uint8Array): Promise<number> {
+    return this.#channel.write!(data);
+  }
+
+  closeWrite(): Promise<void> {
+    return this.#channel.closeWrite!();
+  }
+
+  close(): void {
+    this.#wanted = false;
+    try {
+      this.#channel.close();
+    } catch {
+      // Somebody else has closed it already, which is what was wanted.
+    }
+  }
+
+  /**
+   * One coroutine for as long as reading goes on: awaiting the read's own promise costs no second one,
+   * as `.then` would (5 % of a 1 KiB echo).
+   */
+  async #pump(sink: StreamSink): Promise<void> {
+    const channel = this.#channel;
+    this.#pumping = true;
+    try {
+      while (this.#wanted) {
+        const buffer = sink.allocate(SIZE_HINT);
+        if (buffer === null) break;
+        let count: number | null;
+        try {
+          count = await channel.read!(buffer);
+        } catch (error) {
+          sink.failed(toError(error));
+          break;
+        }
+        if (count === null) {
+          sink.end();
+          break;
+        }
+        sink.filled(count);
+      }
+    } finally {
+      this.#pumping = false;
+    }
+  }
+}

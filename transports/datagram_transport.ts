@@ -1,0 +1,214 @@
+/**
+ * The transport of datagrams, UDP and Unix alike, over whatever handle moves them.
+ *
+ * @module
+ */
+import { giveBuffer, MAX_BUFFER, takeBuffer } from "./buffer_pool.ts";
+import { callProtocol } from "./callbacks.ts";
+import type { LoopContext } from "./context.ts";
+import type { DatagramHandle } from "./datagram_handle.ts";
+import { checkBytes, describe, toError } from "./errors.ts";
+import { lookUpExtraInfo } from "./extra_info.ts";
+import { FlowControl } from "./flow_control.ts";
+import type { DatagramCallbacks, DatagramTransport as Interface, ExtraInfo, WriteBufferLimits } from "./transport.ts";
+
+/** What a datagram transport is made with. */
+export interface DatagramTransportOptions {
+  /** What `getExtraInfo` answers. */
+  extra: Partial<ExtraInfo>;
+  /** The only address to talk to, resolved; `null` for everybody. */
+  remoteAddr: Deno.Addr | null;
+  /** The same as its user wrote it, perhaps with a name for a host. */
+  remoteAddrAsGiven: Deno.Addr | null;
+  /** Runs after `connectionLost`, when the handle is closed. */
+  onLost?: (() => void) | undefined;
+}
+
+/** A datagram that waits its turn. */
+interface Waiting {
+  data: Uint8Array;
+  addr: Deno.Addr;
+}
+
+/** A transport over a datagram handle. */
+export class DatagramTransport implements Interface {
+  #loop: LoopContext;
+  #handle: DatagramHandle;
+  #protocol: DatagramCallbacks;
+  #options: DatagramTransportOptions;
+  #flow = new FlowControl();
+  #queue: Waiting[] = [];
+  #head = 0;
+  #size = 0;
+  #closing = false;
+  #lost = false;
+  /** What the handle is sending, if anything. */
+  #inFlight: Uint8Array | null = null;
+  #inFlightLength = 0;
+
+  // Bound once for each transport, so that a datagram makes no closure.
+  #onSent: () => void = () => this.#sent(null);
+  #onSendFailed: (error: unknown) => void = (error) => this.#sent(toError(error));
+
+  constructor(
+    loop: LoopContext,
+    handle: DatagramHandle,
+    protocol: DatagramCallbacks,
+    options: DatagramTransportOptions,
+  ) {
+    this.#loop = loop;
+    this.#handle = handle;
+    this.#protocol = protocol;
+    this.#options = options;
+    if (loop.debug) loop.watch(this);
+  }
+
+  /** Tells the protocol that the endpoint is ready. Called once, by the loop, before {@linkcode startReceiving}. */
+  connected(): void {
+    callProtocol(this.#loop, this, this.#protocol, "connectionMade", this);
+  }
+
+  /** Starts to receive. Called once, by the loop. */
+  startReceiving(): void {
+    if (this.#closing) return;
+    this.#handle.receiveStart({
+      received: (data, addr) => this.#received(data, addr),
+      failed: (error) => this.#errorReceived(error),
+    });
+  }
+
+  getExtraInfo<K extends keyof ExtraInfo, D = null>(name: K, defaultValue?: D): ExtraInfo[K] | D;
+  getExtraInfo(name: string, defaultValue: unknown = null): unknown {
+    return lookUpExtraInfo(this.#options.extra, name, defaultValue);
+  }
+
+  setProtocol(protocol: DatagramCallbacks): void {
+    this.#protocol = protocol;
+  }
+
+  getProtocol(): DatagramCallbacks {
+    return this.#protocol;
+  }
+
+  isClosing(): boolean {
+    return this.#closing;
+  }
+
+  close(): void {
+    if (this.#closing) return;
+    this.#closing = true;
+    if (this.#inFlight === null) this.#scheduleLost();
+  }
+
+  abort(): void {
+    if (this.#lost) return;
+    this.#closing = true;
+    this.#queue.length = this.#head = this.#size = 0;
+    this.#scheduleLost();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  sendto(data: Uint8Array, addr: Deno.Addr | null = null): void {
+    checkBytes(data, "sendto(): data");
+    const target = this.#targetOf(addr);
+    if (this.#closing) return;
+    this.#size += data.length;
+    if (this.#inFlight === null) {
+      const buffer = data.length > MAX_BUFFER ? new Uint8Array(data) : takeBuffer(data.length);
+      if (data.length <= MAX_BUFFER) buffer.set(data);
+      this.#send(buffer, data.length, target);
+    } else {
+      this.#queue.push({ data: new Uint8Array(data), addr: target });
+    }
+    if (this.#flow.mustPause(this.#size)) callProtocol(this.#loop, this, this.#protocol, "pauseWriting");
+  }
+
+  getWriteBufferSize(): number {
+    return this.#size;
+  }
+
+  getWriteBufferLimits(): [low: number, high: number] {
+    return this.#flow.limits;
+  }
+
+  setWriteBufferLimits(limits: WriteBufferLimits = {}): void {
+    this.#flow.setLimits(limits);
+    if (this.#flow.mustPause(this.#size)) callProtocol(this.#loop, this, this.#protocol, "pauseWriting");
+  }
+
+  #targetOf(addr: Deno.Addr | null): Deno.Addr {
+    const { remoteAddr, remoteAddrAsGiven } = this.#options;
+    if (remoteAddr !== null) {
+      if (addr === null || sameAddr(addr, remoteAddr) || sameAddr(addr, remoteAddrAsGiven!)) return remoteAddr;
+      throw new RangeError(`sendto(): addr must be null or ${format(remoteAddrAsGiven!)}, got ${format(addr)}`);
+    }
+    if (addr === null || typeof addr !== "object") {
+      throw new TypeError(
+        `sendto(): addr must be a Deno.NetAddr or Deno.UnixAddr where there is no remoteAddr, got ${describe(addr)}`,
+      );
+    }
+    return addr;
+  }
+
+  #send(buffer: Uint8Array, length: number, addr: Deno.Addr): void {
+    this.#inFlight = buffer;
+    this.#inFlightLength = length;
+    const data = length === buffer.length ? buffer : buffer.subarray(0, length);
+    this.#handle.send(data, addr).then(this.#onSent, this.#onSendFailed);
+  }
+
+  #sent(error: Error | null): void {
+    const buffer = this.#inFlight!;
+    this.#inFlight = null;
+    // What came from the pool has a size of the pool; giving it anything else would do no harm either.
+    if (buffer.length !== this.#inFlightLength) giveBuffer(buffer);
+    if (this.#lost) return;
+    this.#size -= this.#inFlightLength;
+    if (this.#head < this.#queue.length) {
+      const { data, addr } = this.#queue[this.#head++]!;
+      if (this.#head === this.#queue.length) this.#queue.length = this.#head = 0;
+      this.#send(data, data.length, addr);
+    }
+    if (error !== null) this.#errorReceived(error);
+    if (this.#flow.mustResume(this.#size)) callProtocol(this.#loop, this, this.#protocol, "resumeWriting");
+    if (this.#closing && this.#inFlight === null) this.#scheduleLost();
+  }
+
+  #received(data: Uint8Array, addr: Deno.Addr): void {
+    if (this.#closing) return;
+    const { remoteAddr } = this.#options;
+    if (remoteAddr !== null && !sameAddr(addr, remoteAddr)) return;
+    callProtocol(this.#loop, this, this.#protocol, "datagramReceived", data, addr);
+  }
+
+  #errorReceived(error: Error): void {
+    if (this.#lost) return;
+    callProtocol(this.#loop, this, this.#protocol, "errorReceived", error);
+  }
+
+  #scheduleLost(): void {
+    if (this.#lost) return;
+    this.#lost = true;
+    this.#loop.callSoon(() => {
+      callProtocol(this.#loop, this, this.#protocol, "connectionLost", null);
+      this.#handle.close();
+      if (this.#loop.debug) this.#loop.unwatch(this);
+      this.#options.onLost?.();
+    });
+  }
+}
+
+function sameAddr(a: Deno.Addr, b: Deno.Addr): boolean {
+  if ("path" in a) return "path" in b && a.path === b.path;
+  return "port" in a && "port" in b && a.port === b.port && "hostname" in a && "hostname" in b &&
+    a.hostname === b.hostname;
+}
+
+function format(addr: Deno.Addr): string {
+  if (typeof addr !== "object" || addr === null) return describe(addr);
+  if ("path" in addr) return addr.path;
+  return "hostname" in addr ? `${addr.hostname}:${addr.port}` : JSON.stringify(addr);
+}

@@ -1,0 +1,93 @@
+/**
+ * The errors that Tandem makes itself. Those of the operating system stay Deno's own.
+ *
+ * @module
+ */
+
+/** An operation that the object's state does not allow, such as a write after `writeEof()`. */
+export class InvalidStateError extends DOMException {
+  /**
+   * Makes the error.
+   *
+   * @param message What was tried and why it is not possible.
+   */
+  constructor(message: string) {
+    super(message, "InvalidStateError");
+  }
+}
+
+/** A limit in time was passed, such as `closeTimeout`. */
+export class TimeoutError extends DOMException {
+  /**
+   * Makes the error.
+   *
+   * @param message What took too long, and the limit.
+   */
+  constructor(message: string) {
+    super(message, "TimeoutError");
+  }
+}
+
+/** A signal was sent to a child process that has already ended. */
+export class ProcessLookupError extends Deno.errors.NotFound {
+  /** {@inheritDoc Error.name} */
+  override name = "ProcessLookupError";
+  /** The operating system's name for it. */
+  readonly code = "ESRCH";
+}
+
+/** A `sendfile` ended before its time; the cause, where there is one, is in `cause`. */
+export class SendfileError extends Error {
+  /** {@inheritDoc Error.name} */
+  override name = "SendfileError";
+  /** How many bytes of the file the kernel had taken until then. */
+  readonly bytesSent: number;
+
+  /**
+   * Makes the error.
+   *
+   * @param message What happened.
+   * @param bytesSent How many bytes the kernel had taken.
+   * @param options Where it came from.
+   */
+  constructor(message: string, bytesSent: number, options?: ErrorOptions) {
+    super(message, options);
+    this.bytesSent = bytesSent;
+  }
+}
+
+/**
+ * Makes an error of whatever was thrown.
+ *
+ * @param thrown The value of a `catch`.
+ * @returns It, or an error that says what it was.
+ */
+export function toError(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(`thrown: ${String(thrown)}`, { cause: thrown });
+}
+
+/**
+ * Names a value's kind for an error message.
+ *
+ * @param value Any value.
+ * @returns For example `null`, `string "abc"`, `ArrayBuffer`.
+ */
+export function describe(value: unknown): string {
+  if (value === null || value === undefined) return String(value);
+  if (typeof value === "function") return `function ${value.name || "(anonymous)"}`;
+  if (typeof value === "object") return value.constructor?.name ?? "object";
+  return `${typeof value} ${JSON.stringify(value) ?? String(value)}`;
+}
+
+/**
+ * Insists on bytes.
+ *
+ * @param data The argument.
+ * @param name Its name and method, for the message.
+ * @throws {TypeError} If it is not a `Uint8Array`.
+ */
+export function checkBytes(data: unknown, name: string): asserts data is Uint8Array {
+  if (!(data instanceof Uint8Array)) {
+    throw new TypeError(`${name} must be a Uint8Array, got ${describe(data)}`);
+  }
+}

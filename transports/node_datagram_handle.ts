@@ -1,0 +1,46 @@
+/**
+ * A datagram handle over `node:dgram`, for where Deno runs without `--unstable-net`.
+ *
+ * @module
+ */
+import type { Socket } from "node:dgram";
+import type { DatagramHandle, DatagramSink } from "./datagram_handle.ts";
+
+/** A datagram handle over a bound `node:dgram` socket. */
+export class NodeDatagramHandle implements DatagramHandle {
+  readonly addr: Deno.NetAddr;
+  readonly socket: Socket;
+
+  constructor(socket: Socket) {
+    const { address, port } = socket.address();
+    this.addr = { transport: "udp", hostname: address, port };
+    this.socket = socket;
+  }
+
+  receiveStart(sink: DatagramSink): void {
+    this.socket.on("message", (data, { address, port }) => {
+      // A copy, for the socket's array holds on to 64 KiB.
+      sink.received(new Uint8Array(data), { transport: "udp", hostname: address, port });
+    });
+    this.socket.on("error", (error) => sink.failed(error));
+  }
+
+  send(data: Uint8Array, addr: Deno.Addr): Promise<unknown> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    try {
+      const { hostname, port } = addr as Deno.NetAddr;
+      this.socket.send(data, port, hostname, (error) => error ? reject(error) : resolve());
+    } catch (error) {
+      reject(error);
+    }
+    return promise;
+  }
+
+  close(): void {
+    try {
+      this.socket.close();
+    } catch {
+      // Somebody else has closed it already, which is what was wanted.
+    }
+  }
+}

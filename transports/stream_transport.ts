@@ -1,0 +1,351 @@
+/**
+ * The state machine of every byte stream: TCP, Unix sockets, pipes, over whatever handle moves the bytes.
+ *
+ * ```text
+ * open --writeEof()--> half-closed --close()--> closing --buffer empty--> lost
+ *   \--close()------------------------------------^         ^
+ *    \--abort(), fatal error------------------------------ /
+ * ```
+ *
+ * @module
+ */
+import { callProtocol } from "./callbacks.ts";
+import type { LoopContext } from "./context.ts";
+import { checkBytes, InvalidStateError, TimeoutError, toError } from "./errors.ts";
+import { lookUpExtraInfo } from "./extra_info.ts";
+import { FlowControl } from "./flow_control.ts";
+import type { StreamHandle } from "./stream_handle.ts";
+import { type ReceiverHost, StreamReceiver } from "./stream_receiver.ts";
+import type { ExtraInfo, StreamCallbacks, Transport, WriteBufferLimits } from "./transport.ts";
+import { WriteQueue } from "./write_queue.ts";
+
+/** What a stream transport is made with. */
+export interface StreamTransportOptions {
+  /** What {@linkcode BaseTransport.getExtraInfo} answers. */
+  extra: Partial<ExtraInfo>;
+  /**
+   * How long `close()` may take to flush, in milliseconds, before it becomes an abort.
+   *
+   * @default {undefined} as long as it takes
+   */
+  closeTimeout?: number | undefined;
+  /** Runs after `connectionLost`, when the handle is closed. */
+  onLost?: (() => void) | undefined;
+}
+
+/** A transport over a stream handle. */
+export class StreamTransport implements Transport {
+  #loop: LoopContext;
+  #handle: StreamHandle;
+  #extra: Partial<ExtraInfo>;
+  #closeTimeout: number | undefined;
+  #onLost: (() => void) | undefined;
+  #receiver: StreamReceiver;
+  #queue = new WriteQueue();
+  #flow = new FlowControl();
+
+  #closing = false;
+  #lost = false;
+  #eofWritten = false;
+  #eofSent = false;
+  #resuming = false;
+  /** A write is in the handle's hands. */
+  #writing = false;
+  #flushScheduled = false;
+  #closeTimer: ReturnType<typeof setTimeout> | undefined;
+  #drainWaiter: { level: number; resolve(): void; reject(error: DrainInterrupted): void } | null = null;
+
+  // Bound once for each transport, so that a write makes no closure.
+  #onWritten: (count: number) => void = (count) => this.#written(count);
+  #onWriteFailed: (error: unknown) => void = (error) => this.#fail(toError(error));
+  #onFlushDue: () => void = () => {
+    this.#flushScheduled = false;
+    this.#flush();
+  };
+
+  constructor(loop: LoopContext, handle: StreamHandle, protocol: StreamCallbacks, options: StreamTransportOptions) {
+    this.#loop = loop;
+    this.#handle = handle;
+    this.#extra = options.extra;
+    this.#closeTimeout = options.closeTimeout;
+    this.#onLost = options.onLost;
+    const host: ReceiverHost = {
+      fatal: (callback, error) => this.#callbackFailed(callback, error),
+      readFailed: (error) => this.#fail(error),
+      readEnded: () => this.#readEnded(),
+      afterCallback: () => this.#flush(),
+    };
+    this.#receiver = new StreamReceiver(loop, this, host, protocol);
+    if (loop.debug) loop.watch(this);
+  }
+
+  /** Tells the protocol that the connection is made. Called once, by the loop, before {@linkcode startReading}. */
+  connected(): void {
+    callProtocol(this.#loop, this, this.#receiver.protocol, "connectionMade", this);
+  }
+
+  /** Starts to read, unless the protocol has paused or closed meanwhile. Called once, by the loop. */
+  startReading(): void {
+    if (this.#handle.readable && this.isReading()) this.#handle.readStart(this.#receiver);
+  }
+
+  /**
+   * Waits for the buffer to drain. One caller at a time.
+   *
+   * @param level Until no more than this many bytes wait.
+   * @returns A promise that rejects with a {@linkcode DrainInterrupted} if the bytes cannot leave any more.
+   */
+  drained(level: number): Promise<void> {
+    if (this.#lost) return Promise.reject(new DrainInterrupted(this.#queue.size, null));
+    if (this.#queue.size <= level) return Promise.resolve();
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.#drainWaiter = { level, resolve, reject };
+    return promise;
+  }
+
+  getExtraInfo<K extends keyof ExtraInfo, D = null>(name: K, defaultValue?: D): ExtraInfo[K] | D;
+  getExtraInfo(name: string, defaultValue: unknown = null): unknown {
+    return lookUpExtraInfo(this.#extra, name, defaultValue);
+  }
+
+  setProtocol(protocol: StreamCallbacks): void {
+    this.#receiver.protocol = protocol;
+  }
+
+  getProtocol(): StreamCallbacks {
+    return this.#receiver.protocol;
+  }
+
+  isClosing(): boolean {
+    return this.#closing;
+  }
+
+  close(): void {
+    if (this.#closing) return;
+    this.#beginClosing();
+    if (this.#queue.size === 0) {
+      this.#scheduleLost(null);
+    } else if (this.#closeTimeout !== undefined) {
+      this.#closeTimer = setTimeout(() => this.#closeTimedOut(), this.#closeTimeout);
+    }
+  }
+
+  abort(): void {
+    this.#forceClose(null);
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  isReading(): boolean {
+    return !this.#closing && !this.#receiver.paused;
+  }
+
+  pauseReading(): void {
+    if (this.#closing || this.#receiver.paused) return;
+    this.#receiver.paused = true;
+    this.#handle.readStop();
+  }
+
+  resumeReading(): void {
+    if (this.#closing || !this.#receiver.paused) return;
+    this.#receiver.paused = false;
+    if (this.#resuming) return;
+    // In a turn of its own, so that no callback runs inside resumeReading().
+    this.#resuming = true;
+    this.#loop.callSoon(() => this.#resume());
+  }
+
+  write(data: Uint8Array): void {
+    checkBytes(data, "write(): data");
+    if (!this.#acceptsWrites("write()") || data.length === 0) return;
+    this.#queue.pushCopy(data);
+    this.#afterPush();
+  }
+
+  writeOwned(data: Uint8Array): void {
+    checkBytes(data, "writeOwned(): data");
+    if (!this.#acceptsWrites("writeOwned()") || data.length === 0) return;
+    this.#queue.pushOwned(data);
+    this.#afterPush();
+  }
+
+  writelines(pieces: Iterable<Uint8Array>): void {
+    const list = [...pieces];
+    for (let i = 0; i < list.length; i++) checkBytes(list[i], `writelines(): pieces[${i}]`);
+    if (!this.#acceptsWrites("writelines()")) return;
+    const before = this.#queue.size;
+    for (const piece of list) if (piece.length > 0) this.#queue.pushCopy(piece);
+    if (this.#queue.size > before) this.#afterPush();
+  }
+
+  writeEof(): void {
+    if (this.#closing || this.#eofWritten) return;
+    if (!this.#handle.writable) return;
+    this.#eofWritten = true;
+    if (!this.#handle.readable) this.close();
+    else if (this.#queue.size === 0) this.#sendEof();
+  }
+
+  canWriteEof(): boolean {
+    return this.#handle.writable;
+  }
+
+  getWriteBufferSize(): number {
+    return this.#queue.size;
+  }
+
+  getWriteBufferLimits(): [low: number, high: number] {
+    return this.#flow.limits;
+  }
+
+  setWriteBufferLimits(limits: WriteBufferLimits = {}): void {
+    this.#flow.setLimits(limits);
+    this.#pauseIfFull();
+  }
+
+  /** Whether a write may go on: throws after `writeEof()`, and tells `false` where it is to be dropped. */
+  #acceptsWrites(method: string): boolean {
+    if (this.#eofWritten) throw new InvalidStateError(`${method} cannot be called after writeEof()`);
+    return !this.#closing && this.#handle.writable;
+  }
+
+  #afterPush(): void {
+    if (!this.#writing && !this.#flushScheduled && !this.#receiver.dispatching) {
+      this.#flushScheduled = true;
+      queueMicrotask(this.#onFlushDue);
+    }
+    this.#pauseIfFull();
+  }
+
+  #pauseIfFull(): void {
+    if (this.#flow.mustPause(this.#queue.size)) {
+      callProtocol(this.#loop, this, this.#receiver.protocol, "pauseWriting");
+    }
+  }
+
+  #flush(): void {
+    if (this.#writing || this.#lost) return;
+    while (this.#queue.size > 0) {
+      const result = this.#handle.write(this.#queue.next());
+      if (typeof result !== "number") {
+        this.#writing = true;
+        result.then(this.#onWritten, this.#onWriteFailed);
+        return;
+      }
+      this.#queue.advance(result);
+    }
+    this.#afterDrain();
+  }
+
+  #written(count: number): void {
+    this.#writing = false;
+    if (this.#lost) return;
+    this.#queue.advance(count);
+    if (this.#queue.size > 0) this.#flush();
+    this.#afterDrain();
+  }
+
+  /** Does what waits for the buffer to shrink. */
+  #afterDrain(): void {
+    const size = this.#queue.size;
+    if (this.#drainWaiter !== null && size <= this.#drainWaiter.level) {
+      this.#drainWaiter.resolve();
+      this.#drainWaiter = null;
+    }
+    if (this.#flow.mustResume(size)) {
+      callProtocol(this.#loop, this, this.#receiver.protocol, "resumeWriting");
+    }
+    // Asked anew, for resumeWriting() may have written.
+    if (this.#queue.size > 0) return;
+    if (this.#closing) this.#scheduleLost(null);
+    else if (this.#eofWritten) this.#sendEof();
+  }
+
+  #sendEof(): void {
+    if (this.#eofSent) return;
+    this.#eofSent = true;
+    this.#handle.closeWrite().catch((error: unknown) => this.#fail(toError(error)));
+  }
+
+  #resume(): void {
+    this.#resuming = false;
+    if (this.isReading() && this.#receiver.release()) this.#handle.readStart(this.#receiver);
+  }
+
+  #readEnded(): void {
+    const protocol = this.#receiver.protocol;
+    let keepOpen: unknown = false;
+    this.#receiver.dispatching = true;
+    try {
+      keepOpen = protocol.eofReceived?.();
+    } catch (error) {
+      this.#callbackFailed("eofReceived", toError(error));
+    }
+    this.#receiver.dispatching = false;
+    this.#flush();
+    if (!keepOpen || !this.#handle.writable) this.close();
+  }
+
+  /** An exception in a callback that the transport cannot do without. */
+  #callbackFailed(callback: string, error: Error): void {
+    const protocol = this.#receiver.protocol;
+    const message = `Fatal error: protocol.${callback}() call failed.`;
+    this.#loop.report({ message, error, transport: this, protocol });
+    this.#forceClose(error);
+  }
+
+  /** The operating system's word that the connection is gone: no fault of the program, so no report. */
+  #fail(error: Error): void {
+    this.#forceClose(error);
+  }
+
+  #closeTimedOut(): void {
+    const message = `closeTimeout: ${this.#queue.size} bytes were not taken within ${this.#closeTimeout} ms`;
+    this.#forceClose(new TimeoutError(message));
+  }
+
+  #forceClose(error: Error | null): void {
+    if (this.#lost) return;
+    if (!this.#closing) this.#beginClosing();
+    this.#drainWaiter?.reject(new DrainInterrupted(this.#queue.size, error));
+    this.#drainWaiter = null;
+    this.#queue.clear();
+    this.#scheduleLost(error);
+  }
+
+  #beginClosing(): void {
+    this.#closing = true;
+    this.#receiver.stop();
+    this.#handle.readStop();
+  }
+
+  #scheduleLost(error: Error | null): void {
+    if (this.#lost) return;
+    this.#lost = true;
+    clearTimeout(this.#closeTimer);
+    this.#loop.callSoon(() => this.#finish(error));
+  }
+
+  #finish(error: Error | null): void {
+    callProtocol(this.#loop, this, this.#receiver.protocol, "connectionLost", error);
+    this.#handle.close();
+    if (this.#loop.debug) this.#loop.unwatch(this);
+    this.#onLost?.();
+  }
+}
+
+/** The bytes that somebody waited for cannot leave any more. */
+export class DrainInterrupted extends Error {
+  /** How many bytes had not left. */
+  readonly remaining: number;
+  /** What ended the transport; `null` for `abort()`. */
+  readonly error: Error | null;
+
+  constructor(remaining: number, error: Error | null) {
+    super("the transport was lost before its buffer had drained");
+    this.remaining = remaining;
+    this.error = error;
+  }
+}

@@ -1,0 +1,331 @@
+/**
+ * The interfaces everything else stands on: what a transport can do, and which callbacks it makes.
+ *
+ * A protocol says what bytes mean, a transport moves them, and the two ride together one to one.
+ * The order of the callbacks is fixed:
+ *
+ * ```text
+ * stream:     connectionMade  (dataReceived | getBuffer bufferUpdated)*  eofReceived?  connectionLost
+ * datagram:   connectionMade  (datagramReceived | errorReceived)*                      connectionLost
+ * subprocess: connectionMade  (pipeDataReceived | pipeConnectionLost | processExited)* connectionLost
+ * ```
+ *
+ * with `pauseWriting` and `resumeWriting`, strictly paired, anywhere between the two ends.
+ *
+ * @module
+ */
+
+/** What {@linkcode BaseTransport.getExtraInfo} knows, by key. Every answer outlives the transport. */
+export interface ExtraInfo {
+  /** The remote address of a socket. */
+  peername: Deno.Addr;
+  /** The local address of a socket. */
+  sockname: Deno.Addr;
+  /** The `Deno.Conn`, `Deno.Listener` or `Deno.DatagramConn` that carries the bytes. */
+  socket: object;
+  /** The pipe object that was given to `connectReadPipe` or `connectWritePipe`. */
+  pipe: object;
+  /** The `Deno.ChildProcess` of a subprocess transport. */
+  subprocess: Deno.ChildProcess;
+}
+
+/** The keys that belong to TLS: asking for one throws `Deno.errors.NotSupported` until TLS is there. */
+export type TlsInfoKey =
+  | "cipher"
+  | "compression"
+  | "peercert"
+  | "sslcontext"
+  | "sslObject"
+  | "alpnProtocol";
+
+/** The callbacks that every protocol may have. All are optional: a plain object will do. */
+export interface BaseCallbacks {
+  /**
+   * Runs once, first, when the transport is ready. Writing is allowed at once.
+   *
+   * @param transport The transport that this protocol now rides with.
+   */
+  connectionMade?(transport: BaseTransport): void;
+  /**
+   * Runs once, last, in a later turn of the loop than the `close()` or `abort()` that caused it.
+   *
+   * @param error `null` after end of file, `close()` and `abort()`; otherwise what went wrong.
+   */
+  connectionLost?(error: Error | null): void;
+  /** Runs inside the `write` that takes the buffer over the high-water mark. */
+  pauseWriting?(): void;
+  /** Runs when the buffer has drained to the low-water mark. Always follows a `pauseWriting`. */
+  resumeWriting?(): void;
+}
+
+/**
+ * The callbacks of a protocol on a byte stream. One that has both `getBuffer` and `bufferUpdated` is
+ * served as a `BufferedProtocol`, any other through `dataReceived`.
+ */
+export interface StreamCallbacks extends BaseCallbacks {
+  /** {@inheritDoc BaseCallbacks.connectionMade} */
+  connectionMade?(transport: Transport): void;
+  /**
+   * Some bytes arrived: any number above zero, cut anywhere.
+   *
+   * @param data The bytes. They belong to the protocol from now on and are never overwritten.
+   */
+  dataReceived?(data: Uint8Array): void;
+  /**
+   * The transport wants memory to read into. It asks when it posts the read, before bytes are there.
+   *
+   * @param sizeHint A size in bytes that suits the transport; any size above zero is allowed.
+   * @returns The memory, which belongs to the transport until the matching `bufferUpdated`.
+   */
+  getBuffer?(sizeHint: number): Uint8Array;
+  /**
+   * Bytes were read straight into the buffer last returned by `getBuffer`, which is the protocol's again.
+   *
+   * @param nbytes How many, counted from the start of that buffer.
+   */
+  bufferUpdated?(nbytes: number): void;
+  /**
+   * The other side will send nothing more. Runs at most once; no data callback follows.
+   *
+   * @returns `true` to stay open for writing; anything false closes the transport.
+   */
+  eofReceived?(): boolean | void;
+}
+
+/** The callbacks of a protocol on datagrams. */
+export interface DatagramCallbacks extends BaseCallbacks {
+  /** {@inheritDoc BaseCallbacks.connectionMade} */
+  connectionMade?(transport: DatagramTransport): void;
+  /**
+   * One whole datagram arrived, possibly an empty one.
+   *
+   * @param data The payload. It belongs to the protocol from now on.
+   * @param addr The sender.
+   */
+  datagramReceived?(data: Uint8Array, addr: Deno.Addr): void;
+  /**
+   * A send or a receive failed. The transport lives on.
+   *
+   * @param error The operating system's error, for example one with `code` `"EMSGSIZE"`.
+   */
+  errorReceived?(error: Error): void;
+}
+
+/** The callbacks of a protocol on a child process. */
+export interface SubprocessCallbacks extends BaseCallbacks {
+  /** {@inheritDoc BaseCallbacks.connectionMade} */
+  connectionMade?(transport: SubprocessTransport): void;
+  /**
+   * The child wrote something.
+   *
+   * @param fd 1 for its standard output, 2 for its standard error.
+   * @param data The bytes. They belong to the protocol from now on.
+   */
+  pipeDataReceived?(fd: number, data: Uint8Array): void;
+  /**
+   * One of the pipes to the child has closed. Runs once for each piped descriptor.
+   *
+   * @param fd 0, 1 or 2.
+   * @param error `null` for an orderly end; a broken pipe, for example, otherwise.
+   */
+  pipeConnectionLost?(fd: number, error: Error | null): void;
+  /** The child has ended; `getReturncode()` has its return code. Pipes may still hold output. */
+  processExited?(): void;
+}
+
+/** What every transport can do. */
+export interface BaseTransport extends Disposable {
+  /**
+   * Closes in an orderly way: reading stops at once, what is buffered is flushed, then
+   * `connectionLost(null)` runs in a later turn. Idempotent.
+   */
+  close(): void;
+  /**
+   * Tells whether the transport is closing or closed.
+   *
+   * @returns `true` from the first `close()`, `abort()` or fatal error on.
+   */
+  isClosing(): boolean;
+  /**
+   * Looks up what is known about the transport. Still answers after it has closed.
+   *
+   * @param name The key.
+   * @param defaultValue What to return where the transport has no such thing.
+   * @returns The value, or `defaultValue`.
+   * @throws {Deno.errors.NotSupported} If `name` is one of the TLS keys.
+   */
+  getExtraInfo<K extends keyof ExtraInfo, D = null>(name: K, defaultValue?: D): ExtraInfo[K] | D;
+  /** The same for a key that has no type of its own. */
+  getExtraInfo(name: string, defaultValue?: unknown): unknown;
+  /**
+   * Hands the transport to another protocol, from the next callback on. `connectionMade` is not
+   * called on it.
+   *
+   * @param protocol The new protocol.
+   */
+  setProtocol(protocol: BaseCallbacks): void;
+  /**
+   * Gives the protocol that rides with this transport now.
+   *
+   * @returns The protocol, as the factory or `setProtocol` gave it.
+   */
+  getProtocol(): BaseCallbacks;
+}
+
+/** The reading half of a stream. */
+export interface ReadTransport extends BaseTransport {
+  /**
+   * Tells whether data callbacks may run.
+   *
+   * @returns `false` while paused and once closing.
+   */
+  isReading(): boolean;
+  /**
+   * Stops data callbacks: none runs after this returns, even if a read was in flight, whose bytes are
+   * held in order. The kernel's buffer then fills and slows the peer down. Idempotent.
+   */
+  pauseReading(): void;
+  /** Undoes {@linkcode pauseReading}; what was held arrives in a later turn. Idempotent. */
+  resumeReading(): void;
+}
+
+/** The limits of a write buffer, in bytes. */
+export interface WriteBufferLimits {
+  /**
+   * More than this pauses the protocol.
+   *
+   * @default {65536} or four times `low` where only that is given
+   */
+  high?: number;
+  /**
+   * This or less resumes it.
+   *
+   * @default {high / 4}
+   */
+  low?: number;
+}
+
+/** The part of writing that streams and datagrams share. */
+export interface WriteBuffer {
+  /** Closes at once and drops what is buffered; `connectionLost(null)` follows in a later turn. Idempotent. */
+  abort(): void;
+  /**
+   * Tells how much has been accepted but not yet been taken by the kernel.
+   *
+   * @returns The number of bytes.
+   */
+  getWriteBufferSize(): number;
+  /**
+   * Tells at which sizes the protocol is paused and resumed.
+   *
+   * @returns `[low, high]`, in bytes.
+   */
+  getWriteBufferLimits(): [low: number, high: number];
+  /**
+   * Sets the sizes at which the protocol is paused and resumed.
+   *
+   * @param limits The new limits; what is left out follows from the other.
+   * @throws {RangeError} If `high >= low >= 0` does not hold.
+   */
+  setWriteBufferLimits(limits?: WriteBufferLimits): void;
+}
+
+/** The writing half of a stream. */
+export interface WriteTransport extends BaseTransport, WriteBuffer {
+  /**
+   * Sends bytes. Never blocks: they are copied, and all small writes of one callback leave together.
+   * Dropped without a word once the transport is closing.
+   *
+   * @param data The bytes; the caller's again once this returns.
+   * @throws {TypeError} If `data` is not a `Uint8Array`.
+   * @throws {InvalidStateError} After {@linkcode writeEof}.
+   */
+  write(data: Uint8Array): void;
+  /**
+   * The same without the copy.
+   *
+   * @param data The bytes; the transport's from now on. Neither change nor read them afterwards: memory
+   * that came from `dataReceived` is read into again.
+   * @throws {TypeError} If `data` is not a `Uint8Array`.
+   * @throws {InvalidStateError} After {@linkcode writeEof}.
+   */
+  writeOwned(data: Uint8Array): void;
+  /**
+   * Sends several pieces as if they were one. Nothing is sent if one of them is no `Uint8Array`.
+   *
+   * @param pieces The pieces; the caller's again once this returns.
+   * @throws {TypeError} If one of them is not a `Uint8Array`.
+   * @throws {InvalidStateError} After {@linkcode writeEof}.
+   */
+  writelines(pieces: Iterable<Uint8Array>): void;
+  /**
+   * Says that nothing more will be written: what is buffered is flushed, then the other side sees the
+   * end of the stream. Reading goes on. On a pipe, which has no other half, it closes.
+   */
+  writeEof(): void;
+  /**
+   * Tells whether {@linkcode writeEof} is to be had.
+   *
+   * @returns `true` for TCP, Unix sockets and pipes.
+   */
+  canWriteEof(): boolean;
+}
+
+/** A byte stream in both directions. */
+export interface Transport extends ReadTransport, WriteTransport {
+  /** Replaces the protocol, from the next callback on, also between `dataReceived` and `getBuffer` kinds. */
+  setProtocol(protocol: StreamCallbacks): void;
+  /** {@inheritDoc BaseTransport.getProtocol} */
+  getProtocol(): StreamCallbacks;
+}
+
+/** Datagrams in both directions. */
+export interface DatagramTransport extends BaseTransport, WriteBuffer {
+  /**
+   * Sends one datagram; an empty one too. Never blocks. Errors reach `errorReceived`.
+   *
+   * @param data The payload; the caller's again once this returns.
+   * @param addr Where to; `null` where the endpoint has a `remoteAddr`.
+   * @throws {TypeError} If `data` is not a `Uint8Array`, or `addr` is missing with no `remoteAddr` set.
+   * @throws {RangeError} If `addr` is not the endpoint's `remoteAddr` where it has one.
+   */
+  sendto(data: Uint8Array, addr?: Deno.Addr | null): void;
+}
+
+/** A child process and the pipes to it. */
+export interface SubprocessTransport extends BaseTransport {
+  /**
+   * Gives the child's process id.
+   *
+   * @returns The id, also after it has ended.
+   */
+  getPid(): number;
+  /**
+   * Gives what the child returned.
+   *
+   * @returns `null` while it runs, its exit code, or `-N` if signal N ended it.
+   */
+  getReturncode(): number | null;
+  /**
+   * Gives the transport of one of the child's pipes.
+   *
+   * @param fd 0, 1 or 2.
+   * @returns A write transport for 0, a read transport for 1 and 2, `null` where it is not piped.
+   */
+  getPipeTransport(fd: 0): WriteTransport | null;
+  /** The same for the child's standard output and standard error. */
+  getPipeTransport(fd: 1 | 2): ReadTransport | null;
+  /** The same for a number known only at run time. */
+  getPipeTransport(fd: number): ReadTransport | WriteTransport | null;
+  /**
+   * Sends a signal to the child.
+   *
+   * @param signal The signal's name or number.
+   * @throws {ProcessLookupError} If the child has ended.
+   */
+  sendSignal(signal: Deno.Signal | number): void;
+  /** Sends `SIGTERM`. */
+  terminate(): void;
+  /** Sends `SIGKILL`. */
+  kill(): void;
+}

@@ -1,0 +1,106 @@
+/**
+ * Handles over web streams, which is what Deno gives for a child's pipes.
+ *
+ * @module
+ */
+import { toError } from "./errors.ts";
+import type { StreamHandle, StreamSink } from "./stream_handle.ts";
+
+/** Reads a `ReadableStream`. */
+export class ReadableStreamHandle implements StreamHandle {
+  readonly readable = true;
+  readonly writable = false;
+  #reader: ReadableStreamDefaultReader<Uint8Array>;
+  #wanted = false;
+  #pumping = false;
+
+  constructor(stream: ReadableStream<Uint8Array>) {
+    this.#reader = stream.getReader();
+    // The error also arrives at read(); this keeps its twin from going unhandled.
+    this.#reader.closed.catch(() => {});
+  }
+
+  readStart(sink: StreamSink): void {
+    this.#wanted = true;
+    if (!this.#pumping) this.#pump(sink);
+  }
+
+  readStop(): void {
+    this.#wanted = false;
+  }
+
+  write(): never {
+    throw new TypeError("a readable stream cannot be written to");
+  }
+
+  closeWrite(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  close(): void {
+    this.#wanted = false;
+    this.#reader.cancel().catch(() => {});
+  }
+
+  async #pump(sink: StreamSink): Promise<void> {
+    this.#pumping = true;
+    try {
+      while (this.#wanted) {
+        let result: ReadableStreamReadResult<Uint8Array>;
+        try {
+          result = await this.#reader.read();
+        } catch (error) {
+          sink.failed(toError(error));
+          break;
+        }
+        if (result.done) {
+          sink.end();
+          break;
+        }
+        if (!(result.value instanceof Uint8Array)) {
+          sink.failed(new TypeError("the readable stream must yield Uint8Array chunks"));
+          break;
+        }
+        if (result.value.length > 0) sink.chunk(result.value);
+      }
+    } finally {
+      this.#pumping = false;
+    }
+  }
+}
+
+/** Writes a `WritableStream`. */
+export class WritableStreamHandle implements StreamHandle {
+  readonly readable = false;
+  readonly writable = true;
+  #writer: WritableStreamDefaultWriter<Uint8Array>;
+  #clean = true;
+
+  constructor(stream: WritableStream<Uint8Array>) {
+    this.#writer = stream.getWriter();
+    // Errors arrive at write(); these keep their twins from going unhandled.
+    this.#writer.closed.catch(() => {});
+    this.#writer.ready.catch(() => {});
+  }
+
+  readStart(): void {}
+
+  readStop(): void {}
+
+  async write(data: Uint8Array): Promise<number> {
+    this.#clean = false;
+    await this.#writer.write(data);
+    this.#clean = true;
+    return data.length;
+  }
+
+  closeWrite(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  close(): void {
+    // A stream with a write stuck in it can only be aborted; a clean one must see its end.
+    const end = this.#clean ? this.#writer.close() : this.#writer.abort();
+    end.catch(() => {});
+  }
+}
