@@ -1,0 +1,280 @@
+/** The testing kit: protocols that record what happens to them, and pairs that clean up after themselves. */
+import {
+  type BaseTransport,
+  BufferedProtocol,
+  type ConnectionOptions,
+  type ExceptionContext,
+  getRunningLoop,
+  Protocol,
+  type Server,
+  type ServerOptions,
+  type Transport,
+} from "../mod.ts";
+
+export const loop = getRunningLoop();
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+/** Text as bytes. */
+export function bytes(text: string): Uint8Array<ArrayBuffer> {
+  return encoder.encode(text);
+}
+
+/** Bytes as text. */
+export function text(data: Uint8Array): string {
+  return decoder.decode(data);
+}
+
+/** `length` bytes whose values tell their place: byte `i` is `(i * 7 + seed) % 251`. */
+export function pattern(length: number, seed = 0): Uint8Array<ArrayBuffer> {
+  const data = new Uint8Array(length);
+  for (let i = 0; i < length; i++) data[i] = (i * 7 + seed) % 251;
+  return data;
+}
+
+/** Joins pieces. */
+export function concat(pieces: Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const whole = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.length, 0));
+  let offset = 0;
+  for (const piece of pieces) {
+    whole.set(piece, offset);
+    offset += piece.length;
+  }
+  return whole;
+}
+
+/** A list of events that can be waited for. */
+export class EventLog {
+  readonly entries: string[] = [];
+  #waiters: { done: () => boolean; resolve: () => void }[] = [];
+
+  /** Adds an event and wakes who waits for it. */
+  add(entry: string): void {
+    this.entries.push(entry);
+    this.changed();
+  }
+
+  /** Wakes who waits for something that has become true. */
+  changed(): void {
+    for (const waiter of this.#waiters.slice()) {
+      if (!waiter.done()) continue;
+      this.#waiters.splice(this.#waiters.indexOf(waiter), 1);
+      waiter.resolve();
+    }
+  }
+
+  /** Waits until a condition holds; it is asked again after every event. */
+  until(done: () => boolean): Promise<void> {
+    if (done()) return Promise.resolve();
+    return new Promise((resolve) => this.#waiters.push({ done, resolve }));
+  }
+
+  /** Waits for an event that starts with `prefix`. */
+  has(prefix: string): Promise<void> {
+    return this.until(() => this.entries.some((entry) => entry.startsWith(prefix)));
+  }
+}
+
+/** A stream protocol that records its callbacks and keeps what it is given. */
+export class Recorder extends Protocol {
+  readonly log = new EventLog();
+  readonly pieces: Uint8Array[] = [];
+  received = 0;
+  transport!: Transport;
+  /** What `connectionLost` was given; `undefined` before. */
+  error: Error | null | undefined;
+  /** What `eofReceived` returns. */
+  keepOpen: boolean;
+
+  constructor(options: { keepOpen?: boolean } = {}) {
+    super();
+    this.keepOpen = options.keepOpen ?? false;
+  }
+
+  override connectionMade(transport: Transport): void {
+    this.transport = transport;
+    this.log.add("connectionMade");
+  }
+
+  override dataReceived(data: Uint8Array): void {
+    this.pieces.push(data);
+    this.received += data.length;
+    this.log.add(`dataReceived ${data.length}`);
+  }
+
+  override eofReceived(): boolean {
+    this.log.add("eofReceived");
+    return this.keepOpen;
+  }
+
+  override pauseWriting(): void {
+    this.log.add("pauseWriting");
+  }
+
+  override resumeWriting(): void {
+    this.log.add("resumeWriting");
+  }
+
+  override connectionLost(error: Error | null): void {
+    this.error = error;
+    this.log.add(`connectionLost ${error === null ? "null" : error.name}`);
+  }
+
+  /** All that was received. */
+  get data(): Uint8Array {
+    return concat(this.pieces);
+  }
+
+  /** All that was received, as text. */
+  get text(): string {
+    return text(this.data);
+  }
+
+  /** Waits until so many bytes have been received. */
+  untilReceived(count: number): Promise<void> {
+    return this.log.until(() => this.received >= count);
+  }
+
+  /** Waits for `connectionLost`. */
+  untilLost(): Promise<void> {
+    return this.log.has("connectionLost");
+  }
+}
+
+/** The same for a protocol that owns its memory. */
+export class BufferedRecorder extends BufferedProtocol {
+  readonly log = new EventLog();
+  readonly pieces: Uint8Array[] = [];
+  received = 0;
+  transport!: Transport;
+  error: Error | null | undefined;
+  readonly buffer: Uint8Array;
+
+  constructor(size = 64 * 1024) {
+    super();
+    this.buffer = new Uint8Array(size);
+  }
+
+  override connectionMade(transport: Transport): void {
+    this.transport = transport;
+    this.log.add("connectionMade");
+  }
+
+  override getBuffer(_sizeHint: number): Uint8Array {
+    return this.buffer;
+  }
+
+  override bufferUpdated(nbytes: number): void {
+    this.pieces.push(this.buffer.slice(0, nbytes));
+    this.received += nbytes;
+    this.log.add(`bufferUpdated ${nbytes}`);
+  }
+
+  override eofReceived(): boolean {
+    this.log.add("eofReceived");
+    return false;
+  }
+
+  override connectionLost(error: Error | null): void {
+    this.error = error;
+    this.log.add(`connectionLost ${error === null ? "null" : error.name}`);
+  }
+
+  get data(): Uint8Array {
+    return concat(this.pieces);
+  }
+
+  untilReceived(count: number): Promise<void> {
+    return this.log.until(() => this.received >= count);
+  }
+
+  untilLost(): Promise<void> {
+    return this.log.has("connectionLost");
+  }
+}
+
+/** A TCP server and one client of it; leaving the scope aborts what is left of both and waits for the end. */
+export class Pair<S, C> implements AsyncDisposable {
+  readonly server: Server;
+  readonly serverSide: S;
+  readonly clientSide: C;
+  readonly clientTransport: Transport;
+
+  constructor(server: Server, serverSide: S, clientSide: C, clientTransport: Transport) {
+    this.server = server;
+    this.serverSide = serverSide;
+    this.clientSide = clientSide;
+    this.clientTransport = clientTransport;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.server.close();
+    this.server.abortClients();
+    this.clientTransport.abort();
+    await this.server.waitClosed();
+    // connectionLost of the client runs in a turn of its own, and closes its socket.
+    await turn();
+  }
+}
+
+/** Connects two protocols over TCP on loopback; resolves when `connectionMade` has run on both. */
+export async function connect<S extends object, C extends object>(
+  makeServerSide: () => S,
+  makeClientSide: () => C,
+  options: { server?: Partial<ServerOptions>; client?: Partial<ConnectionOptions> } = {},
+): Promise<Pair<S, C>> {
+  const made = Promise.withResolvers<S>();
+  const factory = () => {
+    const protocol = makeServerSide();
+    // Resolved a turn later, after connectionMade has run.
+    loop.callSoon(() => made.resolve(protocol));
+    return protocol;
+  };
+  const server = await loop.createServer(factory, { hostname: "127.0.0.1", port: 0, ...options.server });
+  const [transport, client] = await loop.createConnection(makeClientSide, {
+    hostname: "127.0.0.1",
+    port: portOf(server),
+    ...options.client,
+  });
+  return new Pair(server, await made.promise, client, transport);
+}
+
+/** The port of a server's first address. */
+export function portOf(server: Server): number {
+  return (server.addresses[0] as Deno.NetAddr).port;
+}
+
+/** Waits for the next turn of the loop: everything scheduled with `callSoon` until now has run then. */
+export function turn(): Promise<void> {
+  return new Promise((resolve) => void loop.callSoon(resolve));
+}
+
+/** Collects what the exception handler is told; leaving the scope puts the former handler back. */
+export function captureExceptions(): Disposable & { contexts: ExceptionContext[]; log: EventLog } {
+  const before = loop.getExceptionHandler();
+  const contexts: ExceptionContext[] = [];
+  const log = new EventLog();
+  loop.setExceptionHandler((context) => {
+    contexts.push(context);
+    log.add(context.message);
+  });
+  return { contexts, log, [Symbol.dispose]: () => loop.setExceptionHandler(before) };
+}
+
+/** A path in a directory of its own; leaving the scope removes it all. */
+export function tempPath(name = "socket"): Disposable & { path: string; directory: string } {
+  const directory = Deno.makeTempDirSync({ prefix: "tandem-test-" });
+  return {
+    path: `${directory}/${name}`,
+    directory,
+    [Symbol.dispose]: () => Deno.removeSync(directory, { recursive: true }),
+  };
+}
+
+/** Closes a transport and waits until its protocol has been told. */
+export async function closed(transport: BaseTransport, protocol: { log: EventLog }): Promise<void> {
+  transport.close();
+  await protocol.log.has("connectionLost");
+  await turn();
+}
