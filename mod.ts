@@ -16,8 +16,9 @@
  *   }
  * }
  *
- * await using server = await getRunningLoop().createServer(() => new Echo(), { port: 0 });
+ * const server = await getRunningLoop().createServer(() => new Echo(), { port: 0 });
  * console.log("listening on", server.addresses);
+ * await server.serveForever();
  * ```
  *
  * @module

@@ -10,7 +10,7 @@ import { describe } from "../transports/errors.ts";
 import { NodeDatagramHandle } from "../transports/node_datagram_handle.ts";
 import type { DatagramCallbacks, DatagramTransport as Interface } from "../transports/transport.ts";
 import { checkFactory, checkPath, checkPort, makeProtocol, type ProtocolFactory } from "./factory.ts";
-import { removeStaleSocket } from "./unix_path.ts";
+import { fileRemover, passingName, removeStaleSocket } from "./unix_path.ts";
 
 /** An address of a datagram endpoint: a host and a port, or a path. A `Deno.NetAddr` or `Deno.UnixAddr` will do. */
 export type DatagramAddr = { hostname?: string; port: number } | { path: string };
@@ -105,6 +105,11 @@ async function openUdp(
 }
 
 async function openNode(address: string, port: number, reuseAddr: boolean): Promise<NodeDatagramHandle> {
+  // Asked here, for node:dgram throws its refusal where nobody can catch it.
+  const host = `${address.includes(":") ? `[${address}]` : address}:${port}`;
+  if ((await Deno.permissions.request({ name: "net", host })).state !== "granted") {
+    throw new Deno.errors.NotCapable(`Requires net access to "${host}", run again with the --allow-net flag`);
+  }
   const { createSocket } = await import("node:dgram");
   const socket = createSocket({ type: address.includes(":") ? "udp6" : "udp4", reuseAddr });
   const { promise, resolve, reject } = Promise.withResolvers<void>();
@@ -122,22 +127,37 @@ async function openNode(address: string, port: number, reuseAddr: boolean): Prom
   return new NodeDatagramHandle(socket);
 }
 
-async function openUnix(localAddr: { path: string } | undefined) {
+/**
+ * Opens two sockets under one name, for Deno does not send on a Unix socket that waits for a datagram: the one
+ * that sends is bound to the path, then the other one's file takes its place there. Who receives from the
+ * first sees the path as the sender, and what is sent to the path reaches the second.
+ */
+async function openUnix(
+  localAddr: { path: string } | undefined,
+): Promise<{ handle: DatagramHandle; removeFile: (() => void) | null }> {
   const listenDatagram = findListenDatagram();
   if (listenDatagram === undefined) {
     throw new Deno.errors.NotSupported("path: Unix datagrams need Deno's flag --unstable-net");
   }
   const path = localAddr?.path;
-  if (path !== undefined) await removeStaleSocket(path);
-  const handle: DatagramHandle = new DatagramConnHandle(listenDatagram({ transport: "unixpacket", path }));
-  const removeFile = path === undefined ? null : () => {
-    try {
-      Deno.removeSync(path);
-    } catch {
-      // Gone already.
-    }
-  };
-  return { handle, removeFile };
+  if (path === undefined) {
+    const sender = listenDatagram({ transport: "unixpacket", path });
+    return { handle: new DatagramConnHandle(sender, null), removeFile: null };
+  }
+  if (path.startsWith("\0")) throw new Deno.errors.NotSupported("path: Unix datagrams need a path in the file system");
+  await removeStaleSocket(path);
+  const sender = listenDatagram({ transport: "unixpacket", path });
+  let receiver: DatagramConnLike | undefined;
+  try {
+    const passing = passingName(path);
+    receiver = listenDatagram({ transport: "unixpacket", path: passing });
+    Deno.renameSync(passing, path);
+    return { handle: new DatagramConnHandle(sender, receiver), removeFile: fileRemover(path) };
+  } catch (error) {
+    sender.close();
+    receiver?.close();
+    throw error;
+  }
 }
 
 function findListenDatagram(): ListenDatagram | undefined {
@@ -154,9 +174,23 @@ async function resolveHost(hostname: string): Promise<string> {
   // The bracketed form is how an IPv6 address stands in a URL; Deno takes it too.
   if (hostname.startsWith("[") && hostname.endsWith("]")) hostname = hostname.slice(1, -1);
   const { isIP } = await import("node:net");
-  if (isIP(hostname) !== 0) return hostname;
+  if (isIP(hostname) === 4) return hostname;
+  if (isIP(hostname) === 6) return canonicalIpv6(hostname);
   const { lookup } = await import("node:dns/promises");
   return (await lookup(hostname)).address;
+}
+
+/** The spelling in which the system tells senders, so that they can be compared. */
+function canonicalIpv6(address: string): string {
+  const [literal, scope] = address.split("%", 2) as [string, string?];
+  const canonical = new URL(`http://[${literal}]`).hostname.slice(1, -1);
+  // A URL spells an IPv4 address in IPv6 in hexadecimal, Deno with dots.
+  const mapped = /^::ffff:([0-9a-f]+):([0-9a-f]+)$/.exec(canonical);
+  if (mapped !== null) {
+    const [high, low] = [parseInt(mapped[1]!, 16), parseInt(mapped[2]!, 16)];
+    return `::ffff:${high >> 8}.${high & 255}.${low >> 8}.${low & 255}`;
+  }
+  return scope === undefined ? canonical : `${canonical}%${scope}`;
 }
 
 function asDenoAddr(addr: DatagramAddr): Deno.Addr {

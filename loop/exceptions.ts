@@ -48,7 +48,8 @@ export class Exceptions {
       return;
     }
     try {
-      const result = this.handler(context) as unknown;
+      const handler = this.handler;
+      const result = handler(context) as unknown;
       if (result instanceof Promise) result.catch((error) => this.#handlerFailed(error, context));
     } catch (error) {
       this.#handlerFailed(error, context);
@@ -56,12 +57,13 @@ export class Exceptions {
   }
 
   reportByDefault(context: ExceptionContext): void {
-    const details: unknown[] = [];
+    const lines = [context.message];
     for (const key of ["transport", "protocol", "handle"] as const) {
-      if (context[key] !== undefined) details.push(`\n  ${key}: ${describe(context[key])}`);
+      if (context[key] !== undefined) lines.push(`  ${key}: ${describe(context[key])}`);
     }
-    if (context.error !== undefined) details.push("\n ", context.error);
-    console.error(context.message, ...details);
+    if (context.error !== undefined) lines.push(inspect(context.error));
+    // The format comes first, or the console would look for one in the message.
+    console.error("%s", lines.join("\n"));
   }
 
   reportIfSlow(what: string, startedAt: number, context: Partial<ExceptionContext> = {}): void {
@@ -81,7 +83,8 @@ export class Exceptions {
   }
 
   unwatch(transport: BaseTransport): void {
-    this.#open.delete(this.#numbers.get(transport)!);
+    const number = this.#numbers.get(transport);
+    if (number !== undefined) this.#open.delete(number);
   }
 
   #reportOpen(): void {
@@ -95,5 +98,13 @@ export class Exceptions {
   #handlerFailed(error: unknown, context: ExceptionContext): void {
     this.reportByDefault({ message: "Exception in the exception handler", error: toError(error) });
     this.reportByDefault(context);
+  }
+}
+
+function inspect(error: Error): string {
+  try {
+    return Deno.inspect(error);
+  } catch {
+    return describe(error); // Its own inspection throws.
   }
 }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { describe } from "../transports/errors.ts";
+import { checkProtocol, describe } from "../transports/errors.ts";
 
 /** Makes the protocol of one connection. */
 export type ProtocolFactory<P> = () => P;
@@ -30,9 +30,8 @@ export function checkFactory(factory: unknown): void {
  */
 export function makeProtocol<P>(factory: ProtocolFactory<P>): P {
   const protocol = factory();
-  if (typeof protocol !== "object" || protocol === null) {
-    throw new TypeError(`factory must return a protocol, got ${describe(protocol)}`);
-  }
+  if (protocol instanceof Promise) protocol.catch(() => {}); // An async factory: the error below says so.
+  checkProtocol(protocol, "what factory returns");
   return protocol;
 }
 

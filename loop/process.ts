@@ -114,7 +114,7 @@ export async function subprocessExec<P extends SubprocessCallbacks>(
     ? await spawnMerged(program, { ...rest, args, stdin, stdout })
     : new Deno.Command(program, { ...rest, args, stdin, stdout, stderr }).spawn();
   const handles = new Map<number, StreamHandle>();
-  if (stdin === "piped") handles.set(0, new WritableStreamHandle(child.stdin));
+  if (stdin === "piped") handles.set(0, new WritableStreamHandle(child.stdin, false));
   if (stdout === "piped") handles.set(1, new ReadableStreamHandle(child.stdout));
   if (stderr === "piped") handles.set(2, new ReadableStreamHandle(child.stderr));
   const transport = new SubprocessTransport(loop, { child, handles }, protocol);
@@ -145,7 +145,10 @@ async function spawnMerged(program: string | URL, options: Deno.CommandOptions):
     throw new Deno.errors.NotSupported('stderr: "stdout" is not supported on Windows');
   }
   const name = program instanceof URL ? decodeURIComponent(program.pathname) : program;
-  const args = ["-c", MERGE_SCRIPT, "sh", name, ...(options.args ?? [])];
+  // A shell adds these to the environment, which is not what clearEnv asked for.
+  const added = ["PWD", "OLDPWD", "SHLVL", "_"].filter((name) => options.env?.[name] === undefined);
+  const script = options.clearEnv ? `unset ${added.join(" ")};${MERGE_SCRIPT}` : MERGE_SCRIPT;
+  const args = ["-c", script, "sh", name, ...(options.args ?? [])];
   const child = new Deno.Command("/bin/sh", { ...options, args, stderr: "piped" }).spawn();
   const complaint = (await child.stderr.text()).trim();
   if (complaint === "") return child;

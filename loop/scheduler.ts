@@ -40,7 +40,8 @@ class ReadyHandle implements Handle {
   }
 
   run(): unknown {
-    return this.#callback?.(...this.#args as never[]);
+    const callback = this.#callback;
+    return callback?.(...this.#args as never[]);
   }
 }
 

@@ -44,9 +44,10 @@ export async function sendfile(
   file: Deno.FsFile,
   { offset = 0, count, fallback = true }: SendfileOptions,
 ): Promise<number> {
-  if (!(transport instanceof StreamTransport)) {
-    throw new TypeError(`transport must be a stream transport of this loop, got ${describe(transport)}`);
+  if (!(transport instanceof StreamTransport) || !transport.canWriteEof()) {
+    throw new TypeError(`transport must be a stream transport that can be written to, got ${describe(transport)}`);
   }
+  if (!(file instanceof Deno.FsFile)) throw new TypeError(`file must be a Deno.FsFile, got ${describe(file)}`);
   if (!Number.isSafeInteger(offset) || offset < 0) {
     throw new RangeError(`offset must be a whole number of bytes from 0, got ${describe(offset)}`);
   }
@@ -54,7 +55,9 @@ export async function sendfile(
     throw new RangeError(`count must be a whole number of bytes from 1, got ${describe(count)}`);
   }
   if (!fallback) throw new Deno.errors.NotSupported("fallback: false needs a sendfile(2) that Deno does not have");
-  if (transport.isClosing()) throw new InvalidStateError("sendfile() cannot be called on a closing transport");
+  if (!transport.acceptsWrites("sendfile()")) {
+    throw new InvalidStateError("sendfile() cannot be called on a closing transport");
+  }
   if (busy.has(transport)) throw new InvalidStateError("sendfile() is already running on this transport");
   busy.add(transport);
   const progress = { written: 0 };
@@ -87,7 +90,7 @@ async function copy(
     const wanted = Math.min(BLOCK_SIZE, count - progress.written);
     const read = await file.read(wanted < block.length ? block.subarray(0, wanted) : block);
     if (read === null) break;
-    if (transport.isClosing()) throw new InvalidStateError("the transport was closed");
+    if (!transport.acceptsWrites("sendfile()")) throw new InvalidStateError("the transport was closed");
     progress.written += read;
     // Lent and returned in one step: the block goes back to the pool once the kernel has taken it.
     const data = block.subarray(0, read);

@@ -32,12 +32,22 @@ export async function bindUnixPath(path: string): Promise<BoundPath> {
   try {
     await claim(passing, path);
     Deno.removeSync(passing);
-    const own = Deno.lstatSync(path);
-    return { listener, removeFile: () => removeIfSame(path, own) };
+    return { listener, removeFile: fileRemover(path) };
   } catch (error) {
     listener.close();
     throw error;
   }
+}
+
+/**
+ * Remembers the file that lies at a path now.
+ *
+ * @param path The path.
+ * @returns A function that removes that very file, if it is still there.
+ */
+export function fileRemover(path: string): () => void {
+  const own = Deno.lstatSync(path);
+  return () => removeIfSame(path, own);
 }
 
 /**
@@ -88,10 +98,15 @@ function removeIfSame(path: string, own: Deno.FileInfo): void {
   }
 }
 
-/** A name in the same directory, short because a socket's path may have no more than about 104 bytes. */
-function passingName(path: string): string {
+/**
+ * Makes up a name for a socket that is about to be moved.
+ *
+ * @param path Where it will be moved.
+ * @returns A name in the same directory, short because a socket's path may have no more than about 104 bytes.
+ */
+export function passingName(path: string): string {
   const directory = path.slice(0, path.lastIndexOf("/") + 1);
-  return `${directory}.${crypto.randomUUID().slice(0, 8)}`;
+  return `${directory}.${Math.random().toString(36).slice(2, 8)}`;
 }
 
 function addrInUse(path: string, why: string): Error {

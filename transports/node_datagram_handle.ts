@@ -4,6 +4,7 @@
  * @module
  */
 import type { Socket } from "node:dgram";
+import { copyBytes } from "./buffer_pool.ts";
 import type { DatagramHandle, DatagramSink } from "./datagram_handle.ts";
 
 /** A datagram handle over a bound `node:dgram` socket. */
@@ -20,7 +21,7 @@ export class NodeDatagramHandle implements DatagramHandle {
   receiveStart(sink: DatagramSink): void {
     this.socket.on("message", (data, { address, port }) => {
       // A copy, for the socket's array holds on to 64 KiB.
-      sink.received(new Uint8Array(data), { transport: "udp", hostname: address, port });
+      sink.received(copyBytes(data), { transport: "udp", hostname: address, port });
     });
     this.socket.on("error", (error) => sink.failed(error));
   }

@@ -9,9 +9,9 @@
  *
  * @module
  */
-import { callProtocol } from "./callbacks.ts";
+import { adoptPromise, callProtocol } from "./callbacks.ts";
 import type { LoopContext } from "./context.ts";
-import { checkBytes, InvalidStateError, TimeoutError, toError } from "./errors.ts";
+import { checkBytes, checkProtocol, InvalidStateError, TimeoutError, toError } from "./errors.ts";
 import { lookUpExtraInfo } from "./extra_info.ts";
 import { FlowControl } from "./flow_control.ts";
 import type { StreamHandle } from "./stream_handle.ts";
@@ -103,12 +103,25 @@ export class StreamTransport implements Transport {
     return promise;
   }
 
+  /**
+   * Tells whether bytes given now would be sent.
+   *
+   * @param method Who asks, for the message.
+   * @returns `false` where they would be dropped.
+   * @throws {InvalidStateError} After `writeEof()`.
+   */
+  acceptsWrites(method: string): boolean {
+    if (this.#eofWritten) throw new InvalidStateError(`${method} cannot be called after writeEof()`);
+    return !this.#closing && this.#handle.writable;
+  }
+
   getExtraInfo<K extends keyof ExtraInfo, D = null>(name: K, defaultValue?: D): ExtraInfo[K] | D;
   getExtraInfo(name: string, defaultValue: unknown = null): unknown {
     return lookUpExtraInfo(this.#extra, name, defaultValue);
   }
 
   setProtocol(protocol: StreamCallbacks): void {
+    checkProtocol(protocol, "setProtocol(): protocol");
     this.#receiver.protocol = protocol;
   }
 
@@ -159,14 +172,14 @@ export class StreamTransport implements Transport {
 
   write(data: Uint8Array): void {
     checkBytes(data, "write(): data");
-    if (!this.#acceptsWrites("write()") || data.length === 0) return;
+    if (!this.acceptsWrites("write()") || data.length === 0) return;
     this.#queue.pushCopy(data);
     this.#afterPush();
   }
 
   writeOwned(data: Uint8Array): void {
     checkBytes(data, "writeOwned(): data");
-    if (!this.#acceptsWrites("writeOwned()") || data.length === 0) return;
+    if (!this.acceptsWrites("writeOwned()") || data.length === 0) return;
     this.#queue.pushOwned(data);
     this.#afterPush();
   }
@@ -174,7 +187,7 @@ export class StreamTransport implements Transport {
   writelines(pieces: Iterable<Uint8Array>): void {
     const list = [...pieces];
     for (let i = 0; i < list.length; i++) checkBytes(list[i], `writelines(): pieces[${i}]`);
-    if (!this.#acceptsWrites("writelines()")) return;
+    if (!this.acceptsWrites("writelines()")) return;
     const before = this.#queue.size;
     for (const piece of list) if (piece.length > 0) this.#queue.pushCopy(piece);
     if (this.#queue.size > before) this.#afterPush();
@@ -205,12 +218,6 @@ export class StreamTransport implements Transport {
     this.#pauseIfFull();
   }
 
-  /** Whether a write may go on: throws after `writeEof()`, and tells `false` where it is to be dropped. */
-  #acceptsWrites(method: string): boolean {
-    if (this.#eofWritten) throw new InvalidStateError(`${method} cannot be called after writeEof()`);
-    return !this.#closing && this.#handle.writable;
-  }
-
   #afterPush(): void {
     if (!this.#writing && !this.#flushScheduled && !this.#receiver.dispatching) {
       this.#flushScheduled = true;
@@ -228,21 +235,33 @@ export class StreamTransport implements Transport {
   #flush(): void {
     if (this.#writing || this.#lost) return;
     while (this.#queue.size > 0) {
-      const result = this.#handle.write(this.#queue.next());
+      let result: number | Promise<number>;
+      try {
+        result = this.#handle.write(this.#queue.next());
+      } catch (error) {
+        this.#fail(toError(error)); // An owned array that its former owner has detached, say.
+        return;
+      }
       if (typeof result !== "number") {
         this.#writing = true;
         result.then(this.#onWritten, this.#onWriteFailed);
         return;
       }
-      this.#queue.advance(result);
+      if (!this.#taken(result)) return;
     }
     this.#afterDrain();
   }
 
+  /** Takes note of bytes that have left; none at all would come back for ever. */
+  #taken(count: number): boolean {
+    if (count > 0) this.#queue.advance(count);
+    else this.#fail(new Deno.errors.WriteZero("a write took no bytes"));
+    return count > 0;
+  }
+
   #written(count: number): void {
     this.#writing = false;
-    if (this.#lost) return;
-    this.#queue.advance(count);
+    if (this.#lost || !this.#taken(count)) return;
     if (this.#queue.size > 0) this.#flush();
     this.#afterDrain();
   }
@@ -280,6 +299,7 @@ export class StreamTransport implements Transport {
     this.#receiver.dispatching = true;
     try {
       keepOpen = protocol.eofReceived?.();
+      if (keepOpen instanceof Promise) adoptPromise(this.#loop, keepOpen, "eofReceived", this, protocol);
     } catch (error) {
       this.#callbackFailed("eofReceived", toError(error));
     }
@@ -331,7 +351,7 @@ export class StreamTransport implements Transport {
   #finish(error: Error | null): void {
     callProtocol(this.#loop, this, this.#receiver.protocol, "connectionLost", error);
     this.#handle.close();
-    if (this.#loop.debug) this.#loop.unwatch(this);
+    this.#loop.unwatch(this);
     this.#onLost?.();
   }
 }

@@ -5,7 +5,7 @@
  */
 import { callProtocol } from "./callbacks.ts";
 import type { LoopContext } from "./context.ts";
-import { ProcessLookupError } from "./errors.ts";
+import { checkProtocol, ProcessLookupError } from "./errors.ts";
 import { lookUpExtraInfo } from "./extra_info.ts";
 import type { StreamHandle } from "./stream_handle.ts";
 import { StreamTransport } from "./stream_transport.ts";
@@ -121,6 +121,7 @@ export class SubprocessTransport implements Interface {
   }
 
   setProtocol(protocol: SubprocessCallbacks): void {
+    checkProtocol(protocol, "setProtocol(): protocol");
     this.#protocol = protocol;
   }
 
@@ -161,7 +162,7 @@ export class SubprocessTransport implements Interface {
     this.#closing = true;
     this.#loop.callSoon(() => {
       callProtocol(this.#loop, this, this.#protocol, "connectionLost", null);
-      if (this.#loop.debug) this.#loop.unwatch(this);
+      this.#loop.unwatch(this);
     });
   }
 }

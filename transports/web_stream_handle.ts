@@ -74,9 +74,15 @@ export class WritableStreamHandle implements StreamHandle {
   readonly readable = false;
   readonly writable = true;
   #writer: WritableStreamDefaultWriter<Uint8Array>;
+  #keepsChunks: boolean;
   #clean = true;
 
-  constructor(stream: WritableStream<Uint8Array>) {
+  /**
+   * @param stream The stream.
+   * @param keepsChunks Whether its sink may hold on to a chunk that it has taken, as a `TransformStream` does.
+   */
+  constructor(stream: WritableStream<Uint8Array>, keepsChunks = true) {
+    this.#keepsChunks = keepsChunks;
     this.#writer = stream.getWriter();
     // Errors arrive at write(); these keep their twins from going unhandled.
     this.#writer.closed.catch(() => {});
@@ -89,7 +95,7 @@ export class WritableStreamHandle implements StreamHandle {
 
   async write(data: Uint8Array): Promise<number> {
     this.#clean = false;
-    await this.#writer.write(data);
+    await this.#writer.write(this.#keepsChunks ? new Uint8Array(data) : data);
     this.#clean = true;
     return data.length;
   }

@@ -3,11 +3,11 @@
  *
  * @module
  */
-import { giveBuffer, MAX_BUFFER, takeBuffer } from "./buffer_pool.ts";
+import { giveBuffer, MAX_BUFFER, MIN_BUFFER, takeBuffer } from "./buffer_pool.ts";
 import { type LoanHolder, returnLoan } from "./loan.ts";
 
-/** Below this an owned array is joined to its neighbours: the copy is cheaper than a system call. */
-const JOIN_OWNED_BELOW = 4096;
+/** An owned array smaller than this is joined to its neighbours: the copy is cheaper than a system write. */
+const JOIN_BELOW = 4096;
 
 /** A run of bytes that leaves in one system write, as far as the kernel takes it. */
 interface Chunk extends LoanHolder {
@@ -15,7 +15,7 @@ interface Chunk extends LoanHolder {
   start: number;
   end: number;
   /** Whether more may be joined to it, its memory being ours from the pool. */
-  readonly joinable: boolean;
+  joinable: boolean;
 }
 
 /** A first-in, first-out queue of bytes with a size that costs nothing to know. */
@@ -60,7 +60,7 @@ export class WriteQueue {
    * @param data Bytes, at least one.
    */
   pushOwned(data: Uint8Array): void {
-    if (data.length < JOIN_OWNED_BELOW && this.#openTail() !== null) {
+    if (data.length < JOIN_BELOW && this.#openTail() !== null) {
       this.pushCopy(data);
       return;
     }
@@ -114,11 +114,17 @@ export class WriteQueue {
         0;
   }
 
-  /** The last chunk, if bytes may still be joined to it. */
+  /** The last chunk, if bytes may still be joined to it; a small owned one is copied to make it so. */
   #openTail(): Chunk | null {
     const last = this.#chunks.length - 1;
     if (last < this.#head + this.#sealed) return null;
     const tail = this.#chunks[last]!;
+    if (!tail.joinable && tail.end < JOIN_BELOW) {
+      const bytes = takeBuffer(MIN_BUFFER);
+      bytes.set(tail.bytes);
+      tail.bytes = tail.window = bytes;
+      tail.joinable = true;
+    }
     return tail.joinable ? tail : null;
   }
 

@@ -1,0 +1,34 @@
+/**
+ * Reading a child's output: asks `date` for the time.
+ *
+ *     deno run --allow-run=date examples/child_output.ts [arguments of date]
+ */
+import { getRunningLoop, SubprocessProtocol } from "../mod.ts";
+
+class Output extends SubprocessProtocol {
+  /** Resolves when the child has ended and its output is complete, whichever comes last. */
+  readonly lost = Promise.withResolvers<void>();
+  text = "";
+  #decoder = new TextDecoder();
+
+  override pipeDataReceived(_fd: number, data: Uint8Array): void {
+    this.text += this.#decoder.decode(data, { stream: true });
+  }
+
+  override processExited(): void {
+    console.log("the child has ended; its output may still be on the way");
+  }
+
+  override connectionLost(): void {
+    this.lost.resolve();
+  }
+}
+
+const [transport, output] = await getRunningLoop().subprocessExec(() => new Output(), "date", {
+  args: Deno.args,
+  stdin: "null",
+  stderr: "inherit",
+});
+await output.lost.promise;
+console.log(`return code ${transport.getReturncode()}`);
+console.log(`output      ${JSON.stringify(output.text)}`);
