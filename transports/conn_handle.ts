@@ -74,8 +74,8 @@ export class ConnHandle implements StreamHandle {
     return this.#channel.write!(data);
   }
 
-  closeWrite(): Promise<void> {
-    return this.#channel.closeWrite!();
+  async closeWrite(): Promise<void> {
+    await this.#channel.closeWrite!();
   }
 
   close(): void {

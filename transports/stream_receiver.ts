@@ -141,7 +141,7 @@ export class StreamReceiver implements StreamSink {
       this.#dispatchUpdate(count);
     } else {
       // setProtocol() came between: the memory is the old protocol's, the bytes are the new one's.
-      this.#dispatchChunk(copyBytes(target.subarray(0, count)));
+      this.#dispatchForeign(target, count);
     }
   }
 
@@ -197,6 +197,18 @@ export class StreamReceiver implements StreamSink {
       this.#windowSize = Math.max(size / 2, MIN_BUFFER);
       this.#smallReads = 0;
     }
+  }
+
+  /** Takes bytes out of memory that is not ours; its owner may even have detached it meanwhile. */
+  #dispatchForeign(target: Uint8Array, count: number): void {
+    let bytes: Uint8Array;
+    try {
+      bytes = copyBytes(target.subarray(0, count));
+    } catch (error) {
+      this.failed(toError(error));
+      return;
+    }
+    this.#dispatchChunk(bytes);
   }
 
   #askBuffer(sizeHint: number): Uint8Array | null {

@@ -68,7 +68,8 @@ export interface StreamCallbacks extends BaseCallbacks {
   /**
    * Some bytes arrived: any number above zero, cut anywhere.
    *
-   * @param data The bytes. They belong to the protocol from now on and are never overwritten.
+   * @param data The bytes. They belong to the protocol from now on and are never overwritten. Small ones share
+   * a buffer with others, which cannot be transferred to a worker: transfer a copy.
    */
   dataReceived?(data: Uint8Array): void;
   /**
