@@ -248,7 +248,7 @@ Deno.test("dataReceived() bytes can only be transferred away where that harms no
   }
   await using keeps = await connect(() => new Recorder(), () => new Recorder());
   await using gives = await connect(() => new Transfers(), () => new Recorder());
-  const sizes = [50, 1024, 2048, 3000, 4096, 10_000, 100];
+  const sizes = [50, 3000, 4096, 3000, 100];
   for (const [i, size] of sizes.entries()) {
     const before = keeps.serverSide.received;
     keeps.clientTransport.write(pattern(100, i));
@@ -259,6 +259,6 @@ Deno.test("dataReceived() bytes can only be transferred away where that harms no
   }
   assertEquals(keeps.serverSide.data, concat(sizes.map((_, i) => pattern(100, i))));
   assertEquals(gives.serverSide.data, concat(sizes.map((size, i) => pattern(size, i))));
-  // The first and the last; those between were a window of their own, or too large for the slab.
+  // The first and the last; those between are too large for the slab.
   assertEquals(gives.serverSide.refused, ["TypeError", "TypeError"]);
 });

@@ -1,0 +1,108 @@
+// The limit: what a server can reach that does nothing but system calls, one thread, one epoll.
+//
+//   epoll_echo echo | pipelined | source | sink | udp
+//
+// Listens on a port of the system's choice and prints "listening PORT".
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define EVENTS 256
+#define ANSWERS 16
+#define ANSWER_SIZE 64
+
+static char buffer[256 * 1024];
+
+static void check(int result, const char *what) {
+  if (result >= 0) return;
+  perror(what);
+  exit(1);
+}
+
+static int listen_on_any_port(int type) {
+  struct sockaddr_in address = {.sin_family = AF_INET};
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t length = sizeof address;
+  int fd = socket(AF_INET, type, 0);
+  check(fd, "socket");
+  check(bind(fd, (struct sockaddr *)&address, length), "bind");
+  if (type == SOCK_STREAM) check(listen(fd, 1024), "listen");
+  check(getsockname(fd, (struct sockaddr *)&address, &length), "getsockname");
+  printf("listening %d\n", ntohs(address.sin_port));
+  fflush(stdout);
+  return fd;
+}
+
+// Waits where the kernel takes no more, as the bare Deno.Conn loop waits for each write.
+static int send_all(int fd, size_t length) {
+  for (size_t sent = 0; sent < length;) {
+    ssize_t n = send(fd, buffer + sent, length - sent, MSG_NOSIGNAL);
+    if (n >= 0) {
+      sent += n;
+    } else if (errno == EAGAIN) {
+      struct pollfd writable = {.fd = fd, .events = POLLOUT};
+      poll(&writable, 1, -1);
+    } else {
+      return 0;
+    }
+  }
+  return 1;
+}
+
+static void echo_datagrams(int fd) {
+  for (;;) {
+    struct sockaddr_in peer;
+    socklen_t length = sizeof peer;
+    ssize_t n = recvfrom(fd, buffer, sizeof buffer, 0, (struct sockaddr *)&peer, &length);
+    if (n >= 0) sendto(fd, buffer, n, 0, (struct sockaddr *)&peer, length);
+  }
+}
+
+static void accept_one(int epoll, int listener, int source) {
+  int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK), on = 1;
+  if (fd < 0) return;
+  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  struct epoll_event event = {.events = source ? EPOLLOUT : EPOLLIN, .data.fd = fd};
+  check(epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event), "epoll_ctl");
+}
+
+int main(int argc, char **argv) {
+  const char *mode = argc == 2 ? argv[1] : "";
+  int echo = !strcmp(mode, "echo"), pipelined = !strcmp(mode, "pipelined"), source = !strcmp(mode, "source");
+  if (!strcmp(mode, "udp")) echo_datagrams(listen_on_any_port(SOCK_DGRAM));
+  if (!echo && !pipelined && !source && strcmp(mode, "sink")) {
+    fputs("epoll_echo: echo, pipelined, source, sink or udp\n", stderr);
+    return 2;
+  }
+  int listener = listen_on_any_port(SOCK_STREAM), epoll = epoll_create1(0);
+  struct epoll_event event = {.events = EPOLLIN, .data.fd = listener}, events[EVENTS];
+  check(epoll_ctl(epoll, EPOLL_CTL_ADD, listener, &event), "epoll_ctl");
+  for (;;) {
+    int ready = epoll_wait(epoll, events, EVENTS, -1);
+    for (int i = 0; i < ready; i++) {
+      int fd = events[i].data.fd, open = 1;
+      if (fd == listener) {
+        accept_one(epoll, listener, source);
+        continue;
+      }
+      if (source) {
+        open = send(fd, buffer, sizeof buffer, MSG_NOSIGNAL) >= 0 || errno == EAGAIN;
+      } else {
+        ssize_t n = recv(fd, buffer, sizeof buffer, 0);
+        open = n > 0 || (n < 0 && errno == EAGAIN);
+        if (n > 0 && echo) open = send_all(fd, n);
+        if (n > 0 && pipelined) open = send_all(fd, ANSWERS * ANSWER_SIZE);
+      }
+      if (!open) close(fd);
+    }
+  }
+}

@@ -1,0 +1,303 @@
+// The load generator: one thread, one epoll, nothing allocated while it measures. Prints one figure.
+//
+//   load exchange PORT CONNECTIONS REQUEST ANSWER SECONDS   exchanges a second; an echo where REQUEST = ANSWER
+//   load udp      PORT SOCKETS SIZE SECONDS                 datagrams a second, one in flight on each socket
+//   load connect  PORT AT_ONCE SIZE SECONDS                 connections a second, each with one echo
+//   load receive  PORT SECONDS                              bytes a second that the server sends
+//   load send     PORT SECONDS                              bytes a second that the server takes
+//   load idle     PORT CONNECTIONS SIZE                     one echo on each, "held", then waits for end of input
+//
+// The first fifth of SECONDS is warm-up and is not counted.
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#define EVENTS 256
+#define BLOCK (64 * 1024)
+#define TICK_MS 100
+#define UDP_RESEND_MS 50
+
+static char incoming[1 << 20];
+static char *outgoing;
+static int port;
+
+static void die(const char *format, ...) {
+  va_list args;
+  va_start(args, format);
+  fputs("load: ", stderr);
+  vfprintf(stderr, format, args);
+  fputc('\n', stderr);
+  exit(1);
+}
+
+static void check(int result, const char *what) {
+  if (result < 0) die("%s: %s", what, strerror(errno));
+}
+
+static double now(void) {
+  struct timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return time.tv_sec + time.tv_nsec * 1e-9;
+}
+
+// What is counted, from the end of the warm-up on.
+static double count, started, warm_at, end_at;
+static int warm;
+
+static void begin(double seconds) {
+  started = now();
+  warm_at = started + seconds * 0.2;
+  end_at = started + seconds;
+}
+
+// Tells whether to go on.
+static int running(void) {
+  double time = now();
+  if (!warm && time >= warm_at) {
+    warm = 1;
+    started = time;
+    count = 0;
+  }
+  return time < end_at;
+}
+
+static void report(void) {
+  if (count == 0) die("nothing came back in time");
+  printf("%.3f\n", count / (now() - started));
+}
+
+static void fill(size_t size) {
+  outgoing = malloc(size);
+  for (size_t i = 0; i < size; i++) outgoing[i] = (char)(i % 251);
+}
+
+static void no_delay(int fd) {
+  int on = 1;
+  check(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on), "TCP_NODELAY");
+}
+
+static struct sockaddr_in server_address(void) {
+  struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  return address;
+}
+
+static int dial(int type) {
+  struct sockaddr_in address = server_address();
+  int fd = socket(AF_INET, type, 0);
+  check(fd, "socket");
+  check(connect(fd, (struct sockaddr *)&address, sizeof address), "connect");
+  if (type == SOCK_STREAM) no_delay(fd);
+  return fd;
+}
+
+static void watch(int epoll, int fd, unsigned events, void *data) {
+  struct epoll_event event = {.events = events, .data.ptr = data};
+  check(epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event), "epoll_ctl");
+}
+
+static int would_block(ssize_t result) {
+  return result < 0 && (errno == EAGAIN || errno == EINTR);
+}
+
+struct connection {
+  int fd;
+  size_t unsent, awaited;
+  int checked;
+};
+
+// A server that is fast because it answers nonsense must not win: the first echo is compared.
+static void compare(struct connection *c, size_t at, size_t length) {
+  if (memcmp(incoming, outgoing + at, length) != 0) die("the server sent back something else than it got");
+}
+
+static void exchange(struct connection *c, size_t request, size_t answer) {
+  for (;;) {
+    while (c->unsent > 0) {
+      ssize_t n = send(c->fd, outgoing + (request - c->unsent), c->unsent, MSG_NOSIGNAL | MSG_DONTWAIT);
+      if (would_block(n)) break;
+      check(n, "send");
+      c->unsent -= n;
+    }
+    ssize_t n = recv(c->fd, incoming, sizeof incoming, MSG_DONTWAIT);
+    if (would_block(n)) return;
+    check(n, "recv");
+    if (n == 0) die("the server closed a connection");
+    if ((size_t)n > c->awaited) die("the server sent more than was due");
+    if (!c->checked && request == answer) compare(c, answer - c->awaited, n);
+    c->awaited -= n;
+    if (c->awaited > 0) continue;
+    count++;
+    c->checked = 1;
+    c->unsent = request;
+    c->awaited = answer;
+  }
+}
+
+static void run_exchange(int connections, size_t request, size_t answer, double seconds) {
+  fill(request);
+  int epoll = epoll_create1(0);
+  struct connection *all = calloc(connections, sizeof *all);
+  for (int i = 0; i < connections; i++) {
+    all[i] = (struct connection){.fd = dial(SOCK_STREAM), .unsent = request, .awaited = answer};
+    watch(epoll, all[i].fd, EPOLLIN | EPOLLOUT | EPOLLET, &all[i]);
+  }
+  struct epoll_event events[EVENTS];
+  begin(seconds);
+  while (running()) {
+    int ready = epoll_wait(epoll, events, EVENTS, TICK_MS);
+    for (int i = 0; i < ready; i++) exchange(events[i].data.ptr, request, answer);
+  }
+  report();
+}
+
+static void run_udp(int sockets, size_t size, double seconds) {
+  fill(size);
+  int epoll = epoll_create1(0);
+  struct connection *all = calloc(sockets, sizeof *all);
+  for (int i = 0; i < sockets; i++) {
+    all[i].fd = dial(SOCK_DGRAM);
+    watch(epoll, all[i].fd, EPOLLIN, &all[i]);
+    send(all[i].fd, outgoing, size, 0);
+  }
+  struct epoll_event events[EVENTS];
+  begin(seconds);
+  while (running()) {
+    int ready = epoll_wait(epoll, events, EVENTS, UDP_RESEND_MS);
+    // Datagrams get lost; silence means that all of them did.
+    if (ready == 0) {
+      for (int i = 0; i < sockets; i++) send(all[i].fd, outgoing, size, 0);
+    }
+    for (int i = 0; i < ready; i++) {
+      struct connection *c = events[i].data.ptr;
+      ssize_t n = recv(c->fd, incoming, sizeof incoming, MSG_DONTWAIT);
+      if (n < 0) continue;
+      if ((size_t)n != size) die("a datagram of %zd bytes came back for one of %zu", n, size);
+      if (!c->checked) compare(c, 0, size);
+      c->checked = 1;
+      count++;
+      send(c->fd, outgoing, size, 0);
+    }
+  }
+  report();
+}
+
+// Whoever closes first keeps the pair of addresses for a minute (TIME_WAIT), and that is us: we dial from many
+// addresses of 127/8, so that ports do not run out.
+static void redial(int epoll, struct connection *c, size_t size) {
+  static unsigned dialled;
+  struct sockaddr_in to = server_address(), from = {.sin_family = AF_INET};
+  from.sin_addr.s_addr = htonl(INADDR_LOOPBACK + dialled++ % 200);
+  int on = 1;
+  c->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+  check(c->fd, "socket");
+  check(setsockopt(c->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on), "IP_BIND_ADDRESS_NO_PORT");
+  check(bind(c->fd, (struct sockaddr *)&from, sizeof from), "bind");
+  no_delay(c->fd);
+  if (connect(c->fd, (struct sockaddr *)&to, sizeof to) < 0 && errno != EINPROGRESS) check(-1, "connect");
+  c->unsent = c->awaited = size;
+  watch(epoll, c->fd, EPOLLIN | EPOLLOUT | EPOLLET, c);
+}
+
+// Tells whether the echo is complete.
+static int converse(struct connection *c, size_t size) {
+  if (c->unsent > 0) {
+    ssize_t n = send(c->fd, outgoing + (size - c->unsent), c->unsent, MSG_NOSIGNAL);
+    if (would_block(n) || (n < 0 && errno == ENOTCONN)) return 0;
+    check(n, "send");
+    c->unsent -= n;
+  }
+  ssize_t n = recv(c->fd, incoming, sizeof incoming, 0);
+  if (would_block(n)) return 0;
+  check(n, "recv");
+  if (n == 0) die("the server closed a connection");
+  compare(c, size - c->awaited, n);
+  c->awaited -= n;
+  return c->awaited == 0;
+}
+
+static void run_connect(int at_once, size_t size, double seconds) {
+  fill(size);
+  int epoll = epoll_create1(0);
+  struct connection *all = calloc(at_once, sizeof *all);
+  struct epoll_event events[EVENTS];
+  begin(seconds);
+  for (int i = 0; i < at_once; i++) redial(epoll, &all[i], size);
+  while (running()) {
+    int ready = epoll_wait(epoll, events, EVENTS, TICK_MS);
+    for (int i = 0; i < ready; i++) {
+      struct connection *c = events[i].data.ptr;
+      if (!converse(c, size)) continue;
+      close(c->fd);
+      count++;
+      redial(epoll, c, size);
+    }
+  }
+  report();
+}
+
+static void run_one_way(int sending, double seconds) {
+  fill(BLOCK);
+  int fd = dial(SOCK_STREAM);
+  struct timeval tick = {.tv_usec = TICK_MS * 1000};
+  check(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tick, sizeof tick), "SO_RCVTIMEO");
+  check(setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tick, sizeof tick), "SO_SNDTIMEO");
+  begin(seconds);
+  while (running()) {
+    ssize_t n = sending ? send(fd, outgoing, BLOCK, MSG_NOSIGNAL) : recv(fd, incoming, sizeof incoming, 0);
+    if (would_block(n)) continue;
+    check(n, sending ? "send" : "recv");
+    if (n == 0) die("the server closed a connection");
+    count += n;
+  }
+  report();
+}
+
+static void run_idle(int connections, size_t size) {
+  fill(size);
+  for (int i = 0; i < connections; i++) {
+    int fd = dial(SOCK_STREAM);
+    check(send(fd, outgoing, size, MSG_NOSIGNAL), "send");
+    if (recv(fd, incoming, size, MSG_WAITALL) != (ssize_t)size) die("connection %d was not echoed", i);
+  }
+  puts("held");
+  fflush(stdout);
+  while (read(STDIN_FILENO, incoming, sizeof incoming) > 0) {
+  }
+}
+
+int main(int argc, char **argv) {
+  if (argc < 4) die("see the head of load.c for its arguments");
+  const char *mode = argv[1];
+  port = atoi(argv[2]);
+  struct rlimit files;
+  getrlimit(RLIMIT_NOFILE, &files);
+  files.rlim_cur = files.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &files);
+  if (!strcmp(mode, "exchange") && argc == 7) {
+    run_exchange(atoi(argv[3]), atol(argv[4]), atol(argv[5]), atof(argv[6]));
+  } else if (!strcmp(mode, "udp") && argc == 6) {
+    run_udp(atoi(argv[3]), atol(argv[4]), atof(argv[5]));
+  } else if (!strcmp(mode, "connect") && argc == 6) {
+    run_connect(atoi(argv[3]), atol(argv[4]), atof(argv[5]));
+  } else if (!strcmp(mode, "receive") && argc == 4) {
+    run_one_way(0, atof(argv[3]));
+  } else if (!strcmp(mode, "send") && argc == 4) {
+    run_one_way(1, atof(argv[3]));
+  } else if (!strcmp(mode, "idle") && argc == 5) {
+    run_idle(atoi(argv[3]), atol(argv[4]));
+  } else {
+    die("see the head of load.c for its arguments");
+  }
+}
