@@ -118,7 +118,7 @@ struct connection {
 };
 
 // A server that is fast because it answers nonsense must not win: the first echo is compared.
-static void compare(struct connection *c, size_t at, size_t length) {
+static void compare(size_t at, size_t length) {
   if (memcmp(incoming, outgoing + at, length) != 0) die("the server sent back something else than it got");
 }
 
@@ -135,7 +135,7 @@ static void exchange(struct connection *c, size_t request, size_t answer) {
     check(n, "recv");
     if (n == 0) die("the server closed a connection");
     if ((size_t)n > c->awaited) die("the server sent more than was due");
-    if (!c->checked && request == answer) compare(c, answer - c->awaited, n);
+    if (!c->checked && request == answer) compare(answer - c->awaited, n);
     c->awaited -= n;
     if (c->awaited > 0) continue;
     count++;
@@ -184,7 +184,7 @@ static void run_udp(int sockets, size_t size, double seconds) {
       ssize_t n = recv(c->fd, incoming, sizeof incoming, MSG_DONTWAIT);
       if (n < 0) continue;
       if ((size_t)n != size) die("a datagram of %zd bytes came back for one of %zu", n, size);
-      if (!c->checked) compare(c, 0, size);
+      if (!c->checked) compare(0, size);
       c->checked = 1;
       count++;
       send(c->fd, outgoing, size, 0);
@@ -222,7 +222,7 @@ static int converse(struct connection *c, size_t size) {
   if (would_block(n)) return 0;
   check(n, "recv");
   if (n == 0) die("the server closed a connection");
-  compare(c, size - c->awaited, n);
+  compare(size - c->awaited, n);
   c->awaited -= n;
   return c->awaited == 0;
 }

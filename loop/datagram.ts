@@ -73,7 +73,7 @@ export async function createDatagramEndpoint<P extends DatagramCallbacks>(
   try {
     protocol = makeProtocol(factory);
   } catch (error) {
-    handle.close();
+    await handle.close();
     removeFile?.();
     throw error;
   }
@@ -147,15 +147,20 @@ async function openUnix(
   if (path.startsWith("\0")) throw new Deno.errors.NotSupported("path: Unix datagrams need a path in the file system");
   await removeStaleSocket(path);
   const sender = listenDatagram({ transport: "unixpacket", path });
+  const removeSenderFile = fileRemover(path);
+  const passing = passingName(path);
   let receiver: DatagramConnLike | undefined;
   try {
-    const passing = passingName(path);
     receiver = listenDatagram({ transport: "unixpacket", path: passing });
     Deno.renameSync(passing, path);
     return { handle: new DatagramConnHandle(sender, receiver), removeFile: fileRemover(path) };
   } catch (error) {
     sender.close();
-    receiver?.close();
+    removeSenderFile();
+    if (receiver !== undefined) {
+      receiver.close();
+      Deno.removeSync(passing);
+    }
     throw error;
   }
 }
@@ -177,7 +182,13 @@ async function resolveHost(hostname: string): Promise<string> {
   if (isIP(hostname) === 4) return hostname;
   if (isIP(hostname) === 6) return canonicalIpv6(hostname);
   const { lookup } = await import("node:dns/promises");
-  return (await lookup(hostname)).address;
+  try {
+    return (await lookup(hostname)).address;
+  } catch (error) {
+    // What node:dns says of a missing permission.
+    if ((error as { code?: string }).code !== "EPERM") throw error;
+    throw new Deno.errors.NotCapable(`Requires net access to "${hostname}", run again with the --allow-net flag`);
+  }
 }
 
 /** The spelling in which the system tells senders, so that they can be compared. */

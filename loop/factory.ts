@@ -5,6 +5,9 @@
  */
 import { checkProtocol, describe } from "../transports/errors.ts";
 
+/** The longest path of a Unix socket in bytes: `sun_path` in the system's sys/un.h, less its final zero. */
+export const MAX_PATH: number = Deno.build.os === "linux" || Deno.build.os === "android" ? 107 : 103;
+
 /** Makes the protocol of one connection. */
 export type ProtocolFactory<P> = () => P;
 
@@ -58,6 +61,8 @@ export function checkPath(path: unknown): void {
   if (typeof path !== "string" || path === "") {
     throw new TypeError(`path must be a non-empty string, got ${describe(path)}`);
   }
+  const length = new TextEncoder().encode(path).length;
+  if (length > MAX_PATH) throw new TypeError(`path must have at most ${MAX_PATH} bytes, got ${length}`);
 }
 
 /**
@@ -67,7 +72,7 @@ export function checkPath(path: unknown): void {
  * @throws {RangeError} If it is given and not a number of milliseconds.
  */
 export function checkCloseTimeout(ms: number | undefined): void {
-  if (ms !== undefined && !(ms >= 0 && ms < 2 ** 31)) {
+  if (ms !== undefined && !(typeof ms === "number" && ms >= 0 && ms < 2 ** 31)) {
     throw new RangeError(`closeTimeout must be from 0 to ${2 ** 31 - 1} milliseconds, got ${describe(ms)}`);
   }
 }

@@ -14,6 +14,22 @@ import { bindUnixPath } from "./unix_path.ts";
 /** How long to wait after the system has run out of something, in milliseconds; asyncio's ACCEPT_RETRY_DELAY. */
 const ACCEPT_RETRY_DELAY = 1000;
 
+/**
+ * Errors of accept() that belong to the connection, not to the listener: accept(2) names them as to be tried again
+ * at once. A peer that has reset by the time Deno asks for its address gives NotConnected besides.
+ */
+const CONNECTION_ERRORS: ReadonlySet<string> = new Set([
+  "EPERM",
+  "EPROTO",
+  "ENOPROTOOPT",
+  "ENETDOWN",
+  "ENETUNREACH",
+  "EHOSTDOWN",
+  "EHOSTUNREACH",
+  "ENONET",
+  "EOPNOTSUPP",
+]);
+
 /** What servers of both kinds may be given. */
 export interface ServeOptions {
   /**
@@ -243,8 +259,7 @@ export class Server implements AsyncDisposable {
   }
 
   async #acceptFailed(error: Error): Promise<void> {
-    // The peer has gone between the handshake and the accept: nothing is wrong here.
-    if (error instanceof Deno.errors.ConnectionAborted || error instanceof Deno.errors.ConnectionReset) return;
+    if (isOfConnection(error)) return;
     this.#loop.report({ message: `accept() failed; the next try is in ${ACCEPT_RETRY_DELAY} ms`, error });
     if (this.#closed) return;
     await new Promise<void>((resolve) => {
@@ -280,6 +295,13 @@ export class Server implements AsyncDisposable {
   }
 }
 
+/** Whether only the connection has failed, whose peer has gone, say: nothing is wrong here. */
+function isOfConnection(error: Error & { code?: string }): boolean {
+  const { ConnectionAborted, ConnectionReset, NotConnected } = Deno.errors;
+  return [ConnectionAborted, ConnectionReset, NotConnected].some((Class) => error instanceof Class) ||
+    CONNECTION_ERRORS.has(error.code ?? "");
+}
+
 /** Whether the listener itself is closed. */
 function isGone(error: unknown): boolean {
   return error instanceof Deno.errors.BadResource || error instanceof Deno.errors.Interrupted;
@@ -304,6 +326,10 @@ export async function createServer(
   const { hostname = "0.0.0.0", port, backlog, reusePort } = options;
   const hostnames = typeof hostname === "string" ? [hostname] : hostname;
   if (hostnames.length === 0) throw new RangeError("hostname must name at least one address, got []");
+  if (reusePort && !("listenDatagram" in Deno)) {
+    // Deno ends the process for it; the same flag brings listenDatagram, which can be looked for.
+    throw new Deno.errors.NotSupported("reusePort needs Deno's flag --unstable-net");
+  }
   const served: Served[] = [];
   try {
     for (const hostname of hostnames) {

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { MAX_PATH } from "./factory.ts";
 
 /** A listener and how to remove its file. */
 export interface BoundPath {
@@ -65,6 +66,8 @@ export async function removeStaleSocket(path: string): Promise<void> {
     throw error;
   }
   if (!found.isSocket) throw addrInUse(path, "a file that is not a socket is there");
+  // A listener that was closed in this turn is gone in the next.
+  await new Promise((resolve) => setTimeout(resolve, 0));
   if (await isLive(path)) throw addrInUse(path, "a live socket is there");
   removeIfSame(path, found);
 }
@@ -102,11 +105,13 @@ function removeIfSame(path: string, own: Deno.FileInfo): void {
  * Makes up a name for a socket that is about to be moved.
  *
  * @param path Where it will be moved.
- * @returns A name in the same directory, short because a socket's path may have no more than about 104 bytes.
+ * @returns A path in the same directory, not too long for a socket.
  */
 export function passingName(path: string): string {
   const directory = path.slice(0, path.lastIndexOf("/") + 1);
-  return `${directory}.${Math.random().toString(36).slice(2, 8)}`;
+  const room = MAX_PATH - new TextEncoder().encode(directory).length;
+  const name = Math.random().toString(36).slice(2, 8);
+  return directory + (room > name.length ? `.${name}` : name.slice(0, room));
 }
 
 function addrInUse(path: string, why: string): Error {

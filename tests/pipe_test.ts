@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "./std.ts";
-import { BaseProtocol, InvalidStateError, type ReadTransport } from "../mod.ts";
-import { BufferedRecorder, bytes, captureExceptions, concat, loop, pattern, Recorder, text, turn } from "./kit.ts";
+import { BaseProtocol, InvalidStateError } from "../mod.ts";
+import { BufferedRecorder, bytes, captureExceptions, loop, pattern, Recorder, text, turn } from "./kit.ts";
 import { program } from "./child.ts";
 import { fifo, RecordingSink } from "./pipe_kit.ts";
 

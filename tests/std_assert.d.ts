@@ -4,6 +4,7 @@ export declare function assert(condition: unknown, message?: string): asserts co
 export declare function assertEquals<T>(actual: T, expected: T, message?: string): void;
 export declare function assertNotEquals<T>(actual: T, expected: T, message?: string): void;
 export declare function assertStrictEquals<T>(actual: unknown, expected: T, message?: string): asserts actual is T;
+export declare function assertNotStrictEquals<T>(actual: T, expected: T, message?: string): void;
 export declare function assertGreater<T>(actual: T, expected: T, message?: string): void;
 export declare function assertGreaterOrEqual<T>(actual: T, expected: T, message?: string): void;
 export declare function assertLess<T>(actual: T, expected: T, message?: string): void;

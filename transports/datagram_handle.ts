@@ -27,8 +27,8 @@ export interface DatagramHandle {
   receiveStart(sink: DatagramSink): void;
   /** Sends one datagram. There is never more than one send at a time, so that their order holds. */
   send(data: Uint8Array, addr: Deno.Addr): Promise<unknown>;
-  /** Ends it and cancels what is in flight. Never throws. */
-  close(): void;
+  /** Ends it and cancels what is in flight. Never throws; resolves when the address is free. */
+  close(): Promise<void>;
 }
 
 /** The part of `Deno.DatagramConn` that is used, which Deno's stable types lack. */
@@ -71,7 +71,7 @@ export class DatagramConnHandle implements DatagramHandle {
     return this.socket.send(data, addr);
   }
 
-  close(): void {
+  close(): Promise<void> {
     this.#closed = true;
     for (const socket of new Set([this.socket, this.#receiver])) {
       try {
@@ -80,6 +80,7 @@ export class DatagramConnHandle implements DatagramHandle {
         // Somebody else has closed it already, which is what was wanted.
       }
     }
+    return Promise.resolve();
   }
 
   async #pump(sink: DatagramSink, socket: DatagramConnLike): Promise<void> {

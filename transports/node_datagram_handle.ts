@@ -37,11 +37,13 @@ export class NodeDatagramHandle implements DatagramHandle {
     return promise;
   }
 
-  close(): void {
+  close(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
     try {
-      this.socket.close();
+      this.socket.close(resolve);
     } catch {
-      // Somebody else has closed it already, which is what was wanted.
+      resolve(); // Somebody else has closed it already, which is what was wanted.
     }
+    return promise;
   }
 }

@@ -44,6 +44,10 @@ export interface StreamHandle {
   write(data: Uint8Array): number | Promise<number>;
   /** Ends the writing half, after all writes. */
   closeWrite(): Promise<void>;
-  /** Ends both halves and cancels what is in flight. Never throws. */
-  close(): void;
+  /**
+   * Ends both halves and cancels what is in flight. Never throws.
+   *
+   * @param dropped Whether bytes that should have been written before were dropped.
+   */
+  close(dropped: boolean): void;
 }

@@ -46,6 +46,8 @@ export class StreamTransport implements Transport {
 
   #closing = false;
   #lost = false;
+  /** Bytes were accepted that will never be written. */
+  #dropped = false;
   #eofWritten = false;
   #eofSent = false;
   #resuming = false;
@@ -331,6 +333,7 @@ export class StreamTransport implements Transport {
     if (!this.#closing) this.#beginClosing();
     this.#drainWaiter?.reject(new DrainInterrupted(this.#queue.size, error));
     this.#drainWaiter = null;
+    this.#dropped = this.#queue.size > 0;
     this.#queue.clear();
     this.#scheduleLost(error);
   }
@@ -350,7 +353,7 @@ export class StreamTransport implements Transport {
 
   #finish(error: Error | null): void {
     callProtocol(this.#loop, this, this.#receiver.protocol, "connectionLost", error);
-    this.#handle.close();
+    this.#handle.close(this.#dropped);
     this.#loop.unwatch(this);
     this.#onLost?.();
   }

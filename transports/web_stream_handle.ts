@@ -75,7 +75,6 @@ export class WritableStreamHandle implements StreamHandle {
   readonly writable = true;
   #writer: WritableStreamDefaultWriter<Uint8Array>;
   #keepsChunks: boolean;
-  #clean = true;
 
   /**
    * @param stream The stream.
@@ -94,9 +93,7 @@ export class WritableStreamHandle implements StreamHandle {
   readStop(): void {}
 
   async write(data: Uint8Array): Promise<number> {
-    this.#clean = false;
     await this.#writer.write(this.#keepsChunks ? new Uint8Array(data) : data);
-    this.#clean = true;
     return data.length;
   }
 
@@ -104,9 +101,9 @@ export class WritableStreamHandle implements StreamHandle {
     return Promise.resolve();
   }
 
-  close(): void {
-    // A stream with a write stuck in it can only be aborted; a clean one must see its end.
-    const end = this.#clean ? this.#writer.close() : this.#writer.abort();
+  close(dropped: boolean): void {
+    // A sink that sees its end has been given everything.
+    const end = dropped ? this.#writer.abort() : this.#writer.close();
     end.catch(() => {});
   }
 }

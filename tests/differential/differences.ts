@@ -14,6 +14,9 @@ export interface Difference {
   until?: [major: number, minor: number];
 }
 
+const TOLD_BY_TRANSPORT = "The exception handler is told the protocol's callback, the transport and the protocol. " +
+  "asyncio runs these callbacks as callbacks of the loop and tells their handle.";
+
 /** All of them. Each must show: one that has gone fails the test until it is taken off the list. */
 export const differences: Difference[] = [
   {
@@ -31,7 +34,8 @@ export const differences: Difference[] = [
   },
   {
     scenarios: ["buffered: get_buffer is asked for each read"],
-    reason: "A Deno read is posted before there is anything to read, so memory for it is needed then; asyncio is told " +
+    reason:
+      "A Deno read is posted before there is anything to read, so memory for it is needed then; asyncio is told " +
       "first that the socket is readable. Tandem knows a size that suits, asyncio gives no hint.",
     asyncio: /the peer sends\n(.*)get_buffer -1\n(.*)\n(.*)the peer ends\n.*get_buffer -1\n/,
     tandem: "get_buffer 65536\n$1the peer sends\n$2\n$3get_buffer 65536\n$1the peer ends\n",
@@ -57,9 +61,129 @@ export const differences: Difference[] = [
   },
   {
     scenarios: ["flow_control: close() inside resume_writing"],
-    reason: "asyncio ends the transport twice where resume_writing() closes it with nothing left to flush, and reports " +
+    reason:
+      "asyncio ends the transport twice where resume_writing() closes it with nothing left to flush, and reports " +
       "an AttributeError of its own.",
     asyncio: /\nexception handler: .*AttributeError.*/,
     tandem: "",
+  },
+  {
+    scenarios: [
+      "errors: an exception in connection_made of a client leaves the connection alone",
+      "errors: an exception in connection_made of a server leaves the connection alone",
+      "errors: an exception in connection_lost is told, and the socket is closed",
+      "errors: an exception in datagram_received leaves the endpoint alone",
+      "errors: an exception in connection_made, pipe_data_received or connection_lost leaves the process alone",
+      "errors: an exception in pipe_connection_lost leaves the process alone",
+      "errors: an exception in process_exited leaves the process alone",
+    ],
+    reason: TOLD_BY_TRANSPORT,
+    asyncio: /\[error handle\]/g,
+    tandem: "[error protocol transport]",
+  },
+  {
+    scenarios: [
+      "errors: an exception in connection_lost is told, and the socket is closed",
+      "errors: an exception in connection_made, pipe_data_received or connection_lost leaves the process alone",
+    ],
+    reason: TOLD_BY_TRANSPORT,
+    asyncio: "failed _call_connection_lost",
+    tandem: "failed connection_lost",
+  },
+  {
+    scenarios: ["errors: an exception in datagram_received leaves the endpoint alone"],
+    reason: TOLD_BY_TRANSPORT,
+    asyncio: /failed _read_ready/g,
+    tandem: "failed datagram_received",
+  },
+  {
+    scenarios: ["errors: an exception in data_received drops what the kernel has not taken"],
+    reason: "Writes leave at the end of the callback, so those of a callback that throws are dropped with the rest of " +
+      "the buffer. asyncio has tried the kernel inside write().",
+    asyncio: 'received "partial answer"',
+    tandem: 'received ""',
+  },
+  {
+    scenarios: ["servers: a client of a server that does not serve yet"],
+    reason: "Deno.listen() binds and listens in one, so clients wait in the backlog from the beginning. asyncio only " +
+      "binds until the server serves.",
+    asyncio: "connect: ConnectionRefused",
+    tandem: "connect: null",
+  },
+  {
+    scenarios: ["servers: wait_closed() waits for the last connection"],
+    reason: "Before 3.12 wait_closed() did not wait for anything once close() had been called, which was a bug.",
+    asyncio: /server: wait_closed\n(.*)/s,
+    tandem: "$1\nserver: wait_closed",
+    until: [3, 12],
+  },
+  {
+    scenarios: ["servers: start_serving() on a closed server"],
+    reason: "It is an InvalidStateError. asyncio stumbles over its missing sockets.",
+    asyncio: "TypeError",
+    tandem: "InvalidStateError",
+  },
+  {
+    scenarios: ["servers: serve_forever() starts to serve, once at a time, until close()"],
+    reason: "Promises have no cancellation: serveForever() resolves when the server closes, by close() or its signal.",
+    asyncio: "serve_forever: CancelledError",
+    tandem: "serve_forever: null",
+  },
+  {
+    scenarios: ["servers: a factory that throws costs its connection, and the next is served"],
+    reason: "The exception handler is told. asyncio tells it in debug mode only.",
+    asyncio: /^/,
+    tandem: `exception handler: exception handler: "Exception in a server's protocol factory", Boom [error]\n`,
+  },
+  {
+    scenarios: ["servers: a Unix server's socket file, when it closes"],
+    reason: "Tandem removes it, as asyncio does from 3.13 on (cleanup_socket).",
+    asyncio: /there: true$/,
+    tandem: "there: false",
+    until: [3, 13],
+  },
+  {
+    scenarios: ["servers: a Unix server in place of a stale socket file, a live one and a regular file"],
+    reason: "A socket file that somebody listens on is not taken away from him. asyncio replaces whatever socket it finds.",
+    asyncio: "live: replaced",
+    tandem: "live: AddrInUse",
+  },
+  {
+    scenarios: ["datagrams: an endpoint without a remote address needs one to send to"],
+    reason: "A missing address is the caller's TypeError, at once. asyncio treats it as a fatal error of the endpoint.",
+    asyncio: /exception handler.*\nclient: sendto: null\nclient: connection_lost TypeError\nclient: is_closing: true/,
+    tandem: "sendto: TypeError\nclient: is_closing: false",
+  },
+  {
+    scenarios: ["datagrams: an empty datagram that is sent"],
+    reason: "Empty datagrams are sent, as by asyncio from 3.13 on.",
+    asyncio: 'server: datagram_received "the next"',
+    tandem: 'server: datagram_received ""\nserver: datagram_received "the next"',
+    until: [3, 13],
+  },
+  {
+    scenarios: ["datagrams: sendto() after close() of an endpoint that talks to everybody"],
+    reason: "What is sent after close() is dropped, as on every transport. asyncio still sends it where no remote " +
+      "address is set.",
+    asyncio: 'server: datagram_received "too late"\n',
+    tandem: "",
+  },
+  {
+    scenarios: ["datagrams: nobody listens at the remote address"],
+    reason: "Deno cannot connect a datagram socket, so the system does not tell that nobody listens.",
+    asyncio: "client: error_received ConnectionRefused\n",
+    tandem: "",
+  },
+  {
+    scenarios: ["scheduling: timers of the same time"],
+    reason: "Timers of the same time run in the order of calling. asyncio leaves their order open.",
+    asyncio: /order [0-5 ]+/,
+    tandem: "order 0 1 2 3 4 5",
+  },
+  {
+    scenarios: ["scheduling: a future wakes its waiter"],
+    reason: "A promise wakes its waiter in a microtask, before any callback of the loop.",
+    asyncio: "loop: scheduled before set_result()\nloop: waiter: result",
+    tandem: "loop: waiter: result\nloop: scheduled before set_result()",
   },
 ];

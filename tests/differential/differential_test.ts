@@ -4,8 +4,12 @@ import { differences } from "./differences.ts";
 import { isOlder, pythonResults, whyNoPython } from "./python.ts";
 import { scenarios as buffered } from "./scenarios/buffered.ts";
 import { scenarios as connections } from "./scenarios/connections.ts";
+import { scenarios as datagrams } from "./scenarios/datagrams.ts";
+import { scenarios as errors } from "./scenarios/errors.ts";
 import { scenarios as flow_control } from "./scenarios/flow_control.ts";
 import { scenarios as reading } from "./scenarios/reading.ts";
+import { scenarios as scheduling } from "./scenarios/scheduling.ts";
+import { scenarios as servers } from "./scenarios/servers.ts";
 import { scenarios as writing } from "./scenarios/writing.ts";
 import { type Scenario, type Scenarios, Stage } from "./stage.ts";
 
@@ -15,6 +19,10 @@ const topics: Record<string, Scenarios> = {
   writing,
   buffered,
   flow_control,
+  errors,
+  servers,
+  datagrams,
+  scheduling,
 };
 
 /** Long for a machine under load; a scenario takes milliseconds. */

@@ -304,6 +304,10 @@ class Stage:
     def lines(self):
         return self._log.lines()
 
+    async def until(self, actor, prefix, count=1):
+        """Waits for so many lines of an actor that start so."""
+        await self._log.until(lambda: self._log.count(actor, prefix) >= count)
+
     def defer(self, cleanup):
         self._deferred.append(cleanup)
 
@@ -423,6 +427,13 @@ class Stage:
         peer = self.peer(sock)
         await self.loop.sock_connect(sock, server.sockets[0].getsockname())
         return peer
+
+    async def endpoint(self, protocol, remote=None):
+        """Opens a datagram endpoint, for one remote endpoint or for all."""
+        remote_addr = remote.transport.get_extra_info("sockname") if remote else None
+        await self.loop.create_datagram_endpoint(
+            lambda: protocol, local_addr=("127.0.0.1", 0), remote_addr=remote_addr
+        )
 
 
 def describe_context(context):

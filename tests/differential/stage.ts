@@ -102,6 +102,11 @@ export class Stage {
     return this.#log.lines();
   }
 
+  /** Waits for so many lines of an actor that start so. */
+  until(actor: string, prefix: string, count = 1): Promise<void> {
+    return this.#log.until(() => this.#log.count(actor, prefix) >= count);
+  }
+
   defer(cleanup: () => unknown): void {
     this.#deferred.push(cleanup);
   }
@@ -213,6 +218,14 @@ export class Stage {
   /** Connects a bare socket to a server. */
   async knock(server: Server): Promise<Peer> {
     return this.peer(await Deno.connect({ hostname: "127.0.0.1", port: portOf(server) }));
+  }
+
+  /** Opens a datagram endpoint, for one remote endpoint or for all. */
+  async endpoint(protocol: DatagramRecorder, options: { remote?: DatagramRecorder } = {}): Promise<void> {
+    const { remote } = options;
+    const localAddr = { hostname: "127.0.0.1", port: 0 };
+    const remoteAddr = remote?.transport.getExtraInfo("sockname") as Deno.NetAddr | undefined;
+    await loop.createDatagramEndpoint(() => protocol, { localAddr, ...remoteAddr && { remoteAddr } });
   }
 
   #adopt<P extends { transport?: BaseTransport & { abort?(): void }; lost: boolean; untilLost(): Promise<void> }>(

@@ -1,6 +1,7 @@
 """What becomes of exceptions: which end a transport, and what the exception handler is told."""
 
 import sys
+from subprocess import DEVNULL, PIPE
 
 from registry import Scenarios
 from stage import boom, error_name, pattern
@@ -141,14 +142,33 @@ async def _(t):
     await receiver.until("exception handler", 2)
 
 
-@scenarios("exceptions in callbacks of a process leave it alone")
+def run_shell(t, child, stdout=PIPE):
+    arguments = ["/bin/sh", "-c", "echo hello"]
+    return t.loop.subprocess_exec(lambda: child, *arguments, stdin=DEVNULL, stdout=stdout, stderr=DEVNULL)
+
+
+@scenarios("an exception in connection_made, pipe_data_received or connection_lost leaves the process alone")
 async def _(t):
-    child = t.child(
-        connection_made=boom, pipe_data_received=boom, pipe_connection_lost=boom, process_exited=boom, connection_lost=boom
-    )
     t.exceptions_to("process")
-    await t.loop.subprocess_exec(lambda: child, "/bin/sh", "-c", "echo hello", stdin=None, stderr=None)
-    await child.until("exception handler", 5)
+    child = t.child(connection_made=boom, pipe_data_received=boom, connection_lost=boom)
+    await run_shell(t, child)
+    await child.until("exception handler", 3)
+
+
+@scenarios("an exception in pipe_connection_lost leaves the process alone")
+async def _(t):
+    t.exceptions_to("pipe 1")
+    child = t.child(pipe_connection_lost=boom)
+    await run_shell(t, child)
+    await child.until_lost()
+
+
+@scenarios("an exception in process_exited leaves the process alone")
+async def _(t):
+    t.exceptions_to("process")
+    child = t.child(process_exited=boom)
+    await run_shell(t, child, stdout=DEVNULL)
+    await child.until_lost()
 
 
 @scenarios("an exception in a scheduled callback is told, and the next one runs")

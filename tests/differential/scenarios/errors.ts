@@ -2,7 +2,13 @@
 import type { ExceptionHandler } from "../../../mod.ts";
 import { bytes, loop, pattern } from "../../kit.ts";
 import { Boom, boom, errorName } from "../log.ts";
+import type { ProcessRecorder } from "../recorders.ts";
 import type { Scenarios } from "../stage.ts";
+
+async function runShell(child: ProcessRecorder, stdout: "piped" | "null" = "piped"): Promise<void> {
+  const args = ["-c", "echo hello"];
+  await loop.subprocessExec(() => child, "/bin/sh", { args, stdin: "null", stdout, stderr: "null" });
+}
 
 export const scenarios: Scenarios = {
   "an exception in connection_made of a client leaves the connection alone": async (t) => {
@@ -128,18 +134,25 @@ export const scenarios: Scenarios = {
     await receiver.until("exception handler", 2);
   },
 
-  "exceptions in callbacks of a process leave it alone": async (t) => {
-    const child = t.child({
-      connectionMade: boom,
-      pipeDataReceived: boom,
-      pipeConnectionLost: boom,
-      processExited: boom,
-      connectionLost: boom,
-    });
+  "an exception in connection_made, pipe_data_received or connection_lost leaves the process alone": async (t) => {
     t.exceptionsTo("process");
-    const options = { args: ["-c", "echo hello"], stdin: "inherit", stderr: "inherit" } as const;
-    await loop.subprocessExec(() => child, "/bin/sh", options);
-    await child.until("exception handler", 5);
+    const child = t.child({ connectionMade: boom, pipeDataReceived: boom, connectionLost: boom });
+    await runShell(child);
+    await child.until("exception handler", 3);
+  },
+
+  "an exception in pipe_connection_lost leaves the process alone": async (t) => {
+    t.exceptionsTo("pipe 1");
+    const child = t.child({ pipeConnectionLost: boom });
+    await runShell(child);
+    await child.untilLost();
+  },
+
+  "an exception in process_exited leaves the process alone": async (t) => {
+    t.exceptionsTo("process");
+    const child = t.child({ processExited: boom });
+    await runShell(child, "null");
+    await child.untilLost();
   },
 
   "an exception in a scheduled callback is told, and the next one runs": async (t) => {

@@ -5,7 +5,7 @@ import os
 import socket
 
 from registry import Scenarios
-from stage import boom, show
+from stage import boom, error_name, show
 
 scenarios = Scenarios()
 
@@ -173,13 +173,13 @@ async def _(t):
     recorders = [echoing(t)]
 
     def factory():
-        return recorders.pop() if t.ready else boom()
+        return recorders.pop() if ready else boom()
 
-    t.ready = False
+    ready = False
     server = await t.serve(factory)
     unlucky = await t.knock(server)
     await unlucky.count_all()
-    t.ready = True
+    ready = True
     peer = await t.knock(server)
     await peer.send("hello")
     await peer.receive(5)
@@ -240,7 +240,7 @@ async def _(t):
 @scenarios("a Unix server in place of a stale socket file, a live one and a regular file")
 async def _(t):
     def create(path):
-        return t.loop.create_unix_server(lambda: t.recorder("server"), path)
+        return t.loop.create_unix_server(asyncio.Protocol, path)
 
     path = t.temp_path("socket")
     with socket.socket(socket.AF_UNIX) as sock:
@@ -252,7 +252,7 @@ async def _(t):
         t.defer((await create(path)).close)
         t.log("server", "live: replaced")
     except OSError as error:
-        t.log("server", f"live: {error}")
+        t.log("server", f"live: {error_name(error)}")
     file = t.temp_path("file")
     with open(file, "w", encoding="ascii") as stream:
         stream.write("text")

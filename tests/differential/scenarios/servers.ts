@@ -1,5 +1,5 @@
 /** Servers: serving, closing, and connections that misbehave. */
-import type { StreamCallbacks } from "../../../mod.ts";
+import { Protocol, type StreamCallbacks } from "../../../mod.ts";
 import { loop, portOf } from "../../kit.ts";
 import { boom, errorName } from "../log.ts";
 import type { Recorder } from "../recorders.ts";
@@ -215,7 +215,7 @@ export const scenarios: Scenarios = {
   },
 
   "a Unix server in place of a stale socket file, a live one and a regular file": async (t) => {
-    const create = (path: string) => loop.createUnixServer(() => t.recorder("server"), { path });
+    const create = (path: string) => loop.createUnixServer(() => new Protocol(), { path });
     const path = t.tempPath("socket");
     // Deno removes the file of a listener that it closes, but not under another name.
     const dying = Deno.listen({ transport: "unix", path: `${path}.other` });
