@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { ExceptionContext, Handle, LoopContext, TimerHandle } from "../transports/context.ts";
+import type { LoopContext } from "../transports/context.ts";
 import type {
   DatagramCallbacks,
   DatagramTransport,
@@ -14,6 +14,7 @@ import type {
   Transport,
   WriteTransport,
 } from "../transports/transport.ts";
+import { BaseEventLoop } from "./base_event_loop.ts";
 import {
   type ConnectionOptions,
   createConnection,
@@ -22,12 +23,13 @@ import {
   type TcpOptions,
   type UnixConnectionOptions,
 } from "./connect.ts";
+import { makeContext } from "./context.ts";
 import { createDatagramEndpoint, type DatagramOptions } from "./datagram.ts";
-import { type ExceptionHandler, Exceptions } from "./exceptions.ts";
+import { Exceptions } from "./exceptions.ts";
 import type { ProtocolFactory } from "./factory.ts";
 import { connectReadPipe, connectWritePipe, type ReadablePipe, type WritablePipe } from "./pipes.ts";
 import { subprocessExec, type SubprocessExecOptions, type SubprocessOptions, subprocessShell } from "./process.ts";
-import { checkTime, Scheduler } from "./scheduler.ts";
+import { Scheduler } from "./scheduler.ts";
 import { sendfile, type SendfileOptions } from "./sendfile.ts";
 import {
   createServer,
@@ -37,7 +39,6 @@ import {
   type ServerOptions,
   type UnixServerOptions,
 } from "./server.ts";
-import { Signals } from "./signals.ts";
 
 /**
  * asyncio's event loop on top of Deno's own: {@linkcode getRunningLoop} gives the one there is.
@@ -65,94 +66,17 @@ import { Signals } from "./signals.ts";
  * server.close();
  * ```
  */
-export class EventLoop {
-  #exceptions = new Exceptions();
-  #scheduler = new Scheduler(this.#exceptions);
-  #context: LoopContext = makeContext(this.#exceptions, this.#scheduler);
-  #signals = new Signals(this.#context);
+export class EventLoop extends BaseEventLoop {
+  #context: LoopContext;
 
-  // ---- Scheduling
-
-  /**
-   * Runs a callback in the next turn, after those already waiting.
-   *
-   * @typeParam A The types of its arguments.
-   * @param callback What to run. What it throws goes to the exception handler.
-   * @param args With what.
-   * @returns A handle to call it off.
-   * @throws {TypeError} If `callback` is not a function.
-   *
-   * @example Usage
-   * ```ts
-   * import { getRunningLoop } from "@tandem/io";
-   *
-   * getRunningLoop().callSoon(console.log, "in a moment");
-   * ```
-   */
-  callSoon<A extends unknown[]>(callback: (...args: A) => unknown, ...args: A): Handle {
-    return this.#scheduler.callSoon(callback, args);
+  /** Only {@linkcode getRunningLoop} calls this. */
+  constructor() {
+    const exceptions = new Exceptions();
+    const scheduler = new Scheduler(exceptions);
+    const context = makeContext(exceptions, scheduler);
+    super(exceptions, scheduler, context);
+    this.#context = context;
   }
-
-  /**
-   * Runs a callback after a delay.
-   *
-   * @typeParam A The types of its arguments.
-   * @param delayMs How long to wait, in milliseconds; zero or less is the next turn but one.
-   * @param callback What to run.
-   * @param args With what.
-   * @returns A handle to call it off.
-   * @throws {TypeError} If `callback` is not a function, or `delayMs` not a number.
-   * @throws {RangeError} If `delayMs` is not finite.
-   *
-   * @example Usage
-   * ```ts
-   * import { getRunningLoop } from "@tandem/io";
-   *
-   * const timer = getRunningLoop().callLater(1000, console.log, "a second later");
-   * timer.cancel();
-   * ```
-   */
-  callLater<A extends unknown[]>(delayMs: number, callback: (...args: A) => unknown, ...args: A): TimerHandle {
-    checkTime("callLater(): delayMs", delayMs);
-    return this.#scheduler.callAt(this.time() + delayMs, callback, args, "callLater()");
-  }
-
-  /**
-   * Runs a callback at a time of the loop's clock. Never early; in order of time, then of calling.
-   *
-   * @typeParam A The types of its arguments.
-   * @param whenMs When, on the clock of {@linkcode time}.
-   * @param callback What to run.
-   * @param args With what.
-   * @returns A handle to call it off.
-   * @throws {TypeError} If `callback` is not a function, or `whenMs` not a number.
-   * @throws {RangeError} If `whenMs` is not finite.
-   */
-  callAt<A extends unknown[]>(whenMs: number, callback: (...args: A) => unknown, ...args: A): TimerHandle {
-    checkTime("callAt(): whenMs", whenMs);
-    return this.#scheduler.callAt(whenMs, callback, args, "callAt()");
-  }
-
-  /**
-   * Reads the loop's clock, which never goes back.
-   *
-   * @returns Milliseconds since some fixed moment.
-   */
-  time(): number {
-    return this.#scheduler.time();
-  }
-
-  /**
-   * Makes a promise that others resolve.
-   *
-   * @typeParam T What it resolves to.
-   * @returns The promise and the functions that settle it.
-   */
-  createFuture<T>(): PromiseWithResolvers<T> {
-    return Promise.withResolvers<T>();
-  }
-
-  // ---- Connections
 
   /**
    * Connects over TCP, or takes a connection that exists.
@@ -162,6 +86,16 @@ export class EventLoop {
    * @param options Where to, or `{ conn }`.
    * @returns The transport and the protocol, after `connectionMade` and before the first data callback.
    * @throws {Deno.errors.ConnectionRefused} If nobody listens; other errors are Deno's own, too.
+   *
+   * @example Usage
+   * ```ts
+   * import { getRunningLoop, Protocol } from "@tandem/io";
+   *
+   * const loop = getRunningLoop();
+   * const signal = AbortSignal.timeout(5000);
+   * const [transport] = await loop.createConnection(() => new Protocol(), { hostname: "localhost", port: 6379, signal });
+   * transport.write(new TextEncoder().encode("PING\r\n"));
+   * ```
    */
   createConnection<P extends StreamCallbacks>(
     factory: ProtocolFactory<P>,
@@ -177,6 +111,15 @@ export class EventLoop {
    * @param options Where, or `{ listener }`.
    * @returns The server.
    * @throws {Deno.errors.AddrInUse} If one of the addresses is taken; none is then left open.
+   *
+   * @example Usage
+   * ```ts
+   * import { getRunningLoop, Protocol } from "@tandem/io";
+   *
+   * const loop = getRunningLoop();
+   * const server = await loop.createServer(() => new Protocol(), { hostname: ["127.0.0.1", "::1"], port: 0 });
+   * console.log(server.addresses);
+   * ```
    */
   createServer(
     factory: ProtocolFactory<StreamCallbacks>,
@@ -193,6 +136,14 @@ export class EventLoop {
    * @param options Where to, or `{ conn }`.
    * @returns The transport and the protocol, after `connectionMade` and before the first data callback.
    * @throws {Deno.errors.NotFound} If there is no such socket; other errors are Deno's own, too.
+   *
+   * @example Usage
+   * ```ts
+   * import { getRunningLoop, Protocol } from "@tandem/io";
+   *
+   * const [transport] = await getRunningLoop().createUnixConnection(() => new Protocol(), { path: "app.sock" });
+   * transport.close();
+   * ```
    */
   createUnixConnection<P extends StreamCallbacks>(
     factory: ProtocolFactory<P>,
@@ -208,6 +159,14 @@ export class EventLoop {
    * @param options Where, or `{ listener }`.
    * @returns The server.
    * @throws {Deno.errors.AddrInUse} If a live socket, or a file of another kind, is there.
+   *
+   * @example Usage
+   * ```ts
+   * import { getRunningLoop, Protocol } from "@tandem/io";
+   *
+   * const server = await getRunningLoop().createUnixServer(() => new Protocol(), { path: "app.sock" });
+   * server.close();
+   * ```
    */
   createUnixServer(
     factory: ProtocolFactory<StreamCallbacks>,
@@ -224,6 +183,14 @@ export class EventLoop {
    * @param conn The connection; the transport's from now on.
    * @param options What else it is given.
    * @returns The transport and the protocol.
+   *
+   * @example Usage
+   * ```ts
+   * import { getRunningLoop, Protocol } from "@tandem/io";
+   *
+   * using listener = Deno.listen({ port: 8000 });
+   * await getRunningLoop().connectAcceptedSocket(() => new Protocol(), await listener.accept());
+   * ```
    */
   connectAcceptedSocket<P extends StreamCallbacks>(
     factory: ProtocolFactory<P>,
@@ -241,6 +208,15 @@ export class EventLoop {
    * @param options Where to receive, and the only address to talk to.
    * @returns The transport and the protocol, after `connectionMade`.
    * @throws {Deno.errors.AddrInUse} If the local address is taken; other errors are Deno's own, too.
+   *
+   * @example Usage
+   * ```ts
+   * import { getRunningLoop, DatagramProtocol } from "@tandem/io";
+   *
+   * const remoteAddr = { hostname: "127.0.0.1", port: 5353 };
+   * const [transport] = await getRunningLoop().createDatagramEndpoint(() => new DatagramProtocol(), { remoteAddr });
+   * transport.sendto(new Uint8Array([1, 2, 3]));
+   * ```
    */
   createDatagramEndpoint<P extends DatagramCallbacks>(
     factory: ProtocolFactory<P>,
@@ -249,8 +225,6 @@ export class EventLoop {
     return createDatagramEndpoint(this.#context, factory, options);
   }
 
-  // ---- Pipes and processes
-
   /**
    * Reads a pipe.
    *
@@ -258,6 +232,19 @@ export class EventLoop {
    * @param factory Makes the protocol.
    * @param pipe The pipe; the transport's from now on.
    * @returns The transport and the protocol, after `connectionMade`.
+   *
+   * @example Usage
+   * ```ts
+   * import { getRunningLoop, Protocol } from "@tandem/io";
+   *
+   * class Print extends Protocol {
+   *   override dataReceived(data: Uint8Array) {
+   *     console.log(new TextDecoder().decode(data));
+   *   }
+   * }
+   *
+   * await getRunningLoop().connectReadPipe(() => new Print(), Deno.stdin);
+   * ```
    */
   connectReadPipe<P extends StreamCallbacks>(
     factory: ProtocolFactory<P>,
@@ -273,6 +260,14 @@ export class EventLoop {
    * @param factory Makes the protocol.
    * @param pipe The pipe; the transport's from now on.
    * @returns The transport and the protocol, after `connectionMade`.
+   *
+   * @example Usage
+   * ```ts
+   * import { getRunningLoop, BaseProtocol } from "@tandem/io";
+   *
+   * const [transport] = await getRunningLoop().connectWritePipe(() => new BaseProtocol(), Deno.stdout);
+   * transport.write(new TextEncoder().encode("hello\n"));
+   * ```
    */
   connectWritePipe<P extends StreamCallbacks>(
     factory: ProtocolFactory<P>,
@@ -291,6 +286,19 @@ export class EventLoop {
    * @returns The transport and the protocol, after `connectionMade`.
    * @throws {Deno.errors.NotFound} If there is no such program.
    * @throws {Deno.errors.PermissionDenied} If it may not be run.
+   *
+   * @example Usage
+   * ```ts
+   * import { getRunningLoop, SubprocessProtocol } from "@tandem/io";
+   *
+   * class Child extends SubprocessProtocol {
+   *   override pipeDataReceived(fd: number, data: Uint8Array) {
+   *     console.log(fd, new TextDecoder().decode(data));
+   *   }
+   * }
+   *
+   * await getRunningLoop().subprocessExec(() => new Child(), "date", { args: ["-u"], stdin: "null" });
+   * ```
    */
   subprocessExec<P extends SubprocessCallbacks>(
     factory: ProtocolFactory<P>,
@@ -308,6 +316,14 @@ export class EventLoop {
    * @param command The command line.
    * @param options Its streams and surroundings.
    * @returns The transport and the protocol, after `connectionMade`.
+   *
+   * @example Usage
+   * ```ts
+   * import { getRunningLoop, SubprocessProtocol } from "@tandem/io";
+   *
+   * const options = { stderr: "stdout" } as const;
+   * await getRunningLoop().subprocessShell(() => new SubprocessProtocol(), "ls | wc -l", options);
+   * ```
    */
   subprocessShell<P extends SubprocessCallbacks>(
     factory: ProtocolFactory<P>,
@@ -316,8 +332,6 @@ export class EventLoop {
   ): Promise<[SubprocessTransport, P]> {
     return subprocessShell(this.#context, factory, command, options);
   }
-
-  // ---- Files, TLS, signals
 
   /**
    * Sends a file, at the pace that its reader takes it, in bounded memory.
@@ -328,6 +342,17 @@ export class EventLoop {
    * @returns How many bytes were sent; fewer than `count` if the file is shorter.
    * @throws {SendfileError} If the transport or the file failed midway; it tells how many bytes were sent.
    * @throws {InvalidStateError} If another `sendfile` runs on the transport, or it is closing.
+   *
+   * @example Usage
+   * ```ts
+   * import { getRunningLoop, Protocol } from "@tandem/io";
+   *
+   * const loop = getRunningLoop();
+   * const [transport] = await loop.createConnection(() => new Protocol(), { port: 8000 });
+   * using file = await Deno.open("large.bin");
+   * const sent = await loop.sendfile(transport, file, { offset: 1024 });
+   * console.log(sent, "bytes");
+   * ```
    */
   sendfile(transport: WriteTransport, file: Deno.FsFile, options: SendfileOptions = {}): Promise<number> {
     return sendfile(transport, file, options);
@@ -345,126 +370,4 @@ export class EventLoop {
   startTls(_transport: Transport, _protocol: StreamCallbacks, _options: object = {}): Promise<Transport> {
     return Promise.reject(new Deno.errors.NotSupported("startTls(): TLS is not supported yet"));
   }
-
-  /**
-   * Runs a callback, in a turn of the loop, whenever a signal arrives. Replaces the one before.
-   *
-   * @typeParam A The types of its arguments.
-   * @param signal The signal's name.
-   * @param callback What to run.
-   * @param args With what.
-   * @throws {TypeError} If the system does not know the signal, or does not let it be handled.
-   */
-  addSignalHandler<A extends unknown[]>(signal: Deno.Signal, callback: (...args: A) => void, ...args: A): void {
-    this.#signals.add(signal, callback, args);
-  }
-
-  /**
-   * Takes a signal's callback away.
-   *
-   * @param signal The signal's name.
-   * @returns Whether there was one.
-   */
-  removeSignalHandler(signal: Deno.Signal): boolean {
-    return this.#signals.remove(signal);
-  }
-
-  // ---- Exceptions and debugging
-
-  /**
-   * Says who is told of exceptions that nobody awaits.
-   *
-   * @param handler The function, or `null` for {@linkcode defaultExceptionHandler}.
-   * @throws {TypeError} If it is neither.
-   */
-  setExceptionHandler(handler: ExceptionHandler | null): void {
-    this.#exceptions.setHandler(handler);
-  }
-
-  /**
-   * Tells who is told of exceptions.
-   *
-   * @returns The function, or `null` for the default one.
-   */
-  getExceptionHandler(): ExceptionHandler | null {
-    return this.#exceptions.handler;
-  }
-
-  /**
-   * Tells the exception handler of something. Never throws.
-   *
-   * @param context What happened.
-   */
-  callExceptionHandler(context: ExceptionContext): void {
-    this.#exceptions.report(context);
-  }
-
-  /**
-   * Prints what happened to standard error.
-   *
-   * @param context What happened.
-   */
-  defaultExceptionHandler(context: ExceptionContext): void {
-    this.#exceptions.reportByDefault(context);
-  }
-
-  /**
-   * Switches debug mode: the exception handler then hears of callbacks that take longer than
-   * {@linkcode slowCallbackDuration}, and of transports made from now on that are never closed.
-   *
-   * @param on Whether it is on.
-   */
-  setDebug(on: boolean): void {
-    this.#exceptions.debug = on;
-  }
-
-  /**
-   * Tells whether debug mode is on.
-   *
-   * @returns `true` if so.
-   */
-  getDebug(): boolean {
-    return this.#exceptions.debug;
-  }
-
-  /** How many milliseconds a callback may take before debug mode tells of it; 100 to begin with, as in asyncio. */
-  get slowCallbackDuration(): number {
-    return this.#exceptions.slowCallbackDuration;
-  }
-
-  set slowCallbackDuration(ms: number) {
-    checkTime("slowCallbackDuration", ms);
-    this.#exceptions.slowCallbackDuration = ms;
-  }
-}
-
-function makeContext(exceptions: Exceptions, scheduler: Scheduler): LoopContext {
-  return {
-    get debug() {
-      return exceptions.debug;
-    },
-    callSoon: (callback, ...args) => scheduler.callSoon(callback, args),
-    report: (context) => exceptions.report(context),
-    reportIfSlow: (what, startedAt, context) => exceptions.reportIfSlow(what, startedAt, context),
-    watch: (transport) => exceptions.watch(transport),
-    unwatch: (transport) => exceptions.unwatch(transport),
-  };
-}
-
-let running: EventLoop | undefined;
-
-/**
- * Gives the loop. There is one in each isolate, and it always runs.
- *
- * @returns The loop.
- *
- * @example Usage
- * ```ts
- * import { getRunningLoop } from "@tandem/io";
- *
- * const loop = getRunningLoop();
- * ```
- */
-export function getRunningLoop(): EventLoop {
-  return running ??= new EventLoop();
 }

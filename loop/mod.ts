@@ -4,6 +4,7 @@
  * @module
  */
 export type { ExceptionContext, Handle, TimerHandle } from "../transports/context.ts";
+export { BaseEventLoop } from "./base_event_loop.ts";
 export type {
   ConnectionOptions,
   ExistingConnOptions,
@@ -12,11 +13,12 @@ export type {
   UnixConnectionOptions,
 } from "./connect.ts";
 export type { DatagramAddr, DatagramOptions } from "./datagram.ts";
-export { EventLoop, getRunningLoop } from "./event_loop.ts";
+export { EventLoop } from "./event_loop.ts";
 export type { ExceptionHandler } from "./exceptions.ts";
 export type { ProtocolFactory } from "./factory.ts";
 export type { ReadablePipe, WritablePipe } from "./pipes.ts";
 export type { Stdio, SubprocessExecOptions, SubprocessOptions } from "./process.ts";
+export { getRunningLoop } from "./running_loop.ts";
 export type { SendfileOptions } from "./sendfile.ts";
 export { Server } from "./server.ts";
 export type { ExistingListenerOptions, ServeOptions, ServerOptions, UnixServerOptions } from "./server.ts";

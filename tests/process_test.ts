@@ -253,7 +253,7 @@ Deno.test("subprocessExec() and subprocessShell() reject arguments of the wrong 
   await assertRejects(() => start("true", { stdout: "stdout" }), TypeError, 'got string "stdout"');
   await assertRejects(() => start("true", { stderr: 2 }), TypeError, "number 2");
   await assertRejects(() => start("true", {}, null), TypeError, "factory");
-  await assertRejects(() => start("true", {}, () => undefined), TypeError, "factory must return a protocol");
+  await assertRejects(() => start("true", {}, () => undefined), TypeError, "protocol, got undefined");
   const failing = () => {
     throw new EvalError("factory");
   };

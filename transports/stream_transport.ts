@@ -315,6 +315,8 @@ export class StreamTransport implements Transport {
     const protocol = this.#receiver.protocol;
     const message = `Fatal error: protocol.${callback}() call failed.`;
     this.#loop.report({ message, error, transport: this, protocol });
+    // What the callback wrote before it threw would have left already if writes were not joined.
+    this.#flush();
     this.#forceClose(error);
   }
 

@@ -39,7 +39,9 @@ class Echo(Base):
 
 class BufferedEcho(BufferedBase):
     def buffer_updated(self, nbytes):
-        self.transport.write(self.buffer[:nbytes])
+        data = self.buffer[:nbytes]
+        # uvloop sends from this very memory, which the next read overwrites; asyncio copies what it cannot send.
+        self.transport.write(bytes(data) if loop_kind == "uvloop" else data)
 
 
 class Pipelined(Base):

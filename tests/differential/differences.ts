@@ -73,9 +73,8 @@ export const differences: Difference[] = [
       "errors: an exception in connection_made of a server leaves the connection alone",
       "errors: an exception in connection_lost is told, and the socket is closed",
       "errors: an exception in datagram_received leaves the endpoint alone",
-      "errors: an exception in connection_made, pipe_data_received or connection_lost leaves the process alone",
-      "errors: an exception in pipe_connection_lost leaves the process alone",
-      "errors: an exception in process_exited leaves the process alone",
+      "errors: an exception in connection_made, process_exited or connection_lost leaves the process alone",
+      "errors: an exception in pipe_data_received or pipe_connection_lost leaves the process alone",
     ],
     reason: TOLD_BY_TRANSPORT,
     asyncio: /\[error handle\]/g,
@@ -84,7 +83,7 @@ export const differences: Difference[] = [
   {
     scenarios: [
       "errors: an exception in connection_lost is told, and the socket is closed",
-      "errors: an exception in connection_made, pipe_data_received or connection_lost leaves the process alone",
+      "errors: an exception in connection_made, process_exited or connection_lost leaves the process alone",
     ],
     reason: TOLD_BY_TRANSPORT,
     asyncio: "failed _call_connection_lost",

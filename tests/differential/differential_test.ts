@@ -7,6 +7,8 @@ import { scenarios as connections } from "./scenarios/connections.ts";
 import { scenarios as datagrams } from "./scenarios/datagrams.ts";
 import { scenarios as errors } from "./scenarios/errors.ts";
 import { scenarios as flow_control } from "./scenarios/flow_control.ts";
+import { scenarios as pipes } from "./scenarios/pipes.ts";
+import { scenarios as processes } from "./scenarios/processes.ts";
 import { scenarios as reading } from "./scenarios/reading.ts";
 import { scenarios as scheduling } from "./scenarios/scheduling.ts";
 import { scenarios as servers } from "./scenarios/servers.ts";
@@ -22,6 +24,8 @@ const topics: Record<string, Scenarios> = {
   errors,
   servers,
   datagrams,
+  processes,
+  pipes,
   scheduling,
 };
 

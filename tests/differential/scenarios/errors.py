@@ -142,32 +142,24 @@ async def _(t):
     await receiver.until("exception handler", 2)
 
 
-def run_shell(t, child, stdout=PIPE):
+def run_shell(t, child, stdout):
     arguments = ["/bin/sh", "-c", "echo hello"]
     return t.loop.subprocess_exec(lambda: child, *arguments, stdin=DEVNULL, stdout=stdout, stderr=DEVNULL)
 
 
-@scenarios("an exception in connection_made, pipe_data_received or connection_lost leaves the process alone")
+@scenarios("an exception in connection_made, process_exited or connection_lost leaves the process alone")
 async def _(t):
     t.exceptions_to("process")
-    child = t.child(connection_made=boom, pipe_data_received=boom, connection_lost=boom)
-    await run_shell(t, child)
+    child = t.child(connection_made=boom, process_exited=boom, connection_lost=boom)
+    await run_shell(t, child, DEVNULL)
     await child.until("exception handler", 3)
 
 
-@scenarios("an exception in pipe_connection_lost leaves the process alone")
+@scenarios("an exception in pipe_data_received or pipe_connection_lost leaves the process alone")
 async def _(t):
     t.exceptions_to("pipe 1")
-    child = t.child(pipe_connection_lost=boom)
-    await run_shell(t, child)
-    await child.until_lost()
-
-
-@scenarios("an exception in process_exited leaves the process alone")
-async def _(t):
-    t.exceptions_to("process")
-    child = t.child(process_exited=boom)
-    await run_shell(t, child, stdout=DEVNULL)
+    child = t.child(pipe_data_received=boom, pipe_connection_lost=boom)
+    await run_shell(t, child, PIPE)
     await child.until_lost()
 
 

@@ -112,6 +112,7 @@ async def _(t):
     await t.settle()
     recorder.log("the client goes")
     peer.end()
+    await recorder.until_lost()
     await waiting
 
 

@@ -99,6 +99,7 @@ export const scenarios: Scenarios = {
     await t.settle();
     recorder.log("the client goes");
     await peer.end();
+    await recorder.untilLost();
     await waiting;
   },
 
