@@ -23,6 +23,8 @@ export async function build(name: string, folder: string): Promise<string> {
     const { message } = error as Error;
     throw new BuildError(`the load generator is a C program, and there is no C compiler (cc) here: ${message}`);
   }
-  if (!result.success) throw new BuildError(`cc could not build ${name}.c:\n${new TextDecoder().decode(result.stderr)}`);
+  if (!result.success) {
+    throw new BuildError(`cc could not build ${name}.c:\n${new TextDecoder().decode(result.stderr)}`);
+  }
   return program;
 }

@@ -1,6 +1,6 @@
 // The limit: what a server can reach that does nothing but system calls, one thread, one epoll.
 //
-//   epoll_echo echo | pipelined | source | sink | udp
+//   epoll_echo echo | idle | pipelined | source | sink | udp
 //
 // Listens on a port of the system's choice and prints "listening PORT".
 #define _GNU_SOURCE
@@ -77,10 +77,10 @@ static void accept_one(int epoll, int listener, int source) {
 
 int main(int argc, char **argv) {
   const char *mode = argc == 2 ? argv[1] : "";
-  int echo = !strcmp(mode, "echo"), pipelined = !strcmp(mode, "pipelined"), source = !strcmp(mode, "source");
+  int echo = !strcmp(mode, "echo") || !strcmp(mode, "idle"), pipelined = !strcmp(mode, "pipelined"), source = !strcmp(mode, "source");
   if (!strcmp(mode, "udp")) echo_datagrams(listen_on_any_port(SOCK_DGRAM));
   if (!echo && !pipelined && !source && strcmp(mode, "sink")) {
-    fputs("epoll_echo: echo, pipelined, source, sink or udp\n", stderr);
+    fputs("epoll_echo: echo, idle, pipelined, source, sink or udp\n", stderr);
     return 2;
   }
   int listener = listen_on_any_port(SOCK_STREAM), epoll = epoll_create1(0);

@@ -1,4 +1,5 @@
-// The load generator: one thread, one epoll, nothing allocated while it measures. Prints one figure.
+// The load generator: one thread, one epoll, nothing allocated while it measures. Prints one figure, then
+// how much of the time it was busy: near 1 it measures itself.
 //
 //   load exchange PORT CONNECTIONS REQUEST ANSWER SECONDS   exchanges a second; an echo where REQUEST = ANSWER
 //   load udp      PORT SOCKETS SIZE SECONDS                 datagrams a second, one in flight on each socket
@@ -51,8 +52,14 @@ static double now(void) {
   return time.tv_sec + time.tv_nsec * 1e-9;
 }
 
+static double cpu_time(void) {
+  struct timespec time;
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+  return time.tv_sec + time.tv_nsec * 1e-9;
+}
+
 // What is counted, from the end of the warm-up on.
-static double count, started, warm_at, end_at;
+static double count, started, warm_at, end_at, worked;
 static int warm;
 
 static void begin(double seconds) {
@@ -67,6 +74,7 @@ static int running(void) {
   if (!warm && time >= warm_at) {
     warm = 1;
     started = time;
+    worked = cpu_time();
     count = 0;
   }
   return time < end_at;
@@ -74,7 +82,8 @@ static int running(void) {
 
 static void report(void) {
   if (count == 0) die("nothing came back in time");
-  printf("%.3f\n", count / (now() - started));
+  double elapsed = now() - started;
+  printf("%.3f %.3f\n", count / elapsed, (cpu_time() - worked) / elapsed);
 }
 
 static void fill(size_t size) {

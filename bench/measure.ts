@@ -10,6 +10,14 @@ export interface Result {
   group: ServerKind["group"];
   /** A figure a round; `null` where that round failed. */
   rounds: (number | null)[];
+  /** How much of the time the load was busy, at most: near 1 it measured itself. `null` where nobody knows. */
+  loadBusy: number | null;
+}
+
+/** What one measurement gave. */
+interface Figure {
+  figure: number;
+  loadBusy: number | null;
 }
 
 /** All results under one workload. */
@@ -36,13 +44,14 @@ export async function measureMode(
 ): Promise<Measured[]> {
   const measured = workloads.map((workload) => ({
     workload,
-    results: servers.map(({ name, group }): Result => ({ server: name, group, rounds: [] })),
+    results: servers.map(({ name, group }): Result => ({ server: name, group, rounds: [], loadBusy: null })),
   }));
   await using listening = new AsyncDisposableStack();
   const ready: (ListeningServer | null)[] = [];
-  const needsServer = workloads.some(({ name, mode }) => mode !== "pipe" && name !== "memory");
-  for (const server of needsServer ? servers : []) {
-    const started = await attempt(server, log, () => processes.listen(server.command(workloads[0]!.mode)));
+  const { mode } = workloads[0]!;
+  const staysUp = mode !== "pipe" && mode !== "idle";
+  for (const server of staysUp ? servers : []) {
+    const started = await attempt(server, log, () => processes.listen(server.command(mode)));
     ready.push(started && listening.use(started));
   }
 
@@ -53,13 +62,15 @@ export async function measureMode(
       const order = servers.map((_, index) => round % 2 === 0 ? index : servers.length - 1 - index);
       for (const index of order) {
         const server = servers[index]!;
-        const figure = await attempt(server, log, async () => {
-          if (workload.mode === "pipe") return await measurePipe(processes, server, options.seconds);
-          if (workload.name === "memory") return await measureMemory(processes, load, server, options.idleConnections);
+        const one = await attempt(server, log, async () => {
+          if (mode === "pipe") return await measurePipe(processes, server, options.seconds);
+          if (mode === "idle") return await measureMemory(processes, load, server, options.idleConnections);
           const port = ready[index]?.port;
           return port === undefined ? null : await measureLoad(processes, load, port, workload, options.seconds);
         });
-        results[index]!.rounds.push(figure);
+        const result = results[index]!;
+        result.rounds.push(one?.figure ?? null);
+        if (one?.loadBusy) result.loadBusy = Math.max(result.loadBusy ?? 0, one.loadBusy);
       }
     }
   }
@@ -82,19 +93,21 @@ async function measureLoad(
   port: string,
   workload: Workload,
   seconds: number,
-): Promise<number> {
+): Promise<Figure> {
   const [mode, ...args] = workload.load;
   const command = [load, mode!, port, ...args, String(seconds)];
-  return Number(await processes.run("load", command, seconds * 1000 + 10_000));
+  const text = await processes.run("load", command, seconds * 1000 + 10_000);
+  const [figure, loadBusy] = text.trim().split(" ").map(Number);
+  return { figure: figure!, loadBusy: loadBusy! };
 }
 
 /** Has a server push bytes through a child, which runs on the core of the load. */
-async function measurePipe(processes: Processes, server: ServerKind, seconds: number): Promise<number> {
+async function measurePipe(processes: Processes, server: ServerKind, seconds: number): Promise<Figure> {
   const command = [...server.command("pipe"), String(seconds), ...processes.pin("load", ["cat"])];
   const text = await processes.run("server", command, seconds * 1000 + 20_000);
   const figure = /^result (\S+)$/m.exec(text)?.[1];
   if (figure === undefined) throw new Error(`it gave no result but: ${text}`);
-  return Number(figure);
+  return { figure: Number(figure), loadBusy: null };
 }
 
 /** Measures what a further connection costs, in a fresh server that has warmed up with some. */
@@ -103,8 +116,8 @@ async function measureMemory(
   load: string,
   server: ServerKind,
   connections: number,
-): Promise<number> {
-  await using target = await processes.listen(server.command("echo"));
+): Promise<Figure> {
+  await using target = await processes.listen(server.command("idle"));
   const hold = async (count: string) => {
     const child = processes.spawn("load", [load, "idle", target.port, count, MEMORY_MESSAGE]);
     if (await new LineReader(child.stdout).next() !== "held") throw new Error(`${count} connections cannot be held`);
@@ -116,5 +129,5 @@ async function measureMemory(
   const second = await hold(String(connections));
   const after = await target.residentMemory();
   for (const child of [first, second]) await processes.stop(child);
-  return (after - before) / connections;
+  return { figure: (after - before) / connections, loadBusy: null };
 }

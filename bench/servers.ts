@@ -20,7 +20,7 @@ export interface Missing {
 export const BARE = "bare Deno loop";
 export const TANDEM = "Tandem, Protocol, write";
 
-const ALL: readonly Mode[] = ["echo", "pipelined", "source", "sink", "udp", "pipe"];
+const ALL: readonly Mode[] = ["echo", "idle", "pipelined", "source", "sink", "udp", "pipe"];
 
 /**
  * Finds out who can run here.
@@ -46,8 +46,8 @@ export async function findServers(epollEcho: string | null): Promise<{ servers: 
   const servers: ServerKind[] = [
     { name: BARE, group: "bare", modes: ALL, command: (mode) => deno("bare.ts", mode) },
     tandem("write", TANDEM, ALL),
-    tandem("owned", "Tandem, Protocol, writeOwned", ["echo", "source"]),
-    tandem("buffered", "Tandem, BufferedProtocol", ["echo", "pipelined", "sink"]),
+    tandem("owned", "Tandem, Protocol, writeOwned", ["echo", "idle", "source"]),
+    tandem("buffered", "Tandem, BufferedProtocol", ["echo", "idle", "pipelined", "sink"]),
     peer("node: on Deno", ALL, (mode) => deno("net.mjs", mode)),
   ];
 
@@ -94,7 +94,7 @@ function pythons(
 ): ServerKind[] {
   return [
     peer(`${loop}, Protocol`, ALL, (mode) => [python, path("aio.py"), loop, mode, "protocol"]),
-    peer(`${loop}, BufferedProtocol`, ["echo", "pipelined", "sink"], (mode) => {
+    peer(`${loop}, BufferedProtocol`, ["echo", "idle", "pipelined", "sink"], (mode) => {
       return [python, path("aio.py"), loop, mode, "buffered"];
     }),
   ];

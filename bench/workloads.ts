@@ -1,7 +1,7 @@
 /** What is measured: which mode of a server, under which load. */
 
-/** What a server is started to do. `pipe` needs no load: the server is its own. */
-export type Mode = "echo" | "pipelined" | "source" | "sink" | "udp" | "pipe";
+/** What a server is started to do. `idle` is an echo whose own buffers are small. `pipe` is its own load. */
+export type Mode = "echo" | "idle" | "pipelined" | "source" | "sink" | "udp" | "pipe";
 
 export interface Workload {
   name: string;
@@ -40,7 +40,7 @@ export const WORKLOADS: readonly Workload[] = [
     load: ["connect", "32", "64"],
   },
   { name: "pipe", title: "Through a child process (cat)", mode: "pipe", unit: "B/s", load: [] },
-  { name: "memory", title: "Resident memory per idle connection", mode: "echo", unit: "B", load: ["idle"] },
+  { name: "memory", title: "Resident memory per idle connection", mode: "idle", unit: "B", load: ["idle"] },
 ];
 
 /** The four whose geometric mean stands for echo as a whole. */

@@ -78,21 +78,40 @@ export interface SubprocessExecOptions extends SubprocessOptions {
 }
 
 /**
- * Runs "$@" with its standard error where standard output goes.
+ * Complains if "$1" cannot be run, before `exec "$@" 2>&1` runs it with its standard error merged.
  *
- * The shell's own standard error is how we learn that the program cannot be run: it closes, empty, when
- * `exec` succeeds, which is the trick that libc's posix_spawn plays with a close-on-exec pipe.
+ * The shell's own standard error is how we learn of it: it closes, empty, when `exec` succeeds, which is the
+ * trick that libc's posix_spawn plays with a close-on-exec pipe.
  */
-const MERGE_SCRIPT = `
+const CHECK_SCRIPT = `
 case $1 in
 */*) p=$1 ;;
 *) p=; IFS=:
    for d in $PATH; do [ -f "\${d:-.}/$1" ] && [ -x "\${d:-.}/$1" ] && p=\${d:-.}/$1 && break; done
    unset IFS ;;
 esac
-[ -e "$p" ] || { echo ENOENT >&2; exit 127; }
+if [ ! -e "$p" ]; then
+  d=\${p%/*}
+  if [ -n "$d" ] && [ -e "$d" ] && [ ! -d "$d" ]; then echo ENOTDIR >&2; else echo ENOENT >&2; fi
+  exit 127
+fi
 [ -f "$p" ] && [ -x "$p" ] || { echo EACCES >&2; exit 126; }
-exec "$@" 2>&1`;
+IFS= read -r line 2>/dev/null <"$p"
+case $line in
+'#!'*) line=\${line#'#!'}; line=\${line#"\${line%%[! ]*}"}
+   [ -e "\${line%% *}" ] || { echo ENOENT >&2; exit 127; } ;;
+esac
+`;
+
+/** What the script may complain of, as Deno says it. */
+const COMPLAINTS: Record<string, [new (message: string) => Error, string]> = {
+  EACCES: [Deno.errors.PermissionDenied, "Permission denied (os error 13)"],
+  ENOENT: [Deno.errors.NotFound, "No such file or directory (os error 2)"],
+  ENOTDIR: [Deno.errors.NotADirectory, "Not a directory (os error 20)"],
+};
+
+/** Variables that a shell sets for itself, and hands on. */
+const SHELL_VARIABLES = ["PWD", "OLDPWD", "SHLVL"];
 
 /** {@inheritDoc EventLoop.subprocessExec} */
 export async function subprocessExec<P extends SubprocessCallbacks>(
@@ -145,9 +164,7 @@ async function spawnMerged(program: string | URL, options: Deno.CommandOptions):
     throw new Deno.errors.NotSupported('stderr: "stdout" is not supported on Windows');
   }
   const name = program instanceof URL ? decodeURIComponent(program.pathname) : program;
-  // A shell adds these to the environment, which is not what clearEnv asked for.
-  const added = ["PWD", "OLDPWD", "SHLVL", "_"].filter((name) => options.env?.[name] === undefined);
-  const script = options.clearEnv ? `unset ${added.join(" ")};${MERGE_SCRIPT}` : MERGE_SCRIPT;
+  const script = `${CHECK_SCRIPT}${restoreVariables(options)}exec "$@" 2>&1`;
   const args = ["-c", script, "sh", name, ...(options.args ?? [])];
   const child = new Deno.Command("/bin/sh", { ...options, args, stderr: "piped" }).spawn();
   const complaint = (await child.stderr.text()).trim();
@@ -155,13 +172,20 @@ async function spawnMerged(program: string | URL, options: Deno.CommandOptions):
   if (options.stdin === "piped") child.stdin.close().catch(() => {});
   if (options.stdout === "piped") await child.stdout.cancel();
   await child.status;
-  throw complaint === "EACCES"
-    ? withCode(new Deno.errors.PermissionDenied(`Failed to spawn '${name}': Permission denied (os error 13)`), "EACCES")
-    : withCode(new Deno.errors.NotFound(`Failed to spawn '${name}': No such file or directory (os error 2)`), "ENOENT");
+  const [Class, reason] = COMPLAINTS[complaint] ?? COMPLAINTS["ENOENT"]!;
+  throw Object.assign(new Class(`Failed to spawn '${name}': ${reason}`), { code: complaint });
 }
 
-function withCode(error: Error, code: string): Error {
-  return Object.assign(error, { code });
+/** Makes the environment what it was before the shell began. */
+function restoreVariables({ env = {}, clearEnv = false }: Deno.CommandOptions): string {
+  let script = "";
+  for (const name of SHELL_VARIABLES) {
+    const inherits = env[name] === undefined && !clearEnv;
+    if (inherits && Deno.permissions.querySync({ name: "env", variable: name }).state !== "granted") continue;
+    const value = inherits ? Deno.env.get(name) : env[name];
+    script += value === undefined ? `unset ${name}\n` : `export ${name}='${value.replaceAll("'", `'\\''`)}'\n`;
+  }
+  return script;
 }
 
 function checkStdio(name: string, value: unknown, more: string[]): void {

@@ -5,7 +5,7 @@
  */
 import { takeBuffer } from "../transports/buffer_pool.ts";
 import { describe, InvalidStateError, SendfileError } from "../transports/errors.ts";
-import { beginLoan, endLoan } from "../transports/loan.ts";
+import { endWindowLoan, lendWindow } from "../transports/loan.ts";
 import { DrainInterrupted, StreamTransport } from "../transports/stream_transport.ts";
 import type { WriteTransport } from "../transports/transport.ts";
 
@@ -94,9 +94,9 @@ async function copy(
     progress.written += read;
     // Lent and returned in one step: the block goes back to the pool once the kernel has taken it.
     const data = block.subarray(0, read);
-    beginLoan(data, block);
+    lendWindow(data, block);
     transport.writeOwned(data);
-    endLoan();
+    endWindowLoan();
     await transport.drained(BLOCK_SIZE);
   }
   await transport.drained(0);

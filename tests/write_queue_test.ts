@@ -1,5 +1,5 @@
 import { takeBuffer } from "../transports/buffer_pool.ts";
-import { beginLoan, endLoan } from "../transports/loan.ts";
+import { endWindowLoan, lendWindow } from "../transports/loan.ts";
 import { WriteQueue } from "../transports/write_queue.ts";
 import { assert, assertEquals, assertNotStrictEquals, assertStrictEquals } from "./std.ts";
 import { bytes, concat, pattern, text } from "./kit.ts";
@@ -132,9 +132,9 @@ Deno.test("WriteQueue gives a loan's window back to the pool once it is sent, no
   const window = takeBuffer(65_536);
   const data = window.subarray(0, 50_000);
   const queue = new WriteQueue();
-  beginLoan(data, window);
+  lendWindow(data, window);
   queue.pushOwned(data);
-  assertEquals(endLoan(), true);
+  assertEquals(endWindowLoan(), true);
   queue.next();
   queue.advance(49_999);
   const other = takeBuffer(65_536);
@@ -149,14 +149,14 @@ Deno.test("WriteQueue gives no window back that was lent to nobody, kept, or giv
     const window = takeBuffer(65_536);
     const data = window.subarray(0, 50_000);
     const [queue, second] = [new WriteQueue(), new WriteQueue()];
-    beginLoan(data, window);
+    lendWindow(data, window);
     if (how === "other") queue.pushOwned(pattern(50_000));
     if (how === "part") queue.pushOwned(data.subarray(1));
     if (how === "twice") {
       queue.pushOwned(data);
       second.pushOwned(data);
     }
-    assertEquals(endLoan(), false, how);
+    assertEquals(endWindowLoan(), false, how);
     drain(queue);
     drain(second);
     assertNotStrictEquals(takeBuffer(65_536), window, how);
@@ -167,9 +167,9 @@ Deno.test("WriteQueue gives a loan's window back to nobody when it is cleared wh
   const window = takeBuffer(65_536);
   const data = window.subarray(0, 50_000);
   const queue = new WriteQueue();
-  beginLoan(data, window);
+  lendWindow(data, window);
   queue.pushOwned(data);
-  endLoan();
+  endWindowLoan();
   queue.next();
   queue.clear();
   const taken = Array.from({ length: 100 }, () => takeBuffer(65_536));

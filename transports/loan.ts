@@ -1,24 +1,38 @@
 /**
- * A receive window that is lent to a protocol for one `dataReceived`, and may come back by `writeOwned`.
+ * Bytes that are lent to a protocol for one callback, and may come back by `writeOwned`.
  *
- * An echo or a proxy that owns what it was given and passes it on whole thus moves every byte without a copy
- * and without fresh memory. Only a loan returned within the callback counts: that takes two comparisons,
- * where finding out later would take a weak map and its cost at every garbage collection.
+ * An echo or a proxy that passes on what it was given thus moves every byte without a copy and without fresh
+ * memory. What `dataReceived` was given, returned whole, is read into again once it is sent. What
+ * `bufferUpdated` was told of stays in the protocol's memory, which is not read into until it is sent.
+ *
+ * Only a loan returned within the callback counts: that takes a few comparisons, where finding out later would
+ * take a weak map and its cost at every garbage collection.
  *
  * @module
  */
 
-/** Something that holds a returned loan and gives its memory back to the pool when all is sent. */
-export interface LoanHolder {
-  /** The window that the bytes lie in; `null` if it must not be used again. */
-  window: Uint8Array | null;
+/** Who waits for bytes that were lent and returned. */
+export interface Lender {
+  /** They have been sent, or dropped. */
+  settled(): void;
 }
 
-/** What is lent now, if anything. */
-let lent: Uint8Array | null = null;
-/** The window that it lies in. */
+/** Something that holds returned bytes until they are sent. */
+export interface LoanHolder {
+  /** The window of ours that they lie in, to be used again afterwards; `null` where there is none. */
+  window: Uint8Array | null;
+  /** Whom to tell afterwards. */
+  lender: Lender | null;
+}
+
+/** A window's bytes, as the protocol was given them. */
+let lentData: Uint8Array | null = null;
 let lentWindow: Uint8Array | null = null;
 let holder: LoanHolder | null = null;
+/** The memory of a protocol that has just been filled. */
+let lentMemory: ArrayBufferLike | null = null;
+let memoryLender: Lender | null = null;
+let memoryLoans = 0;
 
 /**
  * Lends a window for the callback that follows.
@@ -26,21 +40,43 @@ let holder: LoanHolder | null = null;
  * @param data The bytes that the protocol is given.
  * @param window The window that they begin.
  */
-export function beginLoan(data: Uint8Array, window: Uint8Array): void {
-  lent = data;
+export function lendWindow(data: Uint8Array, window: Uint8Array): void {
+  lentData = data;
   lentWindow = window;
   holder = null;
 }
 
 /**
- * Ends it.
+ * Ends that.
  *
  * @returns Whether the window comes back; if not, it is the protocol's.
  */
-export function endLoan(): boolean {
+export function endWindowLoan(): boolean {
   const returned = holder !== null && holder.window !== null;
-  lent = lentWindow = holder = null;
+  lentData = lentWindow = holder = null;
   return returned;
+}
+
+/**
+ * Notes for the callback that follows that a protocol's own memory has been filled.
+ *
+ * @param memory The memory.
+ * @param lender Whom to tell when bytes of it that the protocol gives away have been sent.
+ */
+export function lendMemory(memory: ArrayBufferLike, lender: Lender): void {
+  lentMemory = memory;
+  memoryLender = lender;
+  memoryLoans = 0;
+}
+
+/**
+ * Ends that.
+ *
+ * @returns How many times the lender will be told.
+ */
+export function endMemoryLoan(): number {
+  lentMemory = memoryLender = null;
+  return memoryLoans;
 }
 
 /**
@@ -50,12 +86,16 @@ export function endLoan(): boolean {
  * @param by Who sends them.
  */
 export function returnLoan(data: Uint8Array, by: LoanHolder): void {
-  if (data !== lent) return;
-  if (holder === null) {
-    holder = by;
-    by.window = lentWindow;
-  } else {
-    // Given away twice, say to each of several transports. Then it is nobody's, and each sends what it was given.
-    holder.window = null;
+  if (data === lentData) {
+    if (holder === null) {
+      holder = by;
+      by.window = lentWindow;
+    } else {
+      // Given away twice, say to each of several transports. Then it is nobody's, and each sends what it was given.
+      holder.window = null;
+    }
+  } else if (data.buffer === lentMemory) {
+    by.lender = memoryLender;
+    memoryLoans++;
   }
 }

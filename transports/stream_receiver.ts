@@ -7,7 +7,7 @@ import { copyBytes, giveBuffer, MAX_BUFFER, MIN_BUFFER, takeBuffer } from "./buf
 import { adoptPromise } from "./callbacks.ts";
 import type { LoopContext } from "./context.ts";
 import { checkBytes, toError } from "./errors.ts";
-import { beginLoan, endLoan } from "./loan.ts";
+import { endMemoryLoan, endWindowLoan, type Lender, lendMemory, lendWindow } from "./loan.ts";
 import type { StreamSink } from "./stream_handle.ts";
 import type { StreamCallbacks, Transport } from "./transport.ts";
 
@@ -27,10 +27,14 @@ export interface ReceiverHost {
   readEnded(): void;
   /** A data callback has returned; what it wrote may leave. */
   afterCallback(): void;
+  /** The protocol has given its memory to `writeOwned`: nothing may be read into it for now. */
+  readLater(): void;
+  /** That memory is the protocol's again: read on, if nothing else is in the way. */
+  readAgain(): void;
 }
 
 /** Takes what a handle reads to the protocol, or holds it while reading is paused. */
-export class StreamReceiver implements StreamSink {
+export class StreamReceiver implements StreamSink, Lender {
   /** Set while a data callback runs: what it writes leaves when it returns. */
   dispatching = false;
   paused = false;
@@ -51,6 +55,9 @@ export class StreamReceiver implements StreamSink {
   /** What the handle is reading into, and the protocol that gave it (`null`: it is our window). */
   #target: Uint8Array | null = null;
   #targetOwner: StreamCallbacks | null = null;
+
+  /** Writes of the protocol's own memory that are not done; nothing is read into it until they are. */
+  #loans = 0;
 
   /** What arrived while paused, in this order. One read is in flight at most, so there is one of each. */
   #heldCount = 0;
@@ -96,11 +103,16 @@ export class StreamReceiver implements StreamSink {
     this.#heldChunk = null;
     if (chunk !== null) this.#dispatchChunk(chunk);
     else if (count > 0) this.filled(count);
-    if (this.paused || this.#stopped || this.#ended) return false;
+    if (this.paused || this.#stopped || this.#ended || this.#loans > 0) return false;
     if (this.#heldError !== null) this.failed(this.#heldError);
     else if (this.#heldEnd) this.end();
     else return true;
     return false;
+  }
+
+  settled(): void {
+    // With a held chunk there is no read in flight; readAgain() delivers it first.
+    if (--this.#loans === 0 && !this.#stopped) this.#host.readAgain();
   }
 
   allocate(sizeHint: number): Uint8Array | null {
@@ -138,7 +150,7 @@ export class StreamReceiver implements StreamSink {
         this.#dispatchWindow(target, count);
       }
     } else if (owner === this.#protocol) {
-      this.#dispatchUpdate(count);
+      this.#dispatchUpdate(target, count);
     } else {
       // setProtocol() came between: the memory is the old protocol's, the bytes are the new one's.
       this.#dispatchForeign(target, count);
@@ -180,9 +192,9 @@ export class StreamReceiver implements StreamSink {
     }
     const data = window.subarray(0, count);
     this.#window = null;
-    beginLoan(data, window);
+    lendWindow(data, window);
     this.#dispatchData(data);
-    if (endLoan()) this.#trust = MAX_TRUST;
+    if (endWindowLoan()) this.#trust = MAX_TRUST;
     else this.#trust--;
   }
 
@@ -237,15 +249,21 @@ export class StreamReceiver implements StreamSink {
     this.#afterDispatch("dataReceived", protocol, startedAt);
   }
 
-  #dispatchUpdate(count: number): void {
+  #dispatchUpdate(memory: Uint8Array, count: number): void {
     const protocol = this.#protocol;
     const startedAt = this.#loop.debug ? performance.now() : 0;
     this.dispatching = true;
+    lendMemory(memory.buffer, this);
     try {
       const result = protocol.bufferUpdated!(count) as unknown;
       if (result !== undefined) adoptPromise(this.#loop, result, "bufferUpdated", this.#transport, protocol);
     } catch (error) {
       this.#host.fatal("bufferUpdated", toError(error));
+    }
+    const loans = endMemoryLoan();
+    if (loans > 0) {
+      this.#loans += loans;
+      this.#host.readLater();
     }
     this.#afterDispatch("bufferUpdated", protocol, startedAt);
   }
@@ -261,7 +279,7 @@ export class StreamReceiver implements StreamSink {
   /** Delivers bytes that are not in the protocol's memory, piece by piece if it gives less than they need. */
   #dispatchChunk(chunk: Uint8Array): void {
     while (chunk.length > 0 && !this.#stopped) {
-      if (this.paused) {
+      if (this.paused || this.#loans > 0) {
         this.#heldChunk = chunk;
         return;
       }
@@ -276,7 +294,7 @@ export class StreamReceiver implements StreamSink {
       const count = Math.min(buffer.length, chunk.length);
       buffer.set(chunk.subarray(0, count));
       chunk = chunk.subarray(count);
-      this.#dispatchUpdate(count);
+      this.#dispatchUpdate(buffer, count);
     }
   }
 }

@@ -76,6 +76,8 @@ export class StreamTransport implements Transport {
       readFailed: (error) => this.#fail(error),
       readEnded: () => this.#readEnded(),
       afterCallback: () => this.#flush(),
+      readLater: () => this.#handle.readStop(),
+      readAgain: () => this.#readAgain(),
     };
     this.#receiver = new StreamReceiver(loop, this, host, protocol);
     if (loop.debug) loop.watch(this);
@@ -292,6 +294,10 @@ export class StreamTransport implements Transport {
 
   #resume(): void {
     this.#resuming = false;
+    this.#readAgain();
+  }
+
+  #readAgain(): void {
     if (this.isReading() && this.#receiver.release()) this.#handle.readStart(this.#receiver);
   }
 

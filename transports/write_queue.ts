@@ -47,10 +47,17 @@ export class WriteQueue {
     } else if (length <= MAX_BUFFER) {
       const bytes = takeBuffer(length);
       bytes.set(data);
-      this.#chunks.push({ bytes, start: 0, end: length, joinable: true, window: bytes });
+      this.#chunks.push({ bytes, start: 0, end: length, joinable: true, window: bytes, lender: null });
     } else {
       // A copy made by the constructor skips the zeroing that slice() does first.
-      this.#chunks.push({ bytes: new Uint8Array(data), start: 0, end: length, joinable: false, window: null });
+      this.#chunks.push({
+        bytes: new Uint8Array(data),
+        start: 0,
+        end: length,
+        joinable: false,
+        window: null,
+        lender: null,
+      });
     }
   }
 
@@ -65,7 +72,7 @@ export class WriteQueue {
       return;
     }
     this.#size += data.length;
-    const chunk: Chunk = { bytes: data, start: 0, end: data.length, joinable: false, window: null };
+    const chunk: Chunk = { bytes: data, start: 0, end: data.length, joinable: false, window: null, lender: null };
     returnLoan(data, chunk);
     this.#chunks.push(chunk);
   }
@@ -103,10 +110,15 @@ export class WriteQueue {
       this.#chunks.splice(0, this.#head);
       this.#head = 0;
     }
+    chunk.lender?.settled();
   }
 
   /** Drops everything. The kernel may still hold a chunk, so the memory is left to the garbage collector. */
   clear(): void {
+    for (const { lender } of this.#chunks.slice(this.#head)) {
+      // Not here, in whatever callback this is.
+      if (lender !== null) queueMicrotask(() => lender.settled());
+    }
     this.#chunks.length =
       this.#head =
       this.#sealed =
@@ -124,6 +136,8 @@ export class WriteQueue {
       bytes.set(tail.bytes);
       tail.bytes = tail.window = bytes;
       tail.joinable = true;
+      tail.lender?.settled();
+      tail.lender = null;
     }
     return tail.joinable ? tail : null;
   }

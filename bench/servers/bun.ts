@@ -62,7 +62,7 @@ function flood(socket: Socket): void {
 }
 
 function received(socket: Socket, data: Uint8Array): void {
-  if (mode === "echo") write(socket, data);
+  if (mode === "echo" || mode === "idle") write(socket, data);
   else if (mode === "pipelined") { for (let i = 0; i < ANSWERS; i++) write(socket, ANSWER); }
 }
 

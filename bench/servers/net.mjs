@@ -32,6 +32,8 @@ const handlers = {
   },
 };
 
+handlers.idle = handlers.echo;
+
 function serve(handler) {
   const server = createServer((socket) => {
     socket.setNoDelay(true);

@@ -14,7 +14,8 @@ import {
 
 const [mode = "", kind = "", ...rest] = Deno.args;
 
-const BUFFER_SIZE = 256 * 1024;
+/** An idle connection costs what the server makes it cost, not what this program reads into. */
+const BUFFER_SIZE = mode === "idle" ? 4 * 1024 : 256 * 1024;
 const ANSWER = new Uint8Array(64);
 const ANSWERS = 16;
 const BLOCK = new Uint8Array(64 * 1024);
@@ -143,6 +144,9 @@ const protocols: Record<string, new () => StreamCallbacks> = {
   "echo write": Echo,
   "echo owned": OwnedEcho,
   "echo buffered": BufferedEcho,
+  "idle write": Echo,
+  "idle owned": OwnedEcho,
+  "idle buffered": BufferedEcho,
   "pipelined write": Pipelined,
   "pipelined buffered": BufferedPipelined,
   "source write": Source,

@@ -1,7 +1,7 @@
 """Protocols that own the memory they are read into."""
 
 from registry import Scenarios
-from stage import pattern
+from log import pattern
 
 scenarios = Scenarios()
 

@@ -4,7 +4,7 @@ import os
 import socket
 
 from registry import Scenarios
-from stage import boom, pattern, show
+from log import boom, pattern, show
 
 scenarios = Scenarios()
 
@@ -189,6 +189,16 @@ async def _(t):
     client.log(f"buffer is empty: {show(client.transport.get_write_buffer_size() == 0)}")
     await peer.receive_all()
     await client.until_lost()
+
+
+@scenarios("abort() right after a write: what the kernel takes at once arrives")
+async def _(t):
+    client = t.recorder("client")
+    peer = await t.dial(client)
+    client.transport.write(b"last words")
+    client.transport.abort()
+    await client.until_lost()
+    await peer.receive_all()
 
 
 @scenarios("abort() after close() drops what is not flushed")

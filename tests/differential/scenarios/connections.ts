@@ -175,6 +175,15 @@ export const scenarios: Scenarios = {
     await client.untilLost();
   },
 
+  "abort() right after a write: what the kernel takes at once arrives": async (t) => {
+    const client = t.recorder("client");
+    const peer = await t.dial(client);
+    client.transport.write(bytes("last words"));
+    client.transport.abort();
+    await client.untilLost();
+    await peer.receiveAll();
+  },
+
   "abort() after close() drops what is not flushed": async (t) => {
     const client = t.recorder("client");
     const peer = await t.dial(client);

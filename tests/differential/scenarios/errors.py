@@ -4,7 +4,7 @@ import sys
 from subprocess import DEVNULL, PIPE
 
 from registry import Scenarios
-from stage import boom, error_name, pattern
+from log import boom, error_name, pattern
 
 scenarios = Scenarios()
 
@@ -55,7 +55,7 @@ async def _(t):
     await client.until_lost()
 
 
-@scenarios("an exception in data_received drops what the kernel has not taken")
+@scenarios("an exception in data_received after a write: what the kernel takes at once arrives")
 async def _(t):
     def data_received(p, data):
         p.transport.write(b"partial answer")

@@ -54,7 +54,7 @@ export const scenarios: Scenarios = {
     await client.untilLost();
   },
 
-  "an exception in data_received drops what the kernel has not taken": async (t) => {
+  "an exception in data_received after a write: what the kernel takes at once arrives": async (t) => {
     t.exceptionsTo("client");
     const client = t.recorder("client", {
       dataReceived(p) {

@@ -3,7 +3,7 @@
 import os
 
 from registry import Scenarios
-from stage import boom, pattern, show
+from log import boom, pattern, show
 
 scenarios = Scenarios()
 

@@ -5,7 +5,7 @@ import signal
 from subprocess import DEVNULL, PIPE, STDOUT
 
 from registry import Scenarios
-from stage import boom, pattern, show
+from log import boom, pattern, show
 
 scenarios = Scenarios()
 
@@ -33,7 +33,7 @@ async def _(t):
     child = t.child()
     await shell(t, child, "exit 0", stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL)
     for fd in range(3):
-        child.log(f"pipe {fd}: {show(child.transport.get_pipe_transport(fd))}")
+        t.log("pipes", f"{fd}: {show(child.transport.get_pipe_transport(fd))}")
     await child.until_lost()
 
 
@@ -110,7 +110,7 @@ async def _(t):
 async def _(t):
     child = t.child()
     await shell(t, child, "echo one; echo two >&2; echo three", stdin=DEVNULL, stderr=STDOUT)
-    child.log(f"pipe 2: {show(child.transport.get_pipe_transport(2))}")
+    t.log("pipe 2", f"transport {show(child.transport.get_pipe_transport(2))}")
     await child.until_lost()
 
 
@@ -253,6 +253,7 @@ async def _(t):
 async def _(t):
     second = t.child()
     first = t.child(connection_made=lambda p: p.hand_over(second))
-    await shell(t, first, "echo hello", stdin=DEVNULL, stderr=DEVNULL)
+    await shell(t, first, "read line; echo hello", stderr=DEVNULL)
+    second.transport.get_pipe_transport(0).write(b"go\n")
     await second.until_lost()
     second.log(f"got {second.data.decode().strip()}")

@@ -27,7 +27,7 @@ export const scenarios: Scenarios = {
   "no pipes at all": async (t) => {
     const child = t.child();
     await shell(child, "exit 0", NO_PIPES);
-    for (const fd of [0, 1, 2]) child.log(`pipe ${fd}: ${child.transport.getPipeTransport(fd)}`);
+    for (const fd of [0, 1, 2]) t.log("pipes", `${fd}: ${child.transport.getPipeTransport(fd)}`);
     await child.untilLost();
   },
 
@@ -97,7 +97,7 @@ export const scenarios: Scenarios = {
   "errors merged into the output keep their order": async (t) => {
     const child = t.child();
     await shell(child, "echo one; echo two >&2; echo three", { stdin: "null", stderr: "stdout" });
-    child.log(`pipe 2: ${child.transport.getPipeTransport(2)}`);
+    t.log("pipe 2", `transport ${child.transport.getPipeTransport(2)}`);
     await child.untilLost();
   },
 
@@ -220,7 +220,8 @@ export const scenarios: Scenarios = {
   "set_protocol() gives the rest to the new protocol": async (t) => {
     const second = t.child();
     const first = t.child({ connectionMade: (p) => p.handOver(second) });
-    await shell(first, "echo hello", { stdin: "null", stderr: "null" });
+    await shell(first, "read line; echo hello", { stderr: "null" });
+    second.transport.getPipeTransport(0)!.write(bytes("go\n"));
     await second.untilLost();
     second.log(`got ${text(second.data).trim()}`);
   },

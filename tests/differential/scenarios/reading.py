@@ -1,7 +1,7 @@
 """Data callbacks: pausing, resuming, changing the protocol."""
 
 from registry import Scenarios
-from stage import pattern, show
+from log import pattern, show
 
 scenarios = Scenarios()
 

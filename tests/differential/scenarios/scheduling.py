@@ -5,7 +5,7 @@ import os
 import signal
 
 from registry import Scenarios
-from stage import show
+from log import show
 
 scenarios = Scenarios()
 

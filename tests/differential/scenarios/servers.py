@@ -5,7 +5,7 @@ import os
 import socket
 
 from registry import Scenarios
-from stage import boom, error_name, show
+from log import boom, error_name, show
 
 scenarios = Scenarios()
 
