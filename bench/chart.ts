@@ -15,20 +15,29 @@ const LABEL = 178;
 const VALUE = 44;
 const BARS = PANEL_WIDTH - LABEL - VALUE;
 
-/** An `img` in a page is a document of its own: these follow the reader's system. */
+/** An `img` in a page is a document of its own: these follow the reader's system. No variables, which some lack. */
 const STYLE = `
-  svg { --text: #1f2328; --dim: #59636e; --tandem: #0969da; --bare: #6e7781; --peer: #b7bfc8; --limit: #dfe3e8; }
-  @media (prefers-color-scheme: dark) {
-    svg { --text: #f0f6fc; --dim: #9198a1; --tandem: #4493f8; --bare: #8b949e; --peer: #4b535d; --limit: #30363d; }
-  }
-  text { font: 12px system-ui, sans-serif; fill: var(--text); }
+  text { font: 12px system-ui, sans-serif; fill: #1f2328; }
   .head { font-size: 16px; font-weight: 600; }
   .title { font-size: 13px; font-weight: 600; }
-  .dim { fill: var(--dim); }
   .end { text-anchor: end; }
-  .tandem { fill: var(--tandem); } .bare { fill: var(--bare); } .peer { fill: var(--peer); } .limit { fill: var(--limit); }
-  text.tandem { font-weight: 600; }
-  line { stroke: var(--dim); stroke-dasharray: 3 3; }
+  .dim { fill: #59636e; }
+  text.tandem { font-weight: 600; fill: #0969da; }
+  rect.tandem { fill: #0969da; }
+  rect.bare { fill: #6e7781; }
+  rect.peer { fill: #b7bfc8; }
+  rect.limit { fill: #dfe3e8; }
+  line { stroke: #59636e; stroke-dasharray: 3 3; }
+  @media (prefers-color-scheme: dark) {
+    text { fill: #f0f6fc; }
+    .dim { fill: #9198a1; }
+    text.tandem { fill: #4493f8; }
+    rect.tandem { fill: #4493f8; }
+    rect.bare { fill: #8b949e; }
+    rect.peer { fill: #4b535d; }
+    rect.limit { fill: #30363d; }
+    line { stroke: #9198a1; }
+  }
 `;
 
 /**
@@ -82,9 +91,7 @@ function panel({ workload }: Measured, bars: Bar[], x: number, y: number): strin
     const top = y + TITLE + index * ROW;
     const length = Math.max(1, Math.min(value, most) * scale).toFixed(1);
     const middle = top + BAR - 2;
-    return `<text class="end ${group === "tandem" ? "tandem" : ""}" x="${start - 8}" y="${middle}">${
-      escape(server)
-    }</text>
+    return `<text class="end ${group}" x="${start - 8}" y="${middle}">${escape(server)}</text>
 <rect class="${group}" x="${start}" y="${top}" width="${length}" height="${BAR}" rx="2"/>
 <text class="dim" x="${start + Number(length) + 6}" y="${middle}">${value.toFixed(2)}</text>`;
   });

@@ -275,8 +275,10 @@ static void run_one_way(int sending, double seconds) {
 
 static void run_idle(int connections, size_t size) {
   fill(size);
+  struct timeval patience = {.tv_sec = 10};
   for (int i = 0; i < connections; i++) {
     int fd = dial(SOCK_STREAM);
+    check(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience), "SO_RCVTIMEO");
     check(send(fd, outgoing, size, MSG_NOSIGNAL), "send");
     if (recv(fd, incoming, size, MSG_WAITALL) != (ssize_t)size) die("connection %d was not echoed", i);
   }

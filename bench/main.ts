@@ -40,6 +40,8 @@ async function main(args: string[]): Promise<number> {
     return 0;
   }
   const folder = await Deno.makeTempDir({ prefix: "tandem-bench-" });
+  // Also when a signal ends the run.
+  addEventListener("unload", () => Deno.removeSync(folder, { recursive: true }));
   try {
     const load = await build("load", folder);
     return await run(load, await build("epoll_echo", folder), options, args);
@@ -47,8 +49,6 @@ async function main(args: string[]): Promise<number> {
     if (!(error instanceof BuildError)) throw error;
     console.error(`bench: ${error.message}`);
     return CANNOT_RUN;
-  } finally {
-    await Deno.remove(folder, { recursive: true });
   }
 }
 

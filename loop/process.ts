@@ -171,7 +171,7 @@ async function spawnMerged(program: string | URL, options: Deno.CommandOptions):
   if (complaint === "") return child;
   if (options.stdin === "piped") child.stdin.close().catch(() => {});
   if (options.stdout === "piped") await child.stdout.cancel();
-  await child.status;
+  await child.status.catch(() => {});
   const [Class, reason] = COMPLAINTS[complaint] ?? COMPLAINTS["ENOENT"]!;
   throw Object.assign(new Class(`Failed to spawn '${name}': ${reason}`), { code: complaint });
 }

@@ -102,7 +102,7 @@ function removeIfSame(path: string, own: Deno.FileInfo): void {
 }
 
 /**
- * Makes up a name for a socket that is about to be moved.
+ * Makes up a free name for a socket that is about to be moved.
  *
  * @param path Where it will be moved.
  * @returns A path in the same directory, not too long for a socket.
@@ -110,8 +110,20 @@ function removeIfSame(path: string, own: Deno.FileInfo): void {
 export function passingName(path: string): string {
   const directory = path.slice(0, path.lastIndexOf("/") + 1);
   const room = MAX_PATH - new TextEncoder().encode(directory).length;
-  const name = Math.random().toString(36).slice(2, 8);
-  return directory + (room > name.length ? `.${name}` : name.slice(0, room));
+  for (;;) {
+    const name = crypto.randomUUID().slice(0, 6);
+    const passing = directory + (room > name.length ? `.${name}` : name.slice(0, room));
+    if (passing !== path && !exists(passing)) return passing;
+  }
+}
+
+function exists(path: string): boolean {
+  try {
+    Deno.lstatSync(path);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function addrInUse(path: string, why: string): Error {

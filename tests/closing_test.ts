@@ -52,6 +52,23 @@ Deno.test("close() flushes byte after byte where the system takes no more, then 
   assertEquals(handle.writes, [bytes("abc"), bytes("bc"), bytes("c")]);
 });
 
+Deno.test("close() ends once on a handle that completes one write later and the rest at once", async () => {
+  const handle = new FakeHandle();
+  const recorder = new Recorder();
+  const transport = makeTransport(recorder, handle);
+  transport.write(bytes("abc"));
+  await microtasks();
+  transport.write(bytes("def"));
+  transport.writeEof();
+  transport.close();
+  handle.takesAtOnce = 2;
+  await handle.take(1);
+  await turn();
+  await turn();
+  assertEquals(recorder.log.entries, ["connectionMade", "connectionLost null"]);
+  assertEquals(handle.writes.map((data) => data.length), [3, 2, 3, 1]);
+});
+
 Deno.test("close() stops reading at once, even with a read in flight", async () => {
   const handle = new FakeHandle();
   const recorder = new Recorder();

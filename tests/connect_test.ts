@@ -75,22 +75,23 @@ Deno.test("createConnection() finds a host by its name", async () => {
   assertEquals((pair.clientTransport.getExtraInfo("peername") as Deno.NetAddr).port, portOf(pair.server));
 });
 
-Deno.test("createConnection() resolves before the first data callback", async () => {
-  class Greeter extends Recorder {
-    override connectionMade(transport: Recorder["transport"]): void {
-      super.connectionMade(transport);
-      transport.write(bytes("hello"));
-    }
-  }
-  await using pair = await connect(() => new Greeter(), () => new Recorder());
-  const log = pair.clientSide.log;
+Deno.test("createConnection() resolves before the first data callback, even if bytes are there already", async () => {
+  const [near, far] = await socketPair();
+  const read = near.read.bind(near);
+  // A read that is over before anybody can await it.
+  near.read = (buffer) => {
+    near.read = read;
+    buffer.set(bytes("first"));
+    return Promise.resolve(5);
+  };
   const client = new Recorder();
-  const [transport] = await loop.createConnection(() => client, { port: portOf(pair.server) });
+  const [transport] = await loop.createConnection(() => client, { conn: near });
   client.log.add("resolved");
   await client.untilReceived(5);
   assertEquals(client.log.entries, ["connectionMade", "resolved", "dataReceived 5"]);
   transport.abort();
-  await log.has("dataReceived");
+  far.close();
+  await turn();
 });
 
 Deno.test("createConnection() sets TCP_NODELAY unless noDelay is false, and SO_KEEPALIVE if keepAlive is true", async () => {
@@ -177,6 +178,28 @@ Deno.test("createConnection() whose signal aborts at any moment rejects or conne
   }
   assert(aborted > 0);
   assertEquals(connected + aborted, 40);
+});
+
+Deno.test("createConnection() whose signal aborts just as the system has connected closes that connection", async () => {
+  using listener = Deno.listen(LOCAL);
+  const controller = new AbortController();
+  const { connect: dial } = Deno;
+  const fake = async (options: Deno.ConnectOptions) => {
+    const conn = await dial({ hostname: "127.0.0.1", port: options.port });
+    controller.abort();
+    return conn;
+  };
+  Deno.connect = fake as typeof dial;
+  try {
+    const { port } = listener.addr;
+    const attempt = () => loop.createConnection(() => new Protocol(), { port, signal: controller.signal });
+    const error = await assertRejects(attempt, DOMException);
+    assertStrictEquals(error, controller.signal.reason);
+  } finally {
+    Deno.connect = dial;
+  }
+  using conn = await listener.accept();
+  assertEquals(await conn.read(new Uint8Array(1)), null);
 });
 
 Deno.test("createConnection() no longer listens to its signal once connected", async () => {

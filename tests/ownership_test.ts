@@ -1,16 +1,15 @@
 import type { Transport } from "../mod.ts";
 import { assert, assertEquals, assertNotEquals } from "./std.ts";
 import { bytes, closed, concat, connect, loop, pattern, portOf, Recorder, turn } from "./kit.ts";
-import { FakeHandle, makeTransport, microtasks } from "./stream_kit.ts";
+import { FakeHandle, makeRandom, makeTransport, microtasks } from "./stream_kit.ts";
 
 const MIB = 1024 * 1024;
 
-/** Sizes from 1 byte to 200 KiB that add up to `total`, the same ones for the same seed. */
+/** Sizes from 1 byte to 256 KiB that add up to `total`, the same ones for the same seed. */
 function* sizes(total: number, seed: number): Generator<number> {
-  let state = seed;
+  const random = makeRandom(seed);
   for (let left = total; left > 0;) {
-    state = (state * 1103515245 + 12345) % 2 ** 31;
-    const size = Math.min(left, 1 + (state >> 8) % 2 ** (1 + state % 18));
+    const size = Math.min(left, 1 + random(2 ** (1 + random(18))));
     yield size;
     left -= size;
   }

@@ -25,7 +25,9 @@ function programs(): Disposable & { directory: string } {
 /** The names of variables that two outputs of `env` do not agree on; their values are nobody's business. */
 function variablesThatDiffer(a: string, b: string): string[] {
   const [linesOfA, linesOfB] = [new Set(a.split("\n")), new Set(b.split("\n"))];
-  return [...linesOfA.symmetricDifference(linesOfB)].map((line) => line.split("=", 1)[0]!);
+  const names = [...linesOfA.symmetricDifference(linesOfB)].map((line) => line.split("=", 1)[0]!);
+  // Where the system's shell is bash, it sets these two as it hands over, and nothing can be done about it.
+  return names.filter((name) => name !== "_" && name !== "SHLVL");
 }
 
 /** What came of a call: the error's name and code, or the output. */

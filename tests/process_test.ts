@@ -56,6 +56,22 @@ Deno.test("getReturncode() is -N for a child that signal N has ended", async () 
   }
 });
 
+Deno.test({
+  name: "getReturncode() is -N for a signal that has a number only",
+  // Real-time signals.
+  ignore: Deno.build.os !== "linux",
+  async fn() {
+    for (const signal of [34, 64]) {
+      const child = await run("/bin/sh", ["-c", `kill -${signal} $$`]);
+      assertEquals(child.log.entries.filter((entry) => !entry.startsWith("pipe")), [
+        "connectionMade",
+        `processExited -${signal}`,
+        "connectionLost null",
+      ]);
+    }
+  },
+});
+
 Deno.test("sendSignal() reaches a child that handles it", async () => {
   await using child = await sh("trap 'echo caught; exit 4' USR1; echo ready; while :; do sleep 0.05; done");
   await child.untilReceived(6);

@@ -1,5 +1,6 @@
 import { type Timed, TimerHeap } from "../loop/timer_heap.ts";
 import { assertEquals, assertStrictEquals } from "./std.ts";
+import { makeRandom } from "./stream_kit.ts";
 
 class Timer implements Timed {
   readonly due: number;
@@ -26,12 +27,6 @@ function inOrder(timers: Timer[]): Timer[] {
   return timers.toSorted((a, b) => a.due - b.due || a.serial - b.serial);
 }
 
-/** The same numbers on every run. */
-function makeRandom(): (below: number) => number {
-  let state = 12345;
-  return (below) => (state = (state * 1103515245 + 12345) % 2 ** 31) % below;
-}
-
 Deno.test("TimerHeap.first is undefined when it is empty", () => {
   const heap = new TimerHeap<Timer>();
   assertEquals(heap.first, undefined);
@@ -56,7 +51,7 @@ Deno.test("TimerHeap gives timers of the same time up in order of their making",
 });
 
 Deno.test("TimerHeap.remove() takes one out of the middle and leaves the others in order", () => {
-  const random = makeRandom();
+  const random = makeRandom(1);
   for (let victim = 0; victim < 50; victim++) {
     const heap = new TimerHeap<Timer>();
     const timers = Array.from({ length: 50 }, (_, serial) => new Timer(random(30), serial));
@@ -80,7 +75,7 @@ Deno.test("TimerHeap.remove() of one that is not there does nothing", () => {
 });
 
 Deno.test("TimerHeap keeps order through any mixture of push() and remove()", () => {
-  const random = makeRandom();
+  const random = makeRandom(1);
   const heap = new TimerHeap<Timer>();
   let model: Timer[] = [];
   for (let serial = 0; serial < 5000; serial++) {

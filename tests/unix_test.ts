@@ -162,6 +162,25 @@ Deno.test("createUnixServer() on a live socket that does not accept yet rejects 
   assertEquals(filesIn(temp.directory), []);
 });
 
+for (const stale of [false, true]) {
+  const where = stale ? "a stale socket" : "a path that is free";
+  Deno.test(`createUnixServer() called many times at once for ${where} gives one server, and AddrInUse`, async () => {
+    using temp = tempPath();
+    if (stale) staleSocket(temp.path);
+    const calls = Array.from({ length: 6 }, () => loop.createUnixServer(() => new Recorder(), { path: temp.path }));
+    const results = await Promise.allSettled(calls);
+    const servers = results.flatMap((result) => result.status === "fulfilled" ? [result.value] : []);
+    const errors = results.flatMap((result) => result.status === "rejected" ? [result.reason.name] : []);
+    assertEquals([servers.length, errors], [1, Array(5).fill("AddrInUse")]);
+    assertEquals(filesIn(temp.directory), ["socket"]);
+    const [transport, protocol] = await loop.createUnixConnection(() => new Recorder(), { path: temp.path });
+    await closed(transport, protocol);
+    servers[0]!.close();
+    await servers[0]!.waitClosed();
+    assertEquals(filesIn(temp.directory), []);
+  });
+}
+
 Deno.test("createUnixServer() never touches a file, a directory or a link that is in its way", async () => {
   using temp = tempPath();
   const inTheWay = (name: string) => `${temp.directory}/${name}`;
@@ -226,7 +245,11 @@ Deno.test("createUnixServer() where no file can be made rejects with Deno's erro
     Deno.errors.NotFound,
   );
   const tooLong = `${temp.path}${"x".repeat(200)}`;
-  await assertRejects(() => loop.createUnixServer(() => new Recorder(), { path: tooLong }), Error, "path must have at most");
+  await assertRejects(
+    () => loop.createUnixServer(() => new Recorder(), { path: tooLong }),
+    Error,
+    "path must have at most",
+  );
   assertEquals(filesIn(temp.directory), []);
 });
 

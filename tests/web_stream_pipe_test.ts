@@ -1,6 +1,17 @@
 import { assert, assertEquals, assertStrictEquals } from "./std.ts";
 import type { ReadTransport } from "../mod.ts";
-import { BufferedRecorder, bytes, captureExceptions, concat, loop, pattern, Recorder, text, turn } from "./kit.ts";
+import {
+  BufferedRecorder,
+  bytes,
+  captureExceptions,
+  closed,
+  concat,
+  loop,
+  pattern,
+  Recorder,
+  text,
+  turn,
+} from "./kit.ts";
 import { RecordingSink, RecordingSource } from "./pipe_kit.ts";
 
 Deno.test("connectReadPipe() reads a ReadableStream to its end", async () => {
@@ -193,4 +204,30 @@ Deno.test("abort() on a WritableStream does not pretend that it has seen everyth
   await protocol.untilLost();
   await sink.log.until(() => sink.log.entries.length > 0);
   assertEquals(sink.log.entries, ["abort undefined"]);
+});
+
+Deno.test("web streams whose own callbacks fail end in no unhandled rejection", async () => {
+  using exceptions = captureExceptions();
+  const fail = () => {
+    throw new EvalError("of the stream");
+  };
+  const readable = new ReadableStream<Uint8Array>({ cancel: fail });
+  const [readTransport, readSide] = await loop.connectReadPipe(() => new Recorder(), readable);
+  await closed(readTransport, readSide);
+  const [closing, closingSide] = await loop.connectWritePipe(() => new Recorder(), new WritableStream({ close: fail }));
+  closing.write(bytes("x"));
+  await closed(closing, closingSide);
+  const failing = new WritableStream({ write: fail, abort: fail });
+  const [writing, writingSide] = await loop.connectWritePipe(() => new Recorder(), failing);
+  writing.write(bytes("x"));
+  await writingSide.untilLost();
+  const idle = new RecordingSource();
+  const [, idleSide] = await loop.connectReadPipe(() => new Recorder(), new ReadableStream(idle));
+  idle.controller.error("no error at all");
+  await idleSide.untilLost();
+  await turn();
+  await turn();
+  assertEquals(writingSide.error?.message, "of the stream");
+  assertEquals(idleSide.error?.cause, "no error at all");
+  assertEquals(exceptions.contexts, []);
 });

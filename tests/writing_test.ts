@@ -1,7 +1,7 @@
 import { InvalidStateError } from "../mod.ts";
 import { assertEquals, assertInstanceOf, assertStrictEquals, assertThrows } from "./std.ts";
 import { bytes, concat, connect, pattern, Recorder, text, turn } from "./kit.ts";
-import { FakeHandle, makeTransport, microtasks, readAll, serveRaw, serveResettable } from "./stream_kit.ts";
+import { FakeHandle, makeRandom, makeTransport, microtasks, readAll, serveRaw, serveResettable } from "./stream_kit.ts";
 
 const MIB = 1024 * 1024;
 
@@ -222,8 +222,7 @@ for (const atOnce of [undefined, 777] as const) {
     const transport = makeTransport(recorder, handle);
     const sent: Uint8Array[] = [];
     const taken: Uint8Array[] = [];
-    let state = 7;
-    const random = (below: number) => (state = (state * 1103515245 + 12345) % 2 ** 31) % below;
+    const random = makeRandom(7);
     const take = async () => {
       const count = 1 + random(handle.posted!.length);
       taken.push(handle.posted!.slice(0, count));

@@ -13,7 +13,9 @@
 
 /** Who waits for bytes that were lent and returned. */
 export interface Lender {
-  /** They have been sent, or dropped. */
+  /** Bytes of it have been returned. */
+  lent(): void;
+  /** They have been sent, or dropped. Called wherever that happens: no callback may run inside. */
   settled(): void;
 }
 
@@ -30,9 +32,8 @@ let lentData: Uint8Array | null = null;
 let lentWindow: Uint8Array | null = null;
 let holder: LoanHolder | null = null;
 /** The memory of a protocol that has just been filled. */
-let lentMemory: ArrayBufferLike | null = null;
+let lentMemory: Uint8Array | null = null;
 let memoryLender: Lender | null = null;
-let memoryLoans = 0;
 
 /**
  * Lends a window for the callback that follows.
@@ -63,20 +64,14 @@ export function endWindowLoan(): boolean {
  * @param memory The memory.
  * @param lender Whom to tell when bytes of it that the protocol gives away have been sent.
  */
-export function lendMemory(memory: ArrayBufferLike, lender: Lender): void {
+export function lendMemory(memory: Uint8Array, lender: Lender): void {
   lentMemory = memory;
   memoryLender = lender;
-  memoryLoans = 0;
 }
 
-/**
- * Ends that.
- *
- * @returns How many times the lender will be told.
- */
-export function endMemoryLoan(): number {
+/** Ends that. */
+export function endMemoryLoan(): void {
   lentMemory = memoryLender = null;
-  return memoryLoans;
 }
 
 /**
@@ -94,8 +89,12 @@ export function returnLoan(data: Uint8Array, by: LoanHolder): void {
       // Given away twice, say to each of several transports. Then it is nobody's, and each sends what it was given.
       holder.window = null;
     }
-  } else if (data.buffer === lentMemory) {
+  } else if (lentMemory !== null && overlap(data, lentMemory)) {
     by.lender = memoryLender;
-    memoryLoans++;
+    by.lender!.lent();
   }
+}
+
+function overlap(a: Uint8Array, b: Uint8Array): boolean {
+  return a.buffer === b.buffer && a.byteOffset < b.byteOffset + b.length && b.byteOffset < a.byteOffset + a.length;
 }

@@ -20,9 +20,9 @@ const MAX_TRUST = 8;
 /** What the receiver asks of its transport. */
 export interface ReceiverHost {
   /** A callback threw: the transport is done for. */
-  fatal(callback: string, error: Error): void;
+  callbackFailed(callback: string, error: Error): void;
   /** The handle failed to read. */
-  readFailed(error: Error): void;
+  fail(error: Error): void;
   /** The stream has ended, and the protocol has not been told yet. */
   readEnded(): void;
   /** A data callback has returned; what it wrote may leave. */
@@ -40,8 +40,7 @@ export class StreamReceiver implements StreamSink, Lender {
   paused = false;
 
   #loop: LoopContext;
-  #transport: Transport;
-  #host: ReceiverHost;
+  #host: ReceiverHost & Transport;
   #protocol!: StreamCallbacks;
   #buffered = false;
   #stopped = false;
@@ -58,6 +57,9 @@ export class StreamReceiver implements StreamSink, Lender {
 
   /** Writes of the protocol's own memory that are not done; nothing is read into it until they are. */
   #loans = 0;
+  #onSettled: () => void = () => {
+    if (this.#loans === 0 && !this.#stopped) this.#host.readAgain();
+  };
 
   /** What arrived while paused, in this order. One read is in flight at most, so there is one of each. */
   #heldCount = 0;
@@ -67,9 +69,8 @@ export class StreamReceiver implements StreamSink, Lender {
   #ended = false;
   #heldError: Error | null = null;
 
-  constructor(loop: LoopContext, transport: Transport, host: ReceiverHost, protocol: StreamCallbacks) {
+  constructor(loop: LoopContext, host: ReceiverHost & Transport, protocol: StreamCallbacks) {
     this.#loop = loop;
-    this.#transport = transport;
     this.#host = host;
     this.protocol = protocol;
   }
@@ -110,9 +111,13 @@ export class StreamReceiver implements StreamSink, Lender {
     return false;
   }
 
+  lent(): void {
+    this.#loans++;
+  }
+
   settled(): void {
-    // With a held chunk there is no read in flight; readAgain() delivers it first.
-    if (--this.#loans === 0 && !this.#stopped) this.#host.readAgain();
+    // In a microtask of its own, for readAgain() runs callbacks.
+    if (--this.#loans === 0) queueMicrotask(this.#onSettled);
   }
 
   allocate(sizeHint: number): Uint8Array | null {
@@ -178,7 +183,7 @@ export class StreamReceiver implements StreamSink, Lender {
   failed(error: Error): void {
     if (this.#stopped) return;
     if (this.paused) this.#heldError = error;
-    else this.#host.readFailed(error);
+    else this.#host.fail(error);
   }
 
   /**
@@ -224,14 +229,17 @@ export class StreamReceiver implements StreamSink, Lender {
   }
 
   #askBuffer(sizeHint: number): Uint8Array | null {
+    const protocol = this.#protocol;
+    const startedAt = this.#loop.debug ? performance.now() : 0;
     try {
-      const buffer: unknown = this.#protocol.getBuffer!(sizeHint);
-      if (buffer instanceof Promise) adoptPromise(this.#loop, buffer, "getBuffer", this.#transport, this.#protocol);
+      const buffer: unknown = protocol.getBuffer!(sizeHint);
+      if (startedAt !== 0) this.#reportIfSlow("getBuffer", protocol, startedAt);
+      if (buffer instanceof Promise) adoptPromise(this.#loop, buffer, "getBuffer", this.#host, protocol);
       checkBytes(buffer, "what getBuffer() returns");
       if (buffer.length === 0) throw new RangeError("getBuffer() returned an empty buffer");
       return buffer;
     } catch (error) {
-      this.#host.fatal("getBuffer", toError(error));
+      this.#host.callbackFailed("getBuffer", toError(error));
       return null;
     }
   }
@@ -242,9 +250,9 @@ export class StreamReceiver implements StreamSink, Lender {
     this.dispatching = true;
     try {
       const result = protocol.dataReceived?.(data) as unknown;
-      if (result !== undefined) adoptPromise(this.#loop, result, "dataReceived", this.#transport, protocol);
+      if (result !== undefined) adoptPromise(this.#loop, result, "dataReceived", this.#host, protocol);
     } catch (error) {
-      this.#host.fatal("dataReceived", toError(error));
+      this.#host.callbackFailed("dataReceived", toError(error));
     }
     this.#afterDispatch("dataReceived", protocol, startedAt);
   }
@@ -253,27 +261,26 @@ export class StreamReceiver implements StreamSink, Lender {
     const protocol = this.#protocol;
     const startedAt = this.#loop.debug ? performance.now() : 0;
     this.dispatching = true;
-    lendMemory(memory.buffer, this);
+    lendMemory(memory, this);
     try {
       const result = protocol.bufferUpdated!(count) as unknown;
-      if (result !== undefined) adoptPromise(this.#loop, result, "bufferUpdated", this.#transport, protocol);
+      if (result !== undefined) adoptPromise(this.#loop, result, "bufferUpdated", this.#host, protocol);
     } catch (error) {
-      this.#host.fatal("bufferUpdated", toError(error));
+      this.#host.callbackFailed("bufferUpdated", toError(error));
     }
-    const loans = endMemoryLoan();
-    if (loans > 0) {
-      this.#loans += loans;
-      this.#host.readLater();
-    }
+    endMemoryLoan();
+    if (this.#loans > 0) this.#host.readLater();
     this.#afterDispatch("bufferUpdated", protocol, startedAt);
   }
 
   #afterDispatch(name: string, protocol: StreamCallbacks, startedAt: number): void {
     this.dispatching = false;
-    if (startedAt !== 0) {
-      this.#loop.reportIfSlow(`protocol.${name}()`, startedAt, { transport: this.#transport, protocol });
-    }
+    if (startedAt !== 0) this.#reportIfSlow(name, protocol, startedAt);
     this.#host.afterCallback();
+  }
+
+  #reportIfSlow(name: string, protocol: StreamCallbacks, startedAt: number): void {
+    this.#loop.reportIfSlow(`protocol.${name}()`, startedAt, { transport: this.#host, protocol });
   }
 
   /** Delivers bytes that are not in the protocol's memory, piece by piece if it gives less than they need. */

@@ -34,7 +34,7 @@ export interface StreamTransportOptions {
 }
 
 /** A transport over a stream handle. */
-export class StreamTransport implements Transport {
+export class StreamTransport implements Transport, ReceiverHost {
   #loop: LoopContext;
   #handle: StreamHandle;
   #extra: Partial<ExtraInfo>;
@@ -59,7 +59,11 @@ export class StreamTransport implements Transport {
 
   // Bound once for each transport, so that a write makes no closure.
   #onWritten: (count: number) => void = (count) => this.#written(count);
-  #onWriteFailed: (error: unknown) => void = (error) => this.#fail(toError(error));
+  #onWriteFailed: (error: unknown) => void = (error) => {
+    this.#writing = false;
+    this.#queue.settle();
+    this.fail(toError(error));
+  };
   #onFlushDue: () => void = () => {
     this.#flushScheduled = false;
     this.#flush();
@@ -71,15 +75,7 @@ export class StreamTransport implements Transport {
     this.#extra = options.extra;
     this.#closeTimeout = options.closeTimeout;
     this.#onLost = options.onLost;
-    const host: ReceiverHost = {
-      fatal: (callback, error) => this.#callbackFailed(callback, error),
-      readFailed: (error) => this.#fail(error),
-      readEnded: () => this.#readEnded(),
-      afterCallback: () => this.#flush(),
-      readLater: () => this.#handle.readStop(),
-      readAgain: () => this.#readAgain(),
-    };
-    this.#receiver = new StreamReceiver(loop, this, host, protocol);
+    this.#receiver = new StreamReceiver(loop, this, protocol);
     if (loop.debug) loop.watch(this);
   }
 
@@ -236,6 +232,14 @@ export class StreamTransport implements Transport {
     }
   }
 
+  afterCallback(): void {
+    this.#flush();
+  }
+
+  readLater(): void {
+    this.#handle.readStop();
+  }
+
   #flush(): void {
     if (this.#writing || this.#lost) return;
     while (this.#queue.size > 0) {
@@ -243,7 +247,7 @@ export class StreamTransport implements Transport {
       try {
         result = this.#handle.write(this.#queue.next());
       } catch (error) {
-        this.#fail(toError(error)); // An owned array that its former owner has detached, say.
+        this.fail(toError(error)); // An owned array that its former owner has detached, say.
         return;
       }
       if (typeof result !== "number") {
@@ -259,13 +263,17 @@ export class StreamTransport implements Transport {
   /** Takes note of bytes that have left; none at all would come back for ever. */
   #taken(count: number): boolean {
     if (count > 0) this.#queue.advance(count);
-    else this.#fail(new Deno.errors.WriteZero("a write took no bytes"));
+    else this.fail(new Deno.errors.WriteZero("a write took no bytes"));
     return count > 0;
   }
 
   #written(count: number): void {
     this.#writing = false;
-    if (this.#lost || !this.#taken(count)) return;
+    if (this.#lost) {
+      this.#queue.settle();
+      return;
+    }
+    if (!this.#taken(count)) return;
     if (this.#queue.size > 0) this.#flush();
     this.#afterDrain();
   }
@@ -289,35 +297,39 @@ export class StreamTransport implements Transport {
   #sendEof(): void {
     if (this.#eofSent) return;
     this.#eofSent = true;
-    this.#handle.closeWrite().catch((error: unknown) => this.#fail(toError(error)));
+    this.#handle.closeWrite().catch((error: unknown) => this.fail(toError(error)));
   }
 
   #resume(): void {
     this.#resuming = false;
-    this.#readAgain();
+    this.readAgain();
   }
 
-  #readAgain(): void {
+  readAgain(): void {
     if (this.isReading() && this.#receiver.release()) this.#handle.readStart(this.#receiver);
   }
 
-  #readEnded(): void {
+  readEnded(): void {
     const protocol = this.#receiver.protocol;
     let keepOpen: unknown = false;
+    const startedAt = this.#loop.debug ? performance.now() : 0;
     this.#receiver.dispatching = true;
     try {
       keepOpen = protocol.eofReceived?.();
       if (keepOpen instanceof Promise) adoptPromise(this.#loop, keepOpen, "eofReceived", this, protocol);
     } catch (error) {
-      this.#callbackFailed("eofReceived", toError(error));
+      this.callbackFailed("eofReceived", toError(error));
     }
     this.#receiver.dispatching = false;
+    if (startedAt !== 0) {
+      this.#loop.reportIfSlow("protocol.eofReceived()", startedAt, { transport: this, protocol });
+    }
     this.#flush();
     if (!keepOpen || !this.#handle.writable) this.close();
   }
 
   /** An exception in a callback that the transport cannot do without. */
-  #callbackFailed(callback: string, error: Error): void {
+  callbackFailed(callback: string, error: Error): void {
     const protocol = this.#receiver.protocol;
     const message = `Fatal error: protocol.${callback}() call failed.`;
     this.#loop.report({ message, error, transport: this, protocol });
@@ -327,7 +339,7 @@ export class StreamTransport implements Transport {
   }
 
   /** The operating system's word that the connection is gone: no fault of the program, so no report. */
-  #fail(error: Error): void {
+  fail(error: Error): void {
     this.#forceClose(error);
   }
 
@@ -342,7 +354,7 @@ export class StreamTransport implements Transport {
     this.#drainWaiter?.reject(new DrainInterrupted(this.#queue.size, error));
     this.#drainWaiter = null;
     this.#dropped = this.#queue.size > 0;
-    this.#queue.clear();
+    this.#queue.clear(this.#writing);
     this.#scheduleLost(error);
   }
 

@@ -60,7 +60,11 @@ export class SubprocessTransport implements Interface {
   /** Starts to read the pipes and to wait for the child's end. Called once, by the loop. */
   startReading(): void {
     for (const pipe of this.#pipes.values()) pipe.startReading();
-    this.#child.status.then((status) => this.#exited(status));
+    this.#child.status.then(
+      ({ code, signal }) => this.#exited(signal === null ? code : SIGNAL_BASE - code),
+      // Deno has no name for a real-time signal, and tells of it like this.
+      (error: Error) => this.#exited(-Number(/Invalid signal: (\d+)/.exec(error.message)?.[1] ?? 1)),
+    );
   }
 
   getPid(): number {
@@ -147,8 +151,8 @@ export class SubprocessTransport implements Interface {
     };
   }
 
-  #exited(status: Deno.CommandStatus): void {
-    this.#returncode = status.signal === null ? status.code : SIGNAL_BASE - status.code;
+  #exited(returncode: number): void {
+    this.#returncode = returncode;
     callProtocol(this.#loop, this, this.#protocol, "processExited");
     // Deno does not tell of a reader that has gone until the next write: what is buffered finds out by
     // itself, and an idle pipe has no use any more.

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { giveBuffer, MAX_BUFFER, MIN_BUFFER, takeBuffer } from "./buffer_pool.ts";
-import { type LoanHolder, returnLoan } from "./loan.ts";
+import { giveBuffer, MAX_BUFFER, takeBuffer } from "./buffer_pool.ts";
+import { type Lender, type LoanHolder, returnLoan } from "./loan.ts";
 
 /** An owned array smaller than this is joined to its neighbours: the copy is cheaper than a system write. */
 const JOIN_BELOW = 4096;
@@ -26,6 +26,8 @@ export class WriteQueue {
   #head = 0;
   /** How many chunks, counted from the head, are in the kernel's hands and closed to joining: 0 or 1. */
   #sealed = 0;
+  /** Whose memory the kernel may still read though the queue has been cleared. */
+  #unsettled: Lender | null = null;
 
   /** How many bytes wait, those in the kernel's hands included. */
   get size(): number {
@@ -113,11 +115,16 @@ export class WriteQueue {
     chunk.lender?.settled();
   }
 
-  /** Drops everything. The kernel may still hold a chunk, so the memory is left to the garbage collector. */
-  clear(): void {
-    for (const { lender } of this.#chunks.slice(this.#head)) {
-      // Not here, in whatever callback this is.
-      if (lender !== null) queueMicrotask(() => lender.settled());
+  /**
+   * Drops everything. The kernel may still read a chunk, so memory of ours is left to the garbage collector.
+   *
+   * @param writing Whether it does; then {@linkcode settle} must follow when it has done.
+   */
+  clear(writing: boolean): void {
+    for (let i = this.#head; i < this.#chunks.length; i++) {
+      const { lender } = this.#chunks[i]!;
+      if (writing && i === this.#head) this.#unsettled = lender;
+      else lender?.settled();
     }
     this.#chunks.length =
       this.#head =
@@ -126,13 +133,19 @@ export class WriteQueue {
         0;
   }
 
+  /** After {@linkcode clear}: the kernel does not read any more. */
+  settle(): void {
+    this.#unsettled?.settled();
+    this.#unsettled = null;
+  }
+
   /** The last chunk, if bytes may still be joined to it; a small owned one is copied to make it so. */
   #openTail(): Chunk | null {
     const last = this.#chunks.length - 1;
     if (last < this.#head + this.#sealed) return null;
     const tail = this.#chunks[last]!;
     if (!tail.joinable && tail.end < JOIN_BELOW) {
-      const bytes = takeBuffer(MIN_BUFFER);
+      const bytes = takeBuffer(tail.end);
       bytes.set(tail.bytes);
       tail.bytes = tail.window = bytes;
       tail.joinable = true;

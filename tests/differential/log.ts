@@ -1,4 +1,4 @@
-/** What each actor of a scenario saw, as lines; the twin of `Log` and its helpers in stage.py. */
+/** What each actor of a scenario saw, as lines; the twin of log.py. */
 import { crc32 } from "node:zlib";
 import { concat, text } from "../kit.ts";
 

@@ -1,4 +1,4 @@
-/** Protocols that log each callback and then run the scenario's hook for it; the twins of those in stage.py. */
+/** Protocols that log each callback and then run the scenario's hook for it; the twins of those in recorders.py. */
 import {
   type BaseCallbacks,
   BaseProtocol,

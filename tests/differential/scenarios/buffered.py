@@ -1,7 +1,7 @@
 """Protocols that own the memory they are read into."""
 
-from registry import Scenarios
 from log import pattern
+from registry import Scenarios
 
 scenarios = Scenarios()
 

@@ -3,8 +3,8 @@
 import os
 import socket
 
-from registry import Scenarios
 from log import boom, pattern, show
+from registry import Scenarios
 
 scenarios = Scenarios()
 

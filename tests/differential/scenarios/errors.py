@@ -3,8 +3,8 @@
 import sys
 from subprocess import DEVNULL, PIPE
 
-from registry import Scenarios
 from log import boom, error_name, pattern
+from registry import Scenarios
 
 scenarios = Scenarios()
 

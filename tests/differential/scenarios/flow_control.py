@@ -1,7 +1,7 @@
 """pause_writing and resume_writing, and the limits that they go by."""
 
-from registry import Scenarios
 from log import pattern, show
+from registry import Scenarios
 
 scenarios = Scenarios()
 

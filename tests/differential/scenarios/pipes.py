@@ -2,8 +2,8 @@
 
 import os
 
-from registry import Scenarios
 from log import boom, pattern, show
+from registry import Scenarios
 
 scenarios = Scenarios()
 

@@ -4,8 +4,8 @@ import os
 import signal
 from subprocess import DEVNULL, PIPE, STDOUT
 
-from registry import Scenarios
 from log import boom, pattern, show
+from registry import Scenarios
 
 scenarios = Scenarios()
 

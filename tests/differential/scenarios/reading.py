@@ -1,7 +1,7 @@
 """Data callbacks: pausing, resuming, changing the protocol."""
 
-from registry import Scenarios
 from log import pattern, show
+from registry import Scenarios
 
 scenarios = Scenarios()
 

@@ -4,8 +4,8 @@ import asyncio
 import os
 import signal
 
-from registry import Scenarios
 from log import show
+from registry import Scenarios
 
 scenarios = Scenarios()
 

@@ -4,8 +4,8 @@ import asyncio
 import os
 import socket
 
-from registry import Scenarios
 from log import boom, error_name, show
+from registry import Scenarios
 
 scenarios = Scenarios()
 

@@ -1,7 +1,7 @@
 """Writes: their order, their errors, what becomes of them at the end."""
 
-from registry import Scenarios
 from log import pattern
+from registry import Scenarios
 
 scenarios = Scenarios()
 
