@@ -232,14 +232,16 @@ Deno.test("write() memory that the kernel still reads is used by nobody else", a
 
 Deno.test("dataReceived() bytes can only be transferred away where that harms nobody else's", async () => {
   class Transfers extends Recorder {
-    readonly refused: string[] = [];
+    transferred = 0;
+    refused = 0;
     override dataReceived(data: Uint8Array): void {
       this.received += data.length;
       try {
         this.pieces.push(structuredClone(data, { transfer: [data.buffer as ArrayBuffer] }));
-      } catch (error) {
+        this.transferred++;
+      } catch {
         // Small pieces share a slab, as those of Node's Buffer do: that one stays, and a copy may go.
-        this.refused.push((error as Error).name);
+        this.refused++;
         this.pieces.push(structuredClone(data.slice()));
       }
       this.log.changed();
@@ -247,7 +249,7 @@ Deno.test("dataReceived() bytes can only be transferred away where that harms no
   }
   await using keeps = await connect(() => new Recorder(), () => new Recorder());
   await using gives = await connect(() => new Transfers(), () => new Recorder());
-  const sizes = [50, 3000, 4096, 3000, 100];
+  const sizes = [50, 3000, 100_000, 100, 100_000];
   for (const [i, size] of sizes.entries()) {
     const before = keeps.serverSide.received;
     keeps.clientTransport.write(pattern(100, i));
@@ -258,6 +260,6 @@ Deno.test("dataReceived() bytes can only be transferred away where that harms no
   }
   assertEquals(keeps.serverSide.data, concat(sizes.map((_, i) => pattern(100, i))));
   assertEquals(gives.serverSide.data, concat(sizes.map((size, i) => pattern(size, i))));
-  // The first and the last; those between are too large for the slab.
-  assertEquals(gives.serverSide.refused, ["TypeError", "TypeError"]);
+  assert(gives.serverSide.transferred > 0);
+  assert(gives.serverSide.refused > 0);
 });
