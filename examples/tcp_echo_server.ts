@@ -35,7 +35,9 @@ class EchoServer extends Protocol {
 
 const [port = "8888", hostname = "127.0.0.1"] = Deno.args;
 const loop = getRunningLoop();
-const server = await loop.createServer(() => new EchoServer(), { hostname, port: Number(port) });
+// A client that does not read cannot hold up the end for more than two seconds.
+const options = { hostname, port: Number(port), closeTimeout: 2000 };
+const server = await loop.createServer(() => new EchoServer(), options);
 loop.addSignalHandler("SIGINT", () => server.close());
 
 for (const address of server.addresses as Deno.NetAddr[]) {

@@ -144,7 +144,7 @@ export function makeStream<P extends StreamCallbacks>(
     throw error;
   }
   const transport: StreamTransport = new StreamTransport(loop, handle, protocol, {
-    extra: { peername: conn.remoteAddr, sockname: conn.localAddr, socket: conn, ...addresses },
+    extra: { peername: named(conn.remoteAddr), sockname: named(conn.localAddr), socket: conn, ...addresses },
     closeTimeout: options.closeTimeout,
     onLost: onLost === undefined ? undefined : () => onLost(transport),
   });
@@ -163,6 +163,11 @@ function startClient<P extends StreamCallbacks>(
   // In the next turn, so that whoever awaits this call is there before the first bytes are.
   loop.callSoon(() => transport.startReading());
   return [transport, protocol];
+}
+
+/** Gives a Unix socket that is not bound the empty path that asyncio gives it; Deno's types promise a string. */
+function named(addr: Deno.Addr): Deno.Addr {
+  return "path" in addr && addr.path === null ? { ...addr, path: "" } : addr;
 }
 
 function setTcpOptions(conn: Deno.Conn, { noDelay = true, keepAlive = false }: TcpOptions): void {

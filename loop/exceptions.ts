@@ -61,6 +61,8 @@ export class Exceptions {
     for (const key of ["transport", "protocol", "handle"] as const) {
       if (context[key] !== undefined) lines.push(`  ${key}: ${describe(context[key])}`);
     }
+    const peer = context.transport?.getExtraInfo("peername") ?? null;
+    if (peer !== null) lines.push(`  peer: ${Deno.inspect(peer, { breakLength: Infinity })}`);
     if (context.error !== undefined) lines.push(inspect(context.error));
     // The format comes first, or the console would look for one in the message.
     console.error("%s", lines.join("\n"));

@@ -43,12 +43,13 @@ export function makeProtocol<P>(factory: ProtocolFactory<P>): P {
  *
  * @param port The argument.
  * @param lowest 0 where the system may choose one, 1 otherwise.
+ * @throws {TypeError} If it is not a number.
  * @throws {RangeError} If it is not a whole number within the range.
  */
 export function checkPort(port: unknown, lowest: 0 | 1): void {
-  if (!Number.isInteger(port) || (port as number) < lowest || (port as number) > 65535) {
-    throw new RangeError(`port must be a whole number from ${lowest} to 65535, got ${describe(port)}`);
-  }
+  if (Number.isInteger(port) && (port as number) >= lowest && (port as number) <= 65535) return;
+  const message = `port must be a whole number from ${lowest} to 65535, got ${describe(port)}`;
+  throw typeof port === "number" ? new RangeError(message) : new TypeError(message);
 }
 
 /**

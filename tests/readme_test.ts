@@ -192,7 +192,7 @@ Deno.test("every error in the README's table exists", () => {
   }
 });
 
-const globalErrors = { TypeError, RangeError };
+const globalErrors = { Error, TypeError, RangeError };
 
 /** For each row of the table of permissions, a program that uses just that. `HOST` is 127.0.0.1, and so on. */
 const uses: Record<string, string> = {

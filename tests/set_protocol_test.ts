@@ -170,6 +170,19 @@ Deno.test("setProtocol() inside getBuffer() gives the new protocol the bytes, in
   }
 });
 
+Deno.test("setProtocol() inside connectionMade() gives the new protocol all data, and the call still resolves to the old", async () => {
+  const [before, after] = [new Recorder(), new Recorder()];
+  before.connectionMade = (transport) => transport.setProtocol(after);
+  await using pair = await connect(() => new Recorder(), () => before);
+  assertStrictEquals(pair.clientSide, before);
+  assertStrictEquals(pair.clientTransport.getProtocol(), after);
+  pair.serverSide.transport.write(bytes("hello"));
+  pair.serverSide.transport.close();
+  await after.untilLost();
+  assertEquals(before.log.entries, []);
+  assertEquals(after.log.entries, ["dataReceived 5", "eofReceived", "connectionLost null"]);
+});
+
 Deno.test("setProtocol() moves pauseWriting(), eofReceived() and connectionLost() to the new protocol", async () => {
   const handle = new FakeHandle();
   const [first, second] = [new Recorder(), new Recorder({ keepOpen: true })];

@@ -218,9 +218,6 @@ export class FakeHandle implements StreamHandle {
     this.closed = true;
     this.#wanted = false;
     this.#target = null;
-    // As Deno does with a write that is going on.
-    this.#pending?.reject(new Deno.errors.Interrupted("operation canceled"));
-    this.#pending = null;
     this.#pending?.reject(new Deno.errors.Interrupted("closed"));
     this.#pending = null;
   }

@@ -21,7 +21,7 @@ export interface ExtraInfo {
   peername: Deno.Addr;
   /** The local address of a socket. */
   sockname: Deno.Addr;
-  /** The `Deno.Conn`, `Deno.Listener` or `Deno.DatagramConn` that carries the bytes. */
+  /** The `Deno.Conn` or `Deno.DatagramConn` that carries the bytes; `node:dgram`'s socket where that stands in. */
   socket: object;
   /** The pipe object that was given to `connectReadPipe` or `connectWritePipe`. */
   pipe: object;
@@ -54,7 +54,10 @@ export interface BaseCallbacks {
   connectionLost?(error: Error | null): void;
   /** Runs inside the `write` that takes the buffer over the high-water mark. */
   pauseWriting?(): void;
-  /** Runs when the buffer has drained to the low-water mark. Always follows a `pauseWriting`. */
+  /**
+   * Runs when the buffer has drained to the low-water mark. Always follows a `pauseWriting`, but does not follow
+   * every one: a transport that ends while it is paused goes straight to `connectionLost`.
+   */
   resumeWriting?(): void;
 }
 
@@ -160,7 +163,7 @@ export interface BaseTransport extends Disposable {
   getExtraInfo(name: string, defaultValue?: unknown): unknown;
   /**
    * Hands the transport to another protocol, from the next callback on. `connectionMade` is not
-   * called on it.
+   * called on it. If the former one is paused, this one is told when to go on.
    *
    * @param protocol The new protocol.
    */
@@ -325,6 +328,8 @@ export interface SubprocessTransport extends BaseTransport {
    * @throws {ProcessLookupError} If the child has ended.
    */
   sendSignal(signal: Deno.Signal | number): void;
+  /** Kills the child if it still runs, and drops what is buffered for it. To let it finish, close pipe 0 and wait. */
+  close(): void;
   /** Sends `SIGTERM`. */
   terminate(): void;
   /** Sends `SIGKILL`. */

@@ -79,7 +79,7 @@ export const endpoint: Scenario[] = [
       "TypeError",
       "TypeError",
       "TypeError",
-      "RangeError",
+      "TypeError",
       "RangeError",
       "RangeError",
       "RangeError",
