@@ -199,7 +199,7 @@ Deno.test("a callback that throws or rejects is told to the exception handler, a
     await Promise.resolve();
     throw rejected;
   });
-  const third = loop.callLater(1, function late() {
+  const third = loop.callLater(50, function late() {
     throw thrown;
   });
   let ran = false;
