@@ -8,7 +8,7 @@ import { ConnHandle } from "../transports/conn_handle.ts";
 import type { LoopContext } from "../transports/context.ts";
 import { StreamTransport } from "../transports/stream_transport.ts";
 import type { ExtraInfo, StreamCallbacks, Transport } from "../transports/transport.ts";
-import { checkCloseTimeout, checkFactory, checkPath, checkPort, makeProtocol, refuseTls } from "./factory.ts";
+import { checkExisting, checkHostname, checkPath, checkPort, checkStreamCall, makeProtocol } from "./factory.ts";
 import type { ProtocolFactory } from "./factory.ts";
 
 /** What every stream may be given. */
@@ -78,11 +78,9 @@ export async function createConnection<P extends StreamCallbacks>(
   factory: ProtocolFactory<P>,
   options: ConnectionOptions | ExistingConnOptions,
 ): Promise<[Transport, P]> {
-  checkFactory(factory);
-  refuseTls(options.tls);
-  checkCloseTimeout(options.closeTimeout);
+  checkStreamCall(factory, options);
   if ("conn" in options) {
-    if ("port" in options) throw new TypeError("conn and port cannot both be given");
+    checkExisting("conn", options.conn, "read", "port", options);
     return startClient(loop, factory, options.conn, options);
   }
   checkPort(options.port, 1);
@@ -90,6 +88,7 @@ export async function createConnection<P extends StreamCallbacks>(
     throw new Deno.errors.NotSupported("localAddr: Deno.connect cannot choose the local address");
   }
   const { hostname = "127.0.0.1", port } = options;
+  checkHostname(hostname);
   const conn = await dial(options.signal, (signal) => Deno.connect({ hostname, port, ...signal && { signal } }));
   return startClient(loop, factory, conn, options);
 }
@@ -100,11 +99,9 @@ export async function createUnixConnection<P extends StreamCallbacks>(
   factory: ProtocolFactory<P>,
   options: UnixConnectionOptions | ExistingConnOptions,
 ): Promise<[Transport, P]> {
-  checkFactory(factory);
-  refuseTls(options.tls);
-  checkCloseTimeout(options.closeTimeout);
+  checkStreamCall(factory, options);
   if ("conn" in options) {
-    if ("path" in options) throw new TypeError("conn and path cannot both be given");
+    checkExisting("conn", options.conn, "read", "path", options);
     return startClient(loop, factory, options.conn, options);
   }
   const { path } = options;

@@ -72,18 +72,59 @@ export function checkPath(path: unknown): void {
  * @param ms The argument.
  * @throws {RangeError} If it is given and not a number of milliseconds.
  */
-export function checkCloseTimeout(ms: number | undefined): void {
+function checkCloseTimeout(ms: number | undefined): void {
   if (ms !== undefined && !(typeof ms === "number" && ms >= 0 && ms < 2 ** 31)) {
     throw new RangeError(`closeTimeout must be from 0 to ${2 ** 31 - 1} milliseconds, got ${describe(ms)}`);
   }
 }
 
 /**
- * Refuses TLS.
+ * Checks what all calls that make a stream are given.
  *
- * @param tls The argument.
- * @throws {Deno.errors.NotSupported} If it asks for TLS.
+ * @param factory The factory.
+ * @param options The options.
+ * @throws {TypeError} If `factory` is not a function, or `options` or its `signal` of another kind.
+ * @throws {RangeError} If `closeTimeout` is not a number of milliseconds.
+ * @throws {Deno.errors.NotSupported} If the options ask for TLS.
  */
-export function refuseTls(tls: unknown): void {
-  if (tls) throw new Deno.errors.NotSupported("tls: TLS is not supported yet");
+export function checkStreamCall(
+  factory: unknown,
+  options: { tls?: unknown; closeTimeout?: number; signal?: AbortSignal },
+): void {
+  checkFactory(factory);
+  if (typeof options !== "object" || options === null) {
+    throw new TypeError(`options must be an object, got ${describe(options)}`);
+  }
+  if (options.tls) throw new Deno.errors.NotSupported("tls: TLS is not supported yet");
+  checkCloseTimeout(options.closeTimeout);
+  if (options.signal !== undefined && !(options.signal instanceof AbortSignal)) {
+    throw new TypeError(`signal must be an AbortSignal, got ${describe(options.signal)}`);
+  }
+}
+
+/**
+ * Insists on something of Deno's that is given instead of an address.
+ *
+ * @param name The option: "conn" or "listener".
+ * @param value Its value.
+ * @param method A method that it must have.
+ * @param rival An option that cannot be given besides.
+ * @param options All options.
+ * @throws {TypeError} If it has no such method, or the other option is there, too.
+ */
+export function checkExisting(name: string, value: unknown, method: string, rival: string, options: object): void {
+  if (rival in options) throw new TypeError(`${name} and ${rival} cannot both be given`);
+  if (typeof value === "object" && value !== null && method in value) return;
+  throw new TypeError(`${name} must be a Deno.${name === "conn" ? "Conn" : "Listener"}, got ${describe(value)}`);
+}
+
+/**
+ * Insists on a host.
+ *
+ * @param hostname The argument.
+ * @throws {TypeError} If it is not a string, or an empty one.
+ */
+export function checkHostname(hostname: unknown): void {
+  if (typeof hostname === "string" && hostname !== "") return;
+  throw new TypeError(`hostname must be a name or an address, got ${describe(hostname)}`);
 }

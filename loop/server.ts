@@ -8,7 +8,14 @@ import { InvalidStateError, toError } from "../transports/errors.ts";
 import type { StreamTransport } from "../transports/stream_transport.ts";
 import type { ExtraInfo, StreamCallbacks } from "../transports/transport.ts";
 import { makeStream, type StreamOptions, type TcpOptions } from "./connect.ts";
-import { checkCloseTimeout, checkFactory, checkPath, checkPort, type ProtocolFactory, refuseTls } from "./factory.ts";
+import {
+  checkExisting,
+  checkHostname,
+  checkPath,
+  checkPort,
+  checkStreamCall,
+  type ProtocolFactory,
+} from "./factory.ts";
 import { bindUnixPath } from "./unix_path.ts";
 
 /** How long to wait after the system has run out of something, in milliseconds; asyncio's ACCEPT_RETRY_DELAY. */
@@ -314,17 +321,16 @@ export async function createServer(
   factory: ProtocolFactory<StreamCallbacks>,
   options: ServerOptions | ExistingListenerOptions,
 ): Promise<Server> {
-  checkFactory(factory);
-  refuseTls(options.tls);
-  checkCloseTimeout(options.closeTimeout);
+  checkStreamCall(factory, options);
   if ("listener" in options) {
-    if ("port" in options) throw new TypeError("listener and port cannot both be given");
     const { listener } = options;
+    checkExisting("listener", listener, "accept", "port", options);
     return new Server(loop, factory, [{ listener, address: listener.addr }], options);
   }
   checkPort(options.port, 0);
   const { hostname = "0.0.0.0", port, backlog, reusePort } = options;
-  const hostnames = typeof hostname === "string" ? [hostname] : hostname;
+  const hostnames = Array.isArray(hostname) ? hostname : [hostname];
+  hostnames.forEach(checkHostname);
   if (hostnames.length === 0) throw new RangeError("hostname must name at least one address, got []");
   if (reusePort && !("listenDatagram" in Deno)) {
     // Deno ends the process for it; the same flag brings listenDatagram, which can be looked for.
@@ -350,12 +356,10 @@ export async function createUnixServer(
   factory: ProtocolFactory<StreamCallbacks>,
   options: UnixServerOptions | ExistingListenerOptions,
 ): Promise<Server> {
-  checkFactory(factory);
-  refuseTls(options.tls);
-  checkCloseTimeout(options.closeTimeout);
+  checkStreamCall(factory, options);
   if ("listener" in options) {
-    if ("path" in options) throw new TypeError("listener and path cannot both be given");
     const { listener } = options;
+    checkExisting("listener", listener, "accept", "path", options);
     return new Server(loop, factory, [{ listener, address: listener.addr }], options);
   }
   const { path, cleanupSocket = true } = options;

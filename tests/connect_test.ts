@@ -330,3 +330,22 @@ Deno.test("createConnection() whose factory is async rejects, also if its promis
     await microtasks();
   }
 });
+
+Deno.test("createConnection() and createServer() name what they were given of the wrong kind", async () => {
+  const connect = (options: unknown) => loop.createConnection(() => new Protocol(), options as ConnectionOptions);
+  const serve = (options: unknown) => loop.createServer(() => new Protocol(), options as ConnectionOptions);
+  for (
+    const [call, options, message] of [
+      [connect, undefined, "options must be an object, got undefined"],
+      [connect, { port: 1, hostname: 7 }, "hostname must be a name or an address, got number 7"],
+      [connect, { port: 1, hostname: "" }, 'hostname must be a name or an address, got string ""'],
+      [connect, { port: 1, signal: {} }, "signal must be an AbortSignal, got Object"],
+      [connect, { conn: null }, "conn must be a Deno.Conn, got null"],
+      [serve, null, "options must be an object, got null"],
+      [serve, { port: 0, hostname: [null] }, "hostname must be a name or an address, got null"],
+      [serve, { listener: 42 }, "listener must be a Deno.Listener, got number 42"],
+    ] as const
+  ) {
+    await assertRejects(() => call(options), TypeError, message);
+  }
+});
