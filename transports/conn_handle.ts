@@ -11,10 +11,11 @@ const SIZE_HINT = 64 * 1024;
 
 /**
  * Reads of this size and more are delivered one connection after another, each with the three microtasks in
- * which what it wrote may leave, so that all copy through the same memory while that is in the cache. Without,
- * ten connections that echo 100 KiB by write() reach 0.67 of the bare loop, with it 0.79.
+ * which what it wrote may leave, so that all copy through the same memory while that is in the cache. Ten
+ * connections that echo 100 KiB from a BufferedProtocol by write() go from 0.68 to 0.77 of the bare loop; at
+ * 16 KiB it gains nothing (bench/, echo-10x100k and echo-50x16k).
  */
-const TAKES_TURNS = 16 * 1024;
+const TAKES_TURNS = 32 * 1024;
 
 let turnTaken = false;
 /** Connections that wait for their turn. */
