@@ -18,7 +18,7 @@ export interface StreamOptions {
    *
    * @default {undefined} as long as it takes
    */
-  closeTimeout?: number;
+  closeTimeout?: number | undefined;
   /** Reserved for TLS; anything true is `Deno.errors.NotSupported` for now. */
   tls?: unknown;
 }
@@ -30,13 +30,13 @@ export interface TcpOptions extends StreamOptions {
    *
    * @default {true}
    */
-  noDelay?: boolean;
+  noDelay?: boolean | undefined;
   /**
    * Probe an idle connection (`SO_KEEPALIVE`).
    *
    * @default {false}
    */
-  keepAlive?: boolean;
+  keepAlive?: boolean | undefined;
 }
 
 /** How to dial a TCP connection. */
@@ -46,13 +46,13 @@ export interface ConnectionOptions extends TcpOptions {
    *
    * @default {"127.0.0.1"}
    */
-  hostname?: string;
+  hostname?: string | undefined;
   /** 1 to 65535. */
   port: number;
   /** Where to dial from. Deno cannot choose that: anything but `undefined` is `Deno.errors.NotSupported`. */
   localAddr?: { hostname?: string; port?: number };
   /** Calls the attempt off; the call then rejects with the signal's reason. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 /** A connection that exists already. The transport owns it from now on. */
@@ -66,7 +66,7 @@ export interface UnixConnectionOptions extends StreamOptions {
   /** The path of the socket. */
   path: string;
   /** Calls the attempt off; the call then rejects with the signal's reason. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 /** What a connection is known by where it does not know better itself. */
@@ -167,12 +167,12 @@ function named(addr: Deno.Addr): Deno.Addr {
   return "path" in addr && addr.path === null ? { ...addr, path: "" } : addr;
 }
 
-function setTcpOptions(conn: Deno.Conn, { noDelay = true, keepAlive = false }: TcpOptions): void {
+function setTcpOptions(conn: Deno.Conn, { noDelay = true, keepAlive }: TcpOptions): void {
   if (!("setNoDelay" in conn)) return;
   const tcp = conn as Deno.TcpConn;
   try {
-    if (noDelay) tcp.setNoDelay(true);
-    if (keepAlive) tcp.setKeepAlive(true);
+    tcp.setNoDelay(noDelay);
+    if (keepAlive !== undefined) tcp.setKeepAlive(keepAlive);
   } catch {
     // The peer has gone already; the first read tells.
   }

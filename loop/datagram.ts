@@ -9,7 +9,7 @@ import { DatagramTransport } from "../transports/datagram_transport.ts";
 import { describe } from "../transports/errors.ts";
 import { NodeDatagramHandle } from "../transports/node_datagram_handle.ts";
 import type { DatagramCallbacks, DatagramTransport as Interface } from "../transports/transport.ts";
-import { checkFactory, checkPath, checkPort, makeProtocol, type ProtocolFactory } from "./factory.ts";
+import { checkFactory, checkHostname, checkPath, checkPort, makeProtocol, type ProtocolFactory } from "./factory.ts";
 import { fileRemover, passingName, removeStaleSocket } from "./unix_path.ts";
 
 /** An address of a datagram endpoint: a host and a port, or a path. A `Deno.NetAddr` or `Deno.UnixAddr` will do. */
@@ -22,23 +22,23 @@ export interface DatagramOptions {
    *
    * @default {{ hostname: "0.0.0.0", port: 0 }} or "::" where `remoteAddr` is an IPv6 address
    */
-  localAddr?: DatagramAddr;
+  localAddr?: DatagramAddr | undefined;
   /** The only address to talk to. A name is resolved once, here. */
-  remoteAddr?: DatagramAddr;
+  remoteAddr?: DatagramAddr | undefined;
   /** Share the port with other sockets. Deno cannot: `true` is `Deno.errors.NotSupported`. */
-  reusePort?: boolean;
+  reusePort?: boolean | undefined;
   /**
    * Bind a port that another socket has bound (`SO_REUSEADDR`).
    *
    * @default {false}
    */
-  reuseAddress?: boolean;
+  reuseAddress?: boolean | undefined;
   /**
    * Allow sending to a broadcast address. Deno allows it always, so `false` changes nothing.
    *
    * @default {false}
    */
-  allowBroadcast?: boolean;
+  allowBroadcast?: boolean | undefined;
 }
 
 /** The options of `Deno.listenDatagram`, which Deno's stable types lack. */
@@ -65,10 +65,11 @@ export async function createDatagramEndpoint<P extends DatagramCallbacks>(
   if (unix && (localAddr && !isPath(localAddr) || remoteAddr && !isPath(remoteAddr))) {
     throw new TypeError("localAddr and remoteAddr must be of one kind: both with a path, or both with a port");
   }
-  const remote = remoteAddr === undefined ? null : await resolve(remoteAddr);
+  let remote = remoteAddr === undefined ? null : await resolve(remoteAddr);
   const { handle, removeFile } = unix
     ? await openUnix(localAddr as { path: string } | undefined)
     : { handle: await openUdp(localAddr as { hostname?: string; port: number }, remote, options), removeFile: null };
+  remote = asSeenFrom(handle.addr, remote);
   let protocol: P;
   try {
     protocol = makeProtocol(factory);
@@ -210,6 +211,14 @@ function asDenoAddr(addr: DatagramAddr): Deno.Addr {
     : { transport: "udp", hostname: addr.hostname ?? "127.0.0.1", port: addr.port };
 }
 
+/** Spells an IPv4 address as a socket for IPv6 tells it of a sender. */
+function asSeenFrom(local: Deno.Addr, remote: Deno.Addr | null): Deno.Addr | null {
+  if (remote === null || !("hostname" in remote) || remote.hostname.includes(":")) return remote;
+  return "hostname" in local && local.hostname.includes(":")
+    ? { ...remote, hostname: `::ffff:${remote.hostname}` }
+    : remote;
+}
+
 function isPath(addr: DatagramAddr | undefined): addr is { path: string } {
   return addr !== undefined && "path" in addr;
 }
@@ -219,8 +228,9 @@ function checkAddr(name: string, addr: DatagramAddr | undefined, lowestPort: 0 |
   if (typeof addr !== "object" || addr === null) {
     throw new TypeError(`${name} must be { hostname, port } or { path }, got ${describe(addr)}`);
   }
-  if (isPath(addr)) checkPath(addr.path);
-  else checkPort(addr.port, lowestPort);
+  if (isPath(addr)) return checkPath(addr.path);
+  if (addr.hostname !== undefined) checkHostname(addr.hostname);
+  checkPort(addr.port, lowestPort);
 }
 
 /** Gives an error of Node's the class that Deno's own sockets throw. */

@@ -30,7 +30,7 @@ export class Exceptions {
 
   set debug(on: boolean) {
     if (on === this.#debug) return;
-    this.#debug = on;
+    this.#debug = Boolean(on);
     if (on) addEventListener("unload", this.#onUnload);
     else removeEventListener("unload", this.#onUnload);
   }
@@ -57,15 +57,12 @@ export class Exceptions {
   }
 
   reportByDefault(context: ExceptionContext): void {
-    const lines = [context.message];
-    for (const key of ["transport", "protocol", "handle"] as const) {
-      if (context[key] !== undefined) lines.push(`  ${key}: ${describe(context[key])}`);
+    try {
+      // The format comes first, or the console would look for one in the message.
+      console.error("%s", format(context));
+    } catch {
+      console.error("%s", `${context?.message}: what is known of it cannot be printed`);
     }
-    const peer = context.transport?.getExtraInfo("peername") ?? null;
-    if (peer !== null) lines.push(`  peer: ${Deno.inspect(peer, { breakLength: Infinity })}`);
-    if (context.error !== undefined) lines.push(inspect(context.error));
-    // The format comes first, or the console would look for one in the message.
-    console.error("%s", lines.join("\n"));
   }
 
   reportIfSlow(what: string, startedAt: number, context: Partial<ExceptionContext> = {}): void {
@@ -103,10 +100,13 @@ export class Exceptions {
   }
 }
 
-function inspect(error: Error): string {
-  try {
-    return Deno.inspect(error);
-  } catch {
-    return describe(error); // Its own inspection throws.
+function format(context: ExceptionContext): string {
+  const lines = [context.message];
+  for (const key of ["transport", "protocol", "handle"] as const) {
+    if (context[key] !== undefined) lines.push(`  ${key}: ${describe(context[key])}`);
   }
+  const peer = context.transport?.getExtraInfo("peername") ?? null;
+  if (peer !== null) lines.push(`  peer: ${Deno.inspect(peer, { breakLength: Infinity })}`);
+  if (context.error !== undefined) lines.push(Deno.inspect(context.error));
+  return lines.join("\n");
 }

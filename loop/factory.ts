@@ -89,7 +89,7 @@ function checkCloseTimeout(ms: number | undefined): void {
  */
 export function checkStreamCall(
   factory: unknown,
-  options: { tls?: unknown; closeTimeout?: number; signal?: AbortSignal },
+  options: { tls?: unknown; closeTimeout?: number | undefined; signal?: AbortSignal | undefined },
 ): void {
   checkFactory(factory);
   if (typeof options !== "object" || options === null) {
@@ -113,7 +113,9 @@ export function checkStreamCall(
  * @throws {TypeError} If it has no such method, or the other option is there, too.
  */
 export function checkExisting(name: string, value: unknown, method: string, rival: string, options: object): void {
-  if (rival in options) throw new TypeError(`${name} and ${rival} cannot both be given`);
+  if (value !== undefined && (options as Record<string, unknown>)[rival] !== undefined) {
+    throw new TypeError(`${name} and ${rival} cannot both be given`);
+  }
   if (typeof value === "object" && value !== null && method in value) return;
   throw new TypeError(`${name} must be a Deno.${name === "conn" ? "Conn" : "Listener"}, got ${describe(value)}`);
 }

@@ -92,14 +92,14 @@ case $1 in
 esac
 if [ ! -e "$p" ]; then
   d=\${p%/*}
-  if [ -n "$d" ] && [ -e "$d" ] && [ ! -d "$d" ]; then echo ENOTDIR >&2; else echo ENOENT >&2; fi
+  if [ -n "$d" ] && [ -e "$d" ] && [ ! -d "$d" ]; then echo tandem:ENOTDIR >&2; else echo tandem:ENOENT >&2; fi
   exit 127
 fi
-[ -f "$p" ] && [ -x "$p" ] || { echo EACCES >&2; exit 126; }
+[ -f "$p" ] && [ -x "$p" ] || { echo tandem:EACCES >&2; exit 126; }
 IFS= read -r line 2>/dev/null <"$p"
 case $line in
 '#!'*) line=\${line#'#!'}; line=\${line#"\${line%%[! ]*}"}
-   [ -e "\${line%% *}" ] || { echo ENOENT >&2; exit 127; } ;;
+   [ -e "\${line%% *}" ] || { echo tandem:ENOENT >&2; exit 127; } ;;
 esac
 `;
 
@@ -125,6 +125,7 @@ export async function subprocessExec<P extends SubprocessCallbacks>(
     throw new TypeError(`program must be a non-empty string or a URL, got ${describe(program)}`);
   }
   const { args = [], stdin = "piped", stdout = "piped", stderr = "piped", ...rest } = options;
+  if (!Array.isArray(args)) throw new TypeError(`args must be an array of strings, got ${describe(args)}`);
   checkStdio("stdin", stdin, []);
   checkStdio("stdout", stdout, []);
   checkStdio("stderr", stderr, ["stdout"]);
@@ -167,8 +168,9 @@ async function spawnMerged(program: string | URL, options: Deno.CommandOptions):
   const script = `${CHECK_SCRIPT}${restoreVariables(options)}exec "$@" 2>&1`;
   const args = ["-c", script, "sh", name, ...(options.args ?? [])];
   const child = new Deno.Command("/bin/sh", { ...options, args, stderr: "piped" }).spawn();
-  const complaint = (await child.stderr.text()).trim();
-  if (complaint === "") return child;
+  // The loader or the shell may have said something, too; that is not ours.
+  const complaint = /^tandem:(\w+)$/m.exec(await child.stderr.text())?.[1];
+  if (complaint === undefined) return child;
   if (options.stdin === "piped") child.stdin.close().catch(() => {});
   if (options.stdout === "piped") await child.stdout.cancel();
   await child.status.catch(() => {});

@@ -3,10 +3,10 @@
  *
  * @module
  */
-import { takeBuffer } from "../transports/buffer_pool.ts";
-import { describe, InvalidStateError, SendfileError } from "../transports/errors.ts";
+import { giveBuffer, takeBuffer } from "../transports/buffer_pool.ts";
+import { describe, DrainInterrupted, InvalidStateError, SendfileError } from "../transports/errors.ts";
 import { endWindowLoan, lendWindow } from "../transports/loan.ts";
-import { DrainInterrupted, StreamTransport } from "../transports/stream_transport.ts";
+import { StreamTransport } from "../transports/stream_transport.ts";
 import type { WriteTransport } from "../transports/transport.ts";
 
 /** How much is read from the file at a time; two such pieces are in memory at most. */
@@ -19,20 +19,20 @@ export interface SendfileOptions {
    *
    * @default {0}
    */
-  offset?: number;
+  offset?: number | undefined;
   /**
    * How many bytes to send.
    *
    * @default {undefined} up to the end of the file
    */
-  count?: number;
+  count?: number | undefined;
   /**
    * Read and write where the system cannot do it all by itself. Deno never can: `false` is
    * `Deno.errors.NotSupported`.
    *
    * @default {true}
    */
-  fallback?: boolean;
+  fallback?: boolean | undefined;
 }
 
 /** Transports that a file is being sent over. */
@@ -89,8 +89,14 @@ async function copy(
     const block = takeBuffer(BLOCK_SIZE);
     const wanted = Math.min(BLOCK_SIZE, count - progress.written);
     const read = await file.read(wanted < block.length ? block.subarray(0, wanted) : block);
-    if (read === null) break;
-    if (!transport.acceptsWrites("sendfile()")) throw new InvalidStateError("the transport was closed");
+    if (read === null) {
+      giveBuffer(block);
+      break;
+    }
+    if (!transport.acceptsWrites("sendfile()")) {
+      await transport.drained(0); // Tells how many of the bytes before these have not left.
+      throw new InvalidStateError("the transport was closed");
+    }
     progress.written += read;
     // Lent and returned in one step: the block goes back to the pool once the kernel has taken it.
     const data = block.subarray(0, read);

@@ -4,7 +4,7 @@
  * @module
  */
 import type { LoopContext } from "../transports/context.ts";
-import { InvalidStateError, toError } from "../transports/errors.ts";
+import { describe, InvalidStateError, toError } from "../transports/errors.ts";
 import type { StreamTransport } from "../transports/stream_transport.ts";
 import type { ExtraInfo, StreamCallbacks } from "../transports/transport.ts";
 import { makeStream, type StreamOptions, type TcpOptions } from "./connect.ts";
@@ -44,7 +44,7 @@ export interface ServeOptions {
    *
    * @default {true}
    */
-  startServing?: boolean;
+  startServing?: boolean | undefined;
 }
 
 /** Where to serve TCP. */
@@ -54,7 +54,7 @@ export interface ServerOptions extends TcpOptions, ServeOptions {
    *
    * @default {"0.0.0.0"}
    */
-  hostname?: string | string[];
+  hostname?: string | string[] | undefined;
   /** 0 to 65535; 0 lets the system choose one for each hostname. See {@linkcode Server.addresses}. */
   port: number;
   /**
@@ -62,13 +62,13 @@ export interface ServerOptions extends TcpOptions, ServeOptions {
    *
    * @default {511}
    */
-  backlog?: number;
+  backlog?: number | undefined;
   /**
    * Let several processes share the port (`SO_REUSEPORT`, Linux only).
    *
    * @default {false}
    */
-  reusePort?: boolean;
+  reusePort?: boolean | undefined;
 }
 
 /** A listener that exists already. The server owns it from now on. */
@@ -86,7 +86,7 @@ export interface UnixServerOptions extends StreamOptions, ServeOptions {
    *
    * @default {true}
    */
-  cleanupSocket?: boolean;
+  cleanupSocket?: boolean | undefined;
 }
 
 /** A listener, the address it is known by, and what to do when it closes. */
@@ -233,12 +233,13 @@ export class Server implements AsyncDisposable {
   }
 
   /**
-   * Closes the server and waits as {@linkcode waitClosed} does.
+   * Closes the server and its connections, and waits as {@linkcode waitClosed} does.
    *
    * @returns A promise that resolves when the last connection is lost.
    */
   async [Symbol.asyncDispose](): Promise<void> {
     this.close();
+    this.closeClients();
     await this.waitClosed();
   }
 
@@ -262,6 +263,8 @@ export class Server implements AsyncDisposable {
       }
     }
     this.#accepting--;
+    // Somebody else has closed the last listener: there is nothing left to serve.
+    if (this.#accepting === 0) this.close();
     this.#settle();
   }
 
@@ -331,6 +334,9 @@ export async function createServer(
   const { hostname = "0.0.0.0", port, backlog, reusePort } = options;
   const hostnames = Array.isArray(hostname) ? hostname : [hostname];
   hostnames.forEach(checkHostname);
+  if (backlog !== undefined && !(Number.isInteger(backlog) && backlog > 0 && backlog < 2 ** 31)) {
+    throw new RangeError(`backlog must be a whole number from 1 to ${2 ** 31 - 1}, got ${describe(backlog)}`);
+  }
   if (hostnames.length === 0) throw new RangeError("hostname must name at least one address, got []");
   if (reusePort && !("listenDatagram" in Deno)) {
     // Deno ends the process for it; the same flag brings listenDatagram, which can be looked for.

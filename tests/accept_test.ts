@@ -202,13 +202,13 @@ Deno.test("a listener that somebody else closes ends the accept loop without a w
   assertEquals(captured.contexts, []);
 });
 
-Deno.test("createServer() sets TCP_NODELAY unless noDelay is false, and SO_KEEPALIVE if keepAlive is true", async () => {
+Deno.test("createServer() sets TCP_NODELAY unless noDelay is false, and SO_KEEPALIVE as keepAlive says", async () => {
   for (
     const [options, expected] of [
       [{}, ["noDelay true"]],
-      [{ noDelay: false }, []],
+      [{ noDelay: false }, ["noDelay false"]],
       [{ keepAlive: true }, ["noDelay true", "keepAlive true"]],
-      [{ noDelay: false, keepAlive: true }, ["keepAlive true"]],
+      [{ noDelay: false, keepAlive: true }, ["noDelay false", "keepAlive true"]],
     ] as const
   ) {
     const calls: string[] = [];

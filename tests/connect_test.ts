@@ -94,12 +94,13 @@ Deno.test("createConnection() resolves before the first data callback, even if b
   await turn();
 });
 
-Deno.test("createConnection() sets TCP_NODELAY unless noDelay is false, and SO_KEEPALIVE if keepAlive is true", async () => {
+Deno.test("createConnection() sets TCP_NODELAY unless noDelay is false, and SO_KEEPALIVE as keepAlive says", async () => {
   for (
     const [options, expected] of [
       [{}, ["noDelay true"]],
-      [{ noDelay: false }, []],
-      [{ noDelay: false, keepAlive: true }, ["keepAlive true"]],
+      [{ noDelay: false }, ["noDelay false"]],
+      [{ noDelay: false, keepAlive: true }, ["noDelay false", "keepAlive true"]],
+      [{ keepAlive: false }, ["noDelay true", "keepAlive false"]],
     ] as const
   ) {
     const calls: string[] = [];

@@ -9,7 +9,7 @@
  */
 import { markAsUntransferable } from "node:worker_threads";
 
-/** The smallest size kept, and what an idle connection reads into. */
+/** The smallest size kept, and what a new connection reads into. */
 export const MIN_BUFFER = 1024;
 /** The largest size kept, and the most that is read or joined at once: CPython's `max_size` of a read. */
 export const MAX_BUFFER = 256 * 1024;
@@ -50,7 +50,8 @@ export function takeBuffer(size: number): Uint8Array {
  * @param buffer An array that `takeBuffer` gave.
  */
 export function giveBuffer(buffer: Uint8Array): void {
-  if (pooled + buffer.length > MAX_POOLED) return;
+  // One of no length has been detached by somebody who no longer owned it.
+  if (buffer.length === 0 || pooled + buffer.length > MAX_POOLED) return;
   pooled += buffer.length;
   stacks[stackIndex(buffer.length)]!.push(buffer);
 }

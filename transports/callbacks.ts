@@ -28,10 +28,11 @@ export function callProtocol<P extends BaseCallbacks, K extends Callback<P> & st
   name: K,
   ...args: Arguments<P, K>
 ): void {
-  const callback = protocol[name] as ((...args: unknown[]) => unknown) | undefined;
-  if (callback === undefined) return;
   const startedAt = loop.debug ? performance.now() : 0;
   try {
+    // Within the try, for a getter may throw.
+    const callback = protocol[name] as ((...args: unknown[]) => unknown) | undefined;
+    if (callback === undefined) return;
     const result = callback.apply(protocol, args);
     if (result !== undefined) adoptPromise(loop, result, name, transport, protocol);
   } catch (error) {

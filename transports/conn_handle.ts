@@ -4,34 +4,11 @@
  * @module
  */
 import { toError } from "./errors.ts";
+import { passTurn, TAKES_TURNS, takeTurn } from "./read_turns.ts";
 import type { StreamHandle, StreamSink } from "./stream_handle.ts";
 
 /** What suits a read: the receive window that a busy connection settles at on loopback. */
 const SIZE_HINT = 64 * 1024;
-
-/**
- * Reads of this size and more are delivered one connection after another, each with the three microtasks in
- * which what it wrote may leave, so that all copy through the same memory while that is in the cache. Ten
- * connections that echo 100 KiB from a BufferedProtocol by write() go from 0.68 to 0.77 of the bare loop; at
- * 16 KiB it gains nothing (bench/, echo-10x100k and echo-50x16k).
- */
-const TAKES_TURNS = 32 * 1024;
-
-let turnTaken = false;
-/** Connections that wait for their turn. */
-const queue: (() => void)[] = [];
-
-function takeTurn(): Promise<void> | null {
-  if (turnTaken) return new Promise((resolve) => queue.push(resolve));
-  turnTaken = true;
-  return null;
-}
-
-function passTurn(): void {
-  const next = queue.shift();
-  if (next === undefined) turnTaken = false;
-  else next();
-}
 
 /** The methods of a `Deno.Conn` that a handle needs; a pipe has only one of the first two. */
 export interface ByteChannel {
@@ -97,15 +74,19 @@ export class ConnHandle implements StreamHandle {
     this.#pumping = true;
     try {
       while (this.#wanted) {
-        const buffer = sink.allocate(SIZE_HINT);
-        if (buffer === null) break;
         try {
+          const buffer = sink.allocate(SIZE_HINT);
+          if (buffer === null) break;
           const count = await channel.read!(buffer);
           if (count === null) {
             sink.end();
             break;
           }
-          if (count === 0) continue; // Deno reserves the right; it is not the end.
+          if (count === 0) {
+            // Deno reserves the right to, and it is not the end. A turn later, lest it starve everybody.
+            await new Promise((resolve) => setTimeout(resolve, 0));
+            continue;
+          }
           this.#wrote = false;
           const inTurn = count >= TAKES_TURNS;
           if (inTurn) await takeTurn();

@@ -10,7 +10,13 @@ import type { DatagramHandle } from "./datagram_handle.ts";
 import { checkBytes, checkProtocol, describe, toError } from "./errors.ts";
 import { lookUpExtraInfo } from "./extra_info.ts";
 import { FlowControl } from "./flow_control.ts";
-import type { DatagramCallbacks, DatagramTransport as Interface, ExtraInfo, WriteBufferLimits } from "./transport.ts";
+import type {
+  DatagramCallbacks,
+  DatagramTarget,
+  DatagramTransport as Interface,
+  ExtraInfo,
+  WriteBufferLimits,
+} from "./transport.ts";
 
 /** What a datagram transport is made with. */
 export interface DatagramTransportOptions {
@@ -20,7 +26,7 @@ export interface DatagramTransportOptions {
   remoteAddr: Deno.Addr | null;
   /** The same as its user wrote it, perhaps with a name for a host. */
   remoteAddrAsGiven: Deno.Addr | null;
-  /** Runs after `connectionLost`, when the handle is closed. */
+  /** Runs after `connectionLost`. */
   onLost?: (() => void) | undefined;
 }
 
@@ -45,6 +51,8 @@ export class DatagramTransport implements Interface {
   /** What the handle is sending, if anything. */
   #inFlight: Uint8Array | null = null;
   #inFlightLength = 0;
+  /** Whether its memory is the pool's. */
+  #inFlightPooled = false;
 
   // Bound once for each transport, so that a datagram makes no closure.
   #onSent: () => void = () => this.#sent(null);
@@ -112,14 +120,16 @@ export class DatagramTransport implements Interface {
     this.close();
   }
 
-  sendto(data: Uint8Array, addr: Deno.Addr | null = null): void {
+  sendto(data: Uint8Array, addr: DatagramTarget | null = null): void {
     checkBytes(data, "sendto(): data");
     const target = this.#targetOf(addr);
     if (this.#closing) return;
     this.#size += data.length;
     if (this.#inFlight === null) {
-      const buffer = data.length > MAX_BUFFER ? new Uint8Array(data) : takeBuffer(data.length);
-      if (data.length <= MAX_BUFFER) buffer.set(data);
+      const pooled = data.length <= MAX_BUFFER;
+      const buffer = pooled ? takeBuffer(data.length) : new Uint8Array(data);
+      if (pooled) buffer.set(data);
+      this.#inFlightPooled = pooled;
       this.#send(buffer, data.length, target);
     } else {
       this.#queue.push({ data: new Uint8Array(data), addr: target });
@@ -140,7 +150,7 @@ export class DatagramTransport implements Interface {
     if (this.#flow.mustPause(this.#size)) callProtocol(this.#loop, this, this.#protocol, "pauseWriting");
   }
 
-  #targetOf(addr: Deno.Addr | null): Deno.Addr {
+  #targetOf(addr: DatagramTarget | null): Deno.Addr {
     const { remoteAddr, remoteAddrAsGiven } = this.#options;
     if (remoteAddr !== null) {
       if (addr === null || sameAddr(addr, remoteAddr) || sameAddr(addr, remoteAddrAsGiven!)) return remoteAddr;
@@ -150,7 +160,7 @@ export class DatagramTransport implements Interface {
     return addr;
   }
 
-  #checkAddr(addr: Deno.Addr | null): asserts addr is Deno.Addr {
+  #checkAddr(addr: DatagramTarget | null): asserts addr is Deno.Addr {
     if (typeof addr === "object" && addr !== null) {
       if ("path" in this.#handle.addr) {
         if ("path" in addr && typeof addr.path === "string") return;
@@ -173,8 +183,8 @@ export class DatagramTransport implements Interface {
   #sent(error: Error | null): void {
     const buffer = this.#inFlight!;
     this.#inFlight = null;
-    // What came from the pool has a size of the pool; giving it anything else would do no harm either.
-    if (buffer.length !== this.#inFlightLength) giveBuffer(buffer);
+    if (this.#inFlightPooled) giveBuffer(buffer);
+    this.#inFlightPooled = false;
     if (this.#lost) return;
     this.#size -= this.#inFlightLength;
     if (this.#head < this.#queue.length) {
@@ -211,13 +221,13 @@ export class DatagramTransport implements Interface {
   }
 }
 
-function sameAddr(a: Deno.Addr, b: Deno.Addr): boolean {
+function sameAddr(a: DatagramTarget, b: Deno.Addr): boolean {
   if ("path" in a) return "path" in b && a.path === b.path;
   return "port" in a && "port" in b && a.port === b.port && "hostname" in a && "hostname" in b &&
     a.hostname === b.hostname;
 }
 
-function format(addr: Deno.Addr | null): string {
+function format(addr: DatagramTarget | null): string {
   if (typeof addr !== "object" || addr === null) return describe(addr);
   if ("path" in addr) return `{ path: ${describe(addr.path)} }`;
   return "hostname" in addr ? `{ hostname: ${describe(addr.hostname)}, port: ${describe(addr.port)} }` : describe(addr);

@@ -56,6 +56,20 @@ export class SendfileError extends Error {
   }
 }
 
+/** The bytes that somebody waited for cannot leave any more. */
+export class DrainInterrupted extends Error {
+  /** How many bytes had not left. */
+  readonly remaining: number;
+  /** What ended the transport; `null` for `abort()`. */
+  readonly error: Error | null;
+
+  constructor(remaining: number, error: Error | null) {
+    super("the transport was lost before its buffer had drained");
+    this.remaining = remaining;
+    this.error = error;
+  }
+}
+
 /**
  * Makes an error of whatever was thrown.
  *
@@ -63,7 +77,11 @@ export class SendfileError extends Error {
  * @returns It, or an error that says what it was.
  */
 export function toError(thrown: unknown): Error {
-  return thrown instanceof Error ? thrown : new Error(`thrown: ${describe(thrown)}`, { cause: thrown });
+  try {
+    return thrown instanceof Error ? thrown : new Error(`thrown: ${describe(thrown)}`, { cause: thrown });
+  } catch {
+    return new Error("thrown: a value that cannot be looked at", { cause: thrown }); // A revoked proxy, say.
+  }
 }
 
 /**

@@ -11,19 +11,22 @@ import type { DatagramHandle, DatagramSink } from "./datagram_handle.ts";
 export class NodeDatagramHandle implements DatagramHandle {
   readonly addr: Deno.NetAddr;
   readonly socket: Socket;
+  #sink: DatagramSink | null = null;
 
   constructor(socket: Socket) {
     const { address, port } = socket.address();
     this.addr = { transport: "udp", hostname: address, port };
     this.socket = socket;
+    // From the start, for an error that nobody listens to ends the process.
+    socket.on("error", (error) => this.#sink?.failed(error));
   }
 
   receiveStart(sink: DatagramSink): void {
+    this.#sink = sink;
     this.socket.on("message", (data, { address, port }) => {
       // A copy, for the socket's array holds on to 64 KiB.
       sink.received(copyBytes(data), { transport: "udp", hostname: address, port });
     });
-    this.socket.on("error", (error) => sink.failed(error));
   }
 
   send(data: Uint8Array, addr: Deno.Addr): Promise<unknown> {

@@ -11,8 +11,8 @@ import { endMemoryLoan, endWindowLoan, type Lender, lendMemory, lendWindow } fro
 import type { StreamSink } from "./stream_handle.ts";
 import type { StreamCallbacks, Transport } from "./transport.ts";
 
-/** After this many reads in a row that fill less than an eighth of it, the window is halved. */
-const SMALL_READS = 32;
+/** After this many reads in a row that fill less than an eighth of it, the window shrinks to what they need. */
+const SMALL_READS = 16;
 
 /** So many windows in a row that do not come back end the lending. */
 const MAX_TRUST = 8;
@@ -203,7 +203,7 @@ export class StreamReceiver implements StreamSink, Lender {
     else this.#trust--;
   }
 
-  /** Fits the window to what arrives, so that a message comes in one read and an idle connection is small. */
+  /** Fits the window to what arrives, so that a message comes in one read and a quiet connection is small. */
   #resizeWindow(size: number, count: number): void {
     if (count === size) {
       this.#windowSize = Math.min(size * 2, MAX_BUFFER);
@@ -211,7 +211,7 @@ export class StreamReceiver implements StreamSink, Lender {
     } else if (count * 8 > size) {
       this.#smallReads = 0;
     } else if (++this.#smallReads === SMALL_READS) {
-      this.#windowSize = Math.max(size / 2, MIN_BUFFER);
+      this.#windowSize = Math.max(2 ** Math.ceil(Math.log2(2 * count)), MIN_BUFFER);
       this.#smallReads = 0;
     }
   }
@@ -261,7 +261,7 @@ export class StreamReceiver implements StreamSink, Lender {
     const protocol = this.#protocol;
     const startedAt = this.#loop.debug ? performance.now() : 0;
     this.dispatching = true;
-    lendMemory(memory, this);
+    lendMemory(memory.buffer, this);
     try {
       const result = protocol.bufferUpdated!(count) as unknown;
       if (result !== undefined) adoptPromise(this.#loop, result, "bufferUpdated", this.#host, protocol);

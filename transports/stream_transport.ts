@@ -11,12 +11,20 @@
  */
 import { adoptPromise, callProtocol } from "./callbacks.ts";
 import type { LoopContext } from "./context.ts";
-import { checkBytes, checkProtocol, InvalidStateError, TimeoutError, toError } from "./errors.ts";
+import {
+  checkBytes,
+  checkProtocol,
+  describe,
+  DrainInterrupted,
+  InvalidStateError,
+  TimeoutError,
+  toError,
+} from "./errors.ts";
 import { lookUpExtraInfo } from "./extra_info.ts";
 import { FlowControl } from "./flow_control.ts";
 import type { StreamHandle } from "./stream_handle.ts";
 import { type ReceiverHost, StreamReceiver } from "./stream_receiver.ts";
-import type { ExtraInfo, StreamCallbacks, Transport, WriteBufferLimits } from "./transport.ts";
+import type { ExtraInfo, StreamCallbacks, StreamExtraInfo, Transport, WriteBufferLimits } from "./transport.ts";
 import { WriteQueue } from "./write_queue.ts";
 
 /** What a stream transport is made with. */
@@ -46,8 +54,8 @@ export class StreamTransport implements Transport, ReceiverHost {
 
   #closing = false;
   #lost = false;
-  /** Bytes were accepted that will never be written. */
-  #dropped = false;
+  /** How many bytes were accepted that will never be written. */
+  #dropped = 0;
   #eofWritten = false;
   #eofSent = false;
   #resuming = false;
@@ -96,7 +104,7 @@ export class StreamTransport implements Transport, ReceiverHost {
    * @returns A promise that rejects with a {@linkcode DrainInterrupted} if the bytes cannot leave any more.
    */
   drained(level: number): Promise<void> {
-    if (this.#lost) return Promise.reject(new DrainInterrupted(this.#queue.size, null));
+    if (this.#lost) return Promise.reject(new DrainInterrupted(this.#dropped, null));
     if (this.#queue.size <= level) return Promise.resolve();
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.#drainWaiter = { level, resolve, reject };
@@ -115,7 +123,7 @@ export class StreamTransport implements Transport, ReceiverHost {
     return !this.#closing && this.#handle.writable;
   }
 
-  getExtraInfo<K extends keyof ExtraInfo, D = null>(name: K, defaultValue?: D): ExtraInfo[K] | D;
+  getExtraInfo<K extends keyof StreamExtraInfo, D = null>(name: K, defaultValue?: D): StreamExtraInfo[K] | D;
   getExtraInfo(name: string, defaultValue: unknown = null): unknown {
     return lookUpExtraInfo(this.#extra, name, defaultValue);
   }
@@ -185,6 +193,9 @@ export class StreamTransport implements Transport, ReceiverHost {
   }
 
   writelines(pieces: Iterable<Uint8Array>): void {
+    if (typeof pieces?.[Symbol.iterator] !== "function") {
+      throw new TypeError(`writelines(): pieces must be iterable, got ${describe(pieces)}`);
+    }
     const list = [...pieces];
     for (let i = 0; i < list.length; i++) checkBytes(list[i], `writelines(): pieces[${i}]`);
     if (!this.acceptsWrites("writelines()")) return;
@@ -316,7 +327,11 @@ export class StreamTransport implements Transport, ReceiverHost {
     this.#receiver.dispatching = true;
     try {
       keepOpen = protocol.eofReceived?.();
-      if (keepOpen instanceof Promise) adoptPromise(this.#loop, keepOpen, "eofReceived", this, protocol);
+      if (keepOpen instanceof Promise) {
+        // An async callback by mistake: no answer in time, and none that would keep a connection open for ever.
+        adoptPromise(this.#loop, keepOpen, "eofReceived", this, protocol);
+        keepOpen = false;
+      }
     } catch (error) {
       this.callbackFailed("eofReceived", toError(error));
     }
@@ -353,7 +368,7 @@ export class StreamTransport implements Transport, ReceiverHost {
     if (!this.#closing) this.#beginClosing();
     this.#drainWaiter?.reject(new DrainInterrupted(this.#queue.size, error));
     this.#drainWaiter = null;
-    this.#dropped = this.#queue.size > 0;
+    this.#dropped = this.#queue.size;
     this.#queue.clear(this.#writing);
     this.#scheduleLost(error);
   }
@@ -373,22 +388,8 @@ export class StreamTransport implements Transport, ReceiverHost {
 
   #finish(error: Error | null): void {
     callProtocol(this.#loop, this, this.#receiver.protocol, "connectionLost", error);
-    this.#handle.close(this.#dropped);
+    this.#handle.close(this.#dropped > 0);
     this.#loop.unwatch(this);
     this.#onLost?.();
-  }
-}
-
-/** The bytes that somebody waited for cannot leave any more. */
-export class DrainInterrupted extends Error {
-  /** How many bytes had not left. */
-  readonly remaining: number;
-  /** What ended the transport; `null` for `abort()`. */
-  readonly error: Error | null;
-
-  constructor(remaining: number, error: Error | null) {
-    super("the transport was lost before its buffer had drained");
-    this.remaining = remaining;
-    this.error = error;
   }
 }

@@ -5,7 +5,7 @@
  */
 import { callProtocol } from "./callbacks.ts";
 import type { LoopContext } from "./context.ts";
-import { checkProtocol, ProcessLookupError } from "./errors.ts";
+import { checkProtocol, describe, ProcessLookupError } from "./errors.ts";
 import { lookUpExtraInfo } from "./extra_info.ts";
 import type { StreamHandle } from "./stream_handle.ts";
 import { StreamTransport } from "./stream_transport.ts";
@@ -82,6 +82,9 @@ export class SubprocessTransport implements Interface {
   }
 
   sendSignal(signal: Deno.Signal | number): void {
+    if (typeof signal !== "string" && !Number.isInteger(signal)) {
+      throw new TypeError(`sendSignal(): signal must be a name such as "SIGHUP" or a number, got ${describe(signal)}`);
+    }
     if (this.#returncode !== null) {
       throw new ProcessLookupError(`sendSignal(): process ${this.#child.pid} has ended`);
     }

@@ -178,6 +178,10 @@ export interface BaseTransport extends Disposable {
 
 /** The reading half of a stream. */
 export interface ReadTransport extends BaseTransport {
+  /** {@inheritDoc BaseTransport.setProtocol} */
+  setProtocol(protocol: StreamCallbacks): void;
+  /** {@inheritDoc BaseTransport.getProtocol} */
+  getProtocol(): StreamCallbacks;
   /**
    * Tells whether data callbacks may run.
    *
@@ -236,6 +240,10 @@ export interface WriteBuffer {
 
 /** The writing half of a stream. */
 export interface WriteTransport extends BaseTransport, WriteBuffer {
+  /** {@inheritDoc BaseTransport.setProtocol} */
+  setProtocol(protocol: StreamCallbacks): void;
+  /** {@inheritDoc BaseTransport.getProtocol} */
+  getProtocol(): StreamCallbacks;
   /**
    * Sends bytes. Never blocks: they are copied, and all small writes of one callback leave together.
    * Dropped without a word once the transport is closing.
@@ -275,16 +283,33 @@ export interface WriteTransport extends BaseTransport, WriteBuffer {
   canWriteEof(): boolean;
 }
 
+/** What a transport over a `Deno.Conn` knows. */
+export interface StreamExtraInfo extends ExtraInfo {
+  /** The connection that carries the bytes. */
+  socket: Deno.Conn;
+}
+
 /** A byte stream in both directions. */
 export interface Transport extends ReadTransport, WriteTransport {
+  /** {@inheritDoc BaseTransport.getExtraInfo} */
+  getExtraInfo<K extends keyof StreamExtraInfo, D = null>(name: K, defaultValue?: D): StreamExtraInfo[K] | D;
+  /** The same for a key that has no type of its own. */
+  getExtraInfo(name: string, defaultValue?: unknown): unknown;
   /** Replaces the protocol, from the next callback on, also between `dataReceived` and `getBuffer` kinds. */
   setProtocol(protocol: StreamCallbacks): void;
   /** {@inheritDoc BaseTransport.getProtocol} */
   getProtocol(): StreamCallbacks;
 }
 
+/** Where a datagram goes: a `Deno.NetAddr` or `Deno.UnixAddr`, or as much of one as this. */
+export type DatagramTarget = Deno.Addr | { hostname: string; port: number } | { path: string };
+
 /** Datagrams in both directions. */
 export interface DatagramTransport extends BaseTransport, WriteBuffer {
+  /** {@inheritDoc BaseTransport.setProtocol} */
+  setProtocol(protocol: DatagramCallbacks): void;
+  /** {@inheritDoc BaseTransport.getProtocol} */
+  getProtocol(): DatagramCallbacks;
   /**
    * Sends one datagram; an empty one too. Never blocks. Errors reach `errorReceived`.
    *
@@ -293,11 +318,15 @@ export interface DatagramTransport extends BaseTransport, WriteBuffer {
    * @throws {TypeError} If `data` is not a `Uint8Array`, or `addr` is missing with no `remoteAddr` set.
    * @throws {RangeError} If `addr` is not the endpoint's `remoteAddr` where it has one.
    */
-  sendto(data: Uint8Array, addr?: Deno.Addr | null): void;
+  sendto(data: Uint8Array, addr?: DatagramTarget | null): void;
 }
 
 /** A child process and the pipes to it. */
 export interface SubprocessTransport extends BaseTransport {
+  /** {@inheritDoc BaseTransport.setProtocol} */
+  setProtocol(protocol: SubprocessCallbacks): void;
+  /** {@inheritDoc BaseTransport.getProtocol} */
+  getProtocol(): SubprocessCallbacks;
   /**
    * Gives the child's process id.
    *
