@@ -32,7 +32,6 @@ export async function bindUnixPath(path: string): Promise<BoundPath> {
   const listener = Deno.listen({ transport: "unix", path: passing });
   try {
     await claim(passing, path);
-    Deno.removeSync(passing);
     return { listener, removeFile: fileRemover(path) };
   } catch (error) {
     listener.close();
@@ -73,13 +72,20 @@ export async function removeStaleSocket(path: string): Promise<void> {
 }
 
 async function claim(passing: string, path: string): Promise<void> {
-  try {
-    Deno.linkSync(passing, path);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
-    await removeStaleSocket(path);
-    Deno.linkSync(passing, path);
+  for (let tries = 0;; tries++) {
+    try {
+      Deno.linkSync(passing, path);
+      Deno.removeSync(passing);
+      return;
+    } catch (error) {
+      // Not every file system has links for sockets.
+      if (!(error instanceof Deno.errors.AlreadyExists)) break;
+      if (tries > 0) throw addrInUse(path, "somebody else has taken it at the same moment");
+      await removeStaleSocket(path);
+    }
   }
+  await removeStaleSocket(path);
+  Deno.renameSync(passing, path);
 }
 
 /** Whether somebody listens. A datagram socket refuses a stream with EPROTOTYPE, a dead one with ECONNREFUSED. */
@@ -110,10 +116,11 @@ function removeIfSame(path: string, own: Deno.FileInfo): void {
 export function passingName(path: string): string {
   const directory = path.slice(0, path.lastIndexOf("/") + 1);
   const room = MAX_PATH - new TextEncoder().encode(directory).length;
-  for (;;) {
+  for (let tries = 0;; tries++) {
     const name = crypto.randomUUID().slice(0, 6);
     const passing = directory + (room > name.length ? `.${name}` : name.slice(0, room));
-    if (passing !== path && !exists(passing)) return passing;
+    // With room for one character there may be none left; then the system says so.
+    if (tries === 100 || passing !== path && !exists(passing)) return passing;
   }
 }
 

@@ -256,8 +256,9 @@ export interface WriteTransport extends BaseTransport, WriteBuffer {
   /**
    * The same without the copy.
    *
-   * @param data The bytes; the transport's from now on. Neither change nor read them afterwards: memory
-   * that came from `dataReceived` is read into again.
+   * @param data The bytes; the transport's from now on. Neither change nor read them afterwards: what
+   * `dataReceived` was given is read into again. What `bufferUpdated` was told of may be given within that
+   * callback; then nothing is read into that memory until it has been sent.
    * @throws {TypeError} If `data` is not a `Uint8Array`.
    * @throws {InvalidStateError} After {@linkcode writeEof}.
    */
