@@ -47,7 +47,8 @@ export async function findServers(epollEcho: string | null): Promise<{ servers: 
     { name: BARE, group: "bare", modes: ALL, command: (mode) => deno("bare.ts", mode) },
     tandem("write", TANDEM, ALL),
     tandem("owned", "Tandem, Protocol, writeOwned", ["echo", "idle", "source"]),
-    tandem("buffered", "Tandem, BufferedProtocol", ["echo", "idle", "pipelined", "sink"]),
+    tandem("buffered", "Tandem, BufferedProtocol, write", ["echo", "idle", "pipelined", "sink"]),
+    tandem("buffered-owned", "Tandem, BufferedProtocol, writeOwned", ["echo"]),
     peer("node: on Deno", ALL, (mode) => deno("net.mjs", mode)),
   ];
 

@@ -193,7 +193,8 @@ for (const Kind of [Echo, OwnedEcho, BufferedEcho]) {
     assertEquals(counted.conn.writes.slice(written), new Array(100).fill(100 * KIB));
   });
 
-  for (const kib of [1, 16, 100]) {
+  // A protocol that keeps what it is given is given large windows themselves, so there the memory changes.
+  for (const kib of Kind === Echo ? [1, 16] : [1, 16, 100]) {
     Deno.test(`${Kind.name}: messages of ${kib} KiB are all read into the same memory`, async () => {
       await using counted = await Counted.connect(new Kind());
       // Windows of all sizes come and go, and trust is found or lost.

