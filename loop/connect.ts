@@ -4,12 +4,12 @@
  * @module
  */
 import { setImmediate } from "node:timers";
-import { ConnHandle } from "../transports/conn_handle.ts";
 import type { LoopContext } from "../transports/context.ts";
 import { StreamTransport } from "../transports/stream_transport.ts";
-import type { ExtraInfo, StreamCallbacks, Transport } from "../transports/transport.ts";
+import type { StreamCallbacks, Transport } from "../transports/transport.ts";
 import { checkExisting, checkHostname, checkPath, checkPort, checkStreamCall, makeProtocol } from "./factory.ts";
 import type { ProtocolFactory } from "./factory.ts";
+import { dialNative, plainStream, planTls, secureStream, type Stream, type TlsOptions, type TlsPlan } from "./tls.ts";
 
 /** What every stream may be given. */
 export interface StreamOptions {
@@ -19,8 +19,12 @@ export interface StreamOptions {
    * @default {undefined} as long as it takes
    */
   closeTimeout?: number | undefined;
-  /** Reserved for TLS; anything true is `Deno.errors.NotSupported` for now. */
-  tls?: unknown;
+  /**
+   * Speak TLS, and how. `connectionMade` runs after the handshake. `true` is a client that trusts whom Deno trusts.
+   *
+   * @default {false}
+   */
+  tls?: boolean | TlsOptions | undefined;
 }
 
 /** What every TCP connection may be given. */
@@ -69,9 +73,6 @@ export interface UnixConnectionOptions extends StreamOptions {
   signal?: AbortSignal | undefined;
 }
 
-/** What a connection is known by where it does not know better itself. */
-type Addresses = Pick<Partial<ExtraInfo>, "peername" | "sockname">;
-
 /** {@inheritDoc EventLoop.createConnection} */
 export async function createConnection<P extends StreamCallbacks>(
   loop: LoopContext,
@@ -81,16 +82,24 @@ export async function createConnection<P extends StreamCallbacks>(
   checkStreamCall(factory, options);
   if ("conn" in options) {
     checkExisting("conn", options.conn, "read", "port", options);
-    return startClient(loop, factory, options.conn, options);
+    return startClient(loop, factory, await takeConn(options, false), options);
   }
   checkPort(options.port, 1);
   if (options.localAddr !== undefined) {
     throw new Deno.errors.NotSupported("localAddr: Deno.connect cannot choose the local address");
   }
-  const { hostname = "127.0.0.1", port } = options;
+  const { hostname = "127.0.0.1", port, signal } = options;
   checkHostname(hostname);
-  const conn = await dial(options.signal, (signal) => Deno.connect({ hostname, port, ...signal && { signal } }));
-  return startClient(loop, factory, conn, options);
+  const plan = planTls(options.tls, false, hostname);
+  await plan?.context.load();
+  const conn = await dial<Deno.Conn>(signal, (signal) => {
+    return plan?.native
+      ? dialNative(plan, hostname, port, signal)
+      : Deno.connect({ hostname, port, ...signal && { signal } });
+  });
+  setTcpOptions(conn, options);
+  const stream = plan === null ? plainStream(conn) : await secureStream(conn, plan, {}, signal);
+  return startClient(loop, factory, stream, options);
 }
 
 /** {@inheritDoc EventLoop.createUnixConnection} */
@@ -102,47 +111,88 @@ export async function createUnixConnection<P extends StreamCallbacks>(
   checkStreamCall(factory, options);
   if ("conn" in options) {
     checkExisting("conn", options.conn, "read", "path", options);
-    return startClient(loop, factory, options.conn, options);
+    return startClient(loop, factory, await takeConn(options, false), options);
   }
-  const { path } = options;
+  const { path, signal } = options;
   checkPath(path);
-  const conn = await dial(options.signal, () => Deno.connect({ transport: "unix", path }));
+  const plan = planTls(options.tls, false);
+  refuseNative(plan);
+  await plan?.context.load();
+  const conn = await dial(signal, () => Deno.connect({ transport: "unix", path }));
   // A server may have bound the socket under another name and moved it here.
-  return startClient(loop, factory, conn, options, { peername: { transport: "unix", path } });
+  const addresses = { peername: { transport: "unix", path } } as const;
+  const stream = plan === null ? plainStream(conn, addresses) : await secureStream(conn, plan, addresses, signal);
+  return startClient(loop, factory, stream, options);
+}
+
+/** {@inheritDoc EventLoop.connectAcceptedSocket} */
+export async function connectAcceptedSocket<P extends StreamCallbacks>(
+  loop: LoopContext,
+  factory: ProtocolFactory<P>,
+  options: ExistingConnOptions,
+): Promise<[Transport, P]> {
+  checkStreamCall(factory, options);
+  checkExisting("conn", options.conn, "read", "port", options);
+  return startClient(loop, factory, await takeConn(options, true), options);
+}
+
+/** Makes a stream of a connection that exists. */
+async function takeConn(options: ExistingConnOptions, serverSide: boolean): Promise<Stream> {
+  const { conn } = options;
+  const plan = planTls(options.tls, serverSide);
+  refuseNative(plan);
+  setTcpOptions(conn, options);
+  return plan === null && !isTlsConn(conn) ? plainStream(conn) : await secureStream(conn, plan);
 }
 
 /**
- * Makes a pair over a connection. Reading has not started.
+ * Tells whether a connection is TLS that somebody else has begun.
+ *
+ * @param conn The connection.
+ * @returns `true` for a `Deno.TlsConn`.
+ */
+export function isTlsConn(conn: Deno.Conn): boolean {
+  return "handshake" in conn;
+}
+
+/**
+ * Insists that Deno's own TLS is not asked for where it cannot be had.
+ *
+ * @param plan What is asked for.
+ * @throws {Deno.errors.NotSupported} If it is.
+ */
+export function refuseNative(plan: TlsPlan | null): void {
+  if (plan?.native) throw new Deno.errors.NotSupported("tls.native is for TCP connections that Tandem makes itself");
+}
+
+/**
+ * Makes a pair over a stream. Reading has not started.
  *
  * @typeParam P The protocol's type.
  * @param loop The loop.
- * @param factory Makes the protocol; if it throws, the connection is closed.
- * @param conn The connection.
+ * @param factory Makes the protocol; if it throws, the stream is closed.
+ * @param stream The stream.
  * @param options What was asked for.
- * @param addresses Addresses that are better than the connection's own.
  * @param onLost Runs when the transport has gone.
  * @returns The pair.
  */
 export function makeStream<P extends StreamCallbacks>(
   loop: LoopContext,
   factory: ProtocolFactory<P>,
-  conn: Deno.Conn,
-  options: TcpOptions,
-  addresses?: Addresses,
+  { handle, extra }: Stream,
+  { closeTimeout }: StreamOptions,
   onLost?: (transport: StreamTransport) => void,
 ): [StreamTransport, P] {
-  const handle = new ConnHandle(conn, { readable: true, writable: true });
   let protocol: P;
   try {
     protocol = makeProtocol(factory);
-    setTcpOptions(conn, options);
   } catch (error) {
-    handle.close();
+    handle.close(false);
     throw error;
   }
   const transport: StreamTransport = new StreamTransport(loop, handle, protocol, {
-    extra: { peername: named(conn.remoteAddr), sockname: named(conn.localAddr), socket: conn, ...addresses },
-    closeTimeout: options.closeTimeout,
+    extra,
+    closeTimeout,
     onLost: onLost === undefined ? undefined : () => onLost(transport),
   });
   return [transport, protocol];
@@ -151,23 +201,23 @@ export function makeStream<P extends StreamCallbacks>(
 function startClient<P extends StreamCallbacks>(
   loop: LoopContext,
   factory: ProtocolFactory<P>,
-  conn: Deno.Conn,
-  options: TcpOptions,
-  addresses?: Addresses,
+  stream: Stream,
+  options: StreamOptions,
 ): [Transport, P] {
-  const [transport, protocol] = makeStream(loop, factory, conn, options, addresses);
+  const [transport, protocol] = makeStream(loop, factory, stream, options);
   transport.connected();
   // In the next turn, so that whoever awaits this call is there before the first bytes are.
   loop.callSoon(() => transport.startReading());
   return [transport, protocol];
 }
 
-/** Gives a Unix socket that is not bound the empty path that asyncio gives it; Deno's types promise a string. */
-function named(addr: Deno.Addr): Deno.Addr {
-  return "path" in addr && addr.path === null ? { ...addr, path: "" } : addr;
-}
-
-function setTcpOptions(conn: Deno.Conn, { noDelay = true, keepAlive }: TcpOptions): void {
+/**
+ * Sets what TCP is asked for, where it is TCP.
+ *
+ * @param conn The connection.
+ * @param options What was asked for.
+ */
+export function setTcpOptions(conn: Deno.Conn, { noDelay = true, keepAlive }: TcpOptions): void {
   if (!("setNoDelay" in conn)) return;
   const tcp = conn as Deno.TcpConn;
   try {

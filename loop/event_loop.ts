@@ -16,6 +16,7 @@ import type {
 } from "../transports/transport.ts";
 import { BaseEventLoop } from "./base_event_loop.ts";
 import {
+  connectAcceptedSocket,
   type ConnectionOptions,
   createConnection,
   createUnixConnection,
@@ -35,10 +36,11 @@ import {
   createServer,
   createUnixServer,
   type ExistingListenerOptions,
-  type Server,
   type ServerOptions,
   type UnixServerOptions,
-} from "./server.ts";
+} from "./serve.ts";
+import type { Server } from "./server.ts";
+import { startTls, type StartTlsOptions } from "./start_tls.ts";
 
 /**
  * asyncio's event loop on top of Deno's own: {@linkcode getRunningLoop} gives the one there is.
@@ -197,7 +199,7 @@ export class EventLoop extends BaseEventLoop {
     conn: Deno.Conn,
     options: TcpOptions = {},
   ): Promise<[Transport, P]> {
-    return createConnection(this.#context, factory, { ...options, conn });
+    return connectAcceptedSocket(this.#context, factory, { ...options, conn });
   }
 
   /**
@@ -359,15 +361,33 @@ export class EventLoop extends BaseEventLoop {
   }
 
   /**
-   * Reserved: upgrades a connection to TLS.
+   * Upgrades a connection to TLS: TCP, a Unix socket, a socket pair, or TLS again. What was written before leaves
+   * before; what arrives from this call on is TLS.
    *
-   * @param _transport The transport.
-   * @param _protocol Its protocol.
-   * @param _options How.
-   * @returns A promise that rejects.
-   * @throws {Deno.errors.NotSupported} Always, for now.
+   * The old transport is dead afterwards: `isClosing()` is true, `write` throws, `close` and `abort` go to the new one.
+   * `connectionMade` is not called again. If the handshake fails the connection is closed, and `protocol` hears
+   * `connectionLost`.
+   *
+   * @param transport The transport to replace.
+   * @param protocol The protocol from now on, often the one that it has.
+   * @param options Which side to be, whom to trust and who to be.
+   * @returns The new transport, which delivers from the next turn on. Give it to the protocol.
+   * @throws {TlsError} If the handshake fails.
+   * @throws {TimeoutError} If it takes longer than `handshakeTimeout`.
+   * @throws {InvalidStateError} If the transport is closing, or half closed.
+   *
+   * @example Usage
+   * ```ts
+   * import { getRunningLoop, Protocol } from "@tandem/io";
+   *
+   * const loop = getRunningLoop();
+   * const [plain, protocol] = await loop.createConnection(() => new Protocol(), { hostname: "localhost", port: 25 });
+   * plain.write(new TextEncoder().encode("STARTTLS\r\n")); // and wait for the answer
+   * const transport = await loop.startTls(plain, protocol, { serverHostname: "localhost" });
+   * console.log(transport.getExtraInfo("cipher"));
+   * ```
    */
-  startTls(_transport: Transport, _protocol: StreamCallbacks, _options: object = {}): Promise<Transport> {
-    return Promise.reject(new Deno.errors.NotSupported("startTls(): TLS is not supported yet"));
+  startTls(transport: Transport, protocol: StreamCallbacks, options: StartTlsOptions): Promise<Transport> {
+    return startTls(this.#context, transport, protocol, options);
   }
 }

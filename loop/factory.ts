@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { checkProtocol, describe } from "../transports/errors.ts";
+import { checkProtocol, checkTimeout, describe } from "../transports/errors.ts";
 
 /** The longest path of a Unix socket in bytes: `sun_path` in the system's sys/un.h, less its final zero. */
 export const MAX_PATH: number = Deno.build.os === "linux" || Deno.build.os === "android" ? 107 : 103;
@@ -67,36 +67,22 @@ export function checkPath(path: unknown): void {
 }
 
 /**
- * Insists on a time limit.
- *
- * @param ms The argument.
- * @throws {RangeError} If it is given and not a number of milliseconds.
- */
-function checkCloseTimeout(ms: number | undefined): void {
-  if (ms !== undefined && !(typeof ms === "number" && ms >= 0 && ms < 2 ** 31)) {
-    throw new RangeError(`closeTimeout must be from 0 to ${2 ** 31 - 1} milliseconds, got ${describe(ms)}`);
-  }
-}
-
-/**
  * Checks what all calls that make a stream are given.
  *
  * @param factory The factory.
  * @param options The options.
  * @throws {TypeError} If `factory` is not a function, or `options` or its `signal` of another kind.
  * @throws {RangeError} If `closeTimeout` is not a number of milliseconds.
- * @throws {Deno.errors.NotSupported} If the options ask for TLS.
  */
 export function checkStreamCall(
   factory: unknown,
-  options: { tls?: unknown; closeTimeout?: number | undefined; signal?: AbortSignal | undefined },
+  options: { closeTimeout?: number | undefined; signal?: AbortSignal | undefined },
 ): void {
   checkFactory(factory);
   if (typeof options !== "object" || options === null) {
     throw new TypeError(`options must be an object, got ${describe(options)}`);
   }
-  if (options.tls) throw new Deno.errors.NotSupported("tls: TLS is not supported yet");
-  checkCloseTimeout(options.closeTimeout);
+  checkTimeout(options.closeTimeout, "closeTimeout");
   if (options.signal !== undefined && !(options.signal instanceof AbortSignal)) {
     throw new TypeError(`signal must be an AbortSignal, got ${describe(options.signal)}`);
   }
@@ -124,9 +110,10 @@ export function checkExisting(name: string, value: unknown, method: string, riva
  * Insists on a host.
  *
  * @param hostname The argument.
+ * @param name Its name, for the message.
  * @throws {TypeError} If it is not a string, or an empty one.
  */
-export function checkHostname(hostname: unknown): void {
+export function checkHostname(hostname: unknown, name = "hostname"): void {
   if (typeof hostname === "string" && hostname !== "") return;
-  throw new TypeError(`hostname must be a name or an address, got ${describe(hostname)}`);
+  throw new TypeError(`${name} must be a name or an address, got ${describe(hostname)}`);
 }

@@ -44,7 +44,7 @@ export async function sendfile(
   file: Deno.FsFile,
   { offset = 0, count, fallback = true }: SendfileOptions,
 ): Promise<number> {
-  if (!(transport instanceof StreamTransport) || !transport.canWriteEof()) {
+  if (!(transport instanceof StreamTransport) || !transport.writable) {
     throw new TypeError(`transport must be a stream transport that can be written to, got ${describe(transport)}`);
   }
   if (!(file instanceof Deno.FsFile)) throw new TypeError(`file must be a Deno.FsFile, got ${describe(file)}`);

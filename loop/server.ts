@@ -1,22 +1,15 @@
 /**
- * Serving: listeners, the loops that accept from them, and the connections that came of it.
+ * Servers: the loops that accept connections, and the connections that came of it.
  *
  * @module
  */
 import type { LoopContext } from "../transports/context.ts";
-import { describe, InvalidStateError, toError } from "../transports/errors.ts";
+import { InvalidStateError, toError } from "../transports/errors.ts";
 import type { StreamTransport } from "../transports/stream_transport.ts";
 import type { ExtraInfo, StreamCallbacks } from "../transports/transport.ts";
-import { makeStream, type StreamOptions, type TcpOptions } from "./connect.ts";
-import {
-  checkExisting,
-  checkHostname,
-  checkPath,
-  checkPort,
-  checkStreamCall,
-  type ProtocolFactory,
-} from "./factory.ts";
-import { bindUnixPath } from "./unix_path.ts";
+import { isTlsConn, makeStream, setTcpOptions, type TcpOptions } from "./connect.ts";
+import type { ProtocolFactory } from "./factory.ts";
+import { plainStream, secureStream, type Stream, type TlsPlan } from "./tls.ts";
 
 /** How long to wait after the system has run out of something, in milliseconds; asyncio's ACCEPT_RETRY_DELAY. */
 const ACCEPT_RETRY_DELAY = 1000;
@@ -47,50 +40,8 @@ export interface ServeOptions {
   startServing?: boolean | undefined;
 }
 
-/** Where to serve TCP. */
-export interface ServerOptions extends TcpOptions, ServeOptions {
-  /**
-   * One address or name, or several.
-   *
-   * @default {"0.0.0.0"}
-   */
-  hostname?: string | string[] | undefined;
-  /** 0 to 65535; 0 lets the system choose one for each hostname. See {@linkcode Server.addresses}. */
-  port: number;
-  /**
-   * How many connections may wait to be accepted.
-   *
-   * @default {511}
-   */
-  backlog?: number | undefined;
-  /**
-   * Let several processes share the port (`SO_REUSEPORT`, Linux only).
-   *
-   * @default {false}
-   */
-  reusePort?: boolean | undefined;
-}
-
-/** A listener that exists already. The server owns it from now on. */
-export interface ExistingListenerOptions extends TcpOptions, ServeOptions {
-  /** The listener, with nobody accepting from it. */
-  listener: Deno.Listener;
-}
-
-/** Where to serve a Unix socket. */
-export interface UnixServerOptions extends StreamOptions, ServeOptions {
-  /** The path of the socket. A stale socket file there is replaced. */
-  path: string;
-  /**
-   * Remove the socket file when the server closes, unless it is somebody else's by then.
-   *
-   * @default {true}
-   */
-  cleanupSocket?: boolean | undefined;
-}
-
 /** A listener, the address it is known by, and what to do when it closes. */
-interface Served {
+export interface Served {
   listener: Deno.Listener;
   address: Deno.Addr;
   onClose?: (() => void) | undefined;
@@ -119,7 +70,10 @@ export class Server implements AsyncDisposable {
   #serving = false;
   #closed = false;
   #servingForever = false;
+  #tls: TlsPlan | null;
   #transports = new Set<StreamTransport>();
+  /** Handshakes that go on. */
+  #handshakes = new Set<AbortController>();
   /** Accept loops that have not ended. */
   #accepting = 0;
   #waiters: (() => void)[] = [];
@@ -133,13 +87,16 @@ export class Server implements AsyncDisposable {
    * @param factory Makes the protocols.
    * @param served The listeners.
    * @param options What was asked for.
+   * @param tls The same of TLS.
    */
   constructor(
     loop: LoopContext,
     factory: ProtocolFactory<StreamCallbacks>,
     served: Served[],
     options: TcpOptions & ServeOptions,
+    tls: TlsPlan | null,
   ) {
+    this.#tls = tls;
     this.#loop = loop;
     this.#factory = factory;
     this.#served = served;
@@ -222,13 +179,15 @@ export class Server implements AsyncDisposable {
     return new Promise((resolve) => this.#waiters.push(resolve));
   }
 
-  /** Calls `close()` on every connection's transport. */
+  /** Calls `close()` on every connection's transport, and ends the handshakes that go on. */
   closeClients(): void {
+    this.#abortHandshakes();
     for (const transport of [...this.#transports]) transport.close();
   }
 
-  /** Calls `abort()` on every connection's transport. */
+  /** Calls `abort()` on every connection's transport, and ends the handshakes that go on. */
   abortClients(): void {
+    this.#abortHandshakes();
     for (const transport of [...this.#transports]) transport.abort();
   }
 
@@ -244,7 +203,7 @@ export class Server implements AsyncDisposable {
   }
 
   #isOver(): boolean {
-    return this.#closed && this.#accepting === 0 && this.#transports.size === 0;
+    return this.#closed && this.#accepting === 0 && this.#transports.size === 0 && this.#handshakes.size === 0;
   }
 
   #settle(): void {
@@ -289,9 +248,32 @@ export class Server implements AsyncDisposable {
     let addresses: Partial<ExtraInfo> | undefined;
     // The name a Unix socket was bound under is not the one it is known by.
     if (served.address.transport === "unix") addresses = { sockname: served.address };
+    setTcpOptions(conn, this.#options);
+    if (this.#tls === null && !isTlsConn(conn)) this.#start(plainStream(conn, addresses));
+    else this.#startTls(conn, addresses);
+  }
+
+  async #startTls(conn: Deno.Conn, addresses: Partial<ExtraInfo> | undefined): Promise<void> {
+    const controller = new AbortController();
+    this.#handshakes.add(controller);
+    try {
+      this.#start(await secureStream(conn, this.#tls, addresses, controller.signal));
+    } catch (error) {
+      const message = `TLS handshake with ${describeAddress(conn.remoteAddr)} failed`;
+      if (!controller.signal.aborted) this.#loop.report({ message, error: toError(error) });
+    }
+    this.#handshakes.delete(controller);
+    this.#settle();
+  }
+
+  #abortHandshakes(): void {
+    for (const controller of this.#handshakes) controller.abort();
+  }
+
+  #start(stream: Stream): void {
     let transport: StreamTransport;
     try {
-      [transport] = makeStream(this.#loop, this.#factory, conn, this.#options, addresses, (transport) => {
+      [transport] = makeStream(this.#loop, this.#factory, stream, this.#options, (transport) => {
         this.#transports.delete(transport);
         this.#settle();
       });
@@ -305,6 +287,10 @@ export class Server implements AsyncDisposable {
   }
 }
 
+function describeAddress(address: Deno.Addr): string {
+  return "hostname" in address ? `${address.hostname} port ${address.port}` : "a client";
+}
+
 /** Whether only the connection has failed, whose peer has gone, say: nothing is wrong here. */
 function isOfConnection(error: Error & { code?: string }): boolean {
   const { ConnectionAborted, ConnectionReset, NotConnected } = Deno.errors;
@@ -315,62 +301,4 @@ function isOfConnection(error: Error & { code?: string }): boolean {
 /** Whether the listener itself is closed. */
 function isGone(error: unknown): boolean {
   return error instanceof Deno.errors.BadResource || error instanceof Deno.errors.Interrupted;
-}
-
-/** {@inheritDoc EventLoop.createServer} */
-// deno-lint-ignore require-await -- bad options reject like everything else
-export async function createServer(
-  loop: LoopContext,
-  factory: ProtocolFactory<StreamCallbacks>,
-  options: ServerOptions | ExistingListenerOptions,
-): Promise<Server> {
-  checkStreamCall(factory, options);
-  if ("listener" in options) {
-    const { listener } = options;
-    checkExisting("listener", listener, "accept", "port", options);
-    return new Server(loop, factory, [{ listener, address: listener.addr }], options);
-  }
-  checkPort(options.port, 0);
-  const { hostname = "0.0.0.0", port, backlog, reusePort } = options;
-  const hostnames = Array.isArray(hostname) ? hostname : [hostname];
-  hostnames.forEach(checkHostname);
-  if (backlog !== undefined && !(Number.isInteger(backlog) && backlog > 0 && backlog < 2 ** 31)) {
-    throw new RangeError(`backlog must be a whole number from 1 to ${2 ** 31 - 1}, got ${describe(backlog)}`);
-  }
-  if (hostnames.length === 0) throw new RangeError("hostname must name at least one address, got []");
-  if (reusePort && !("listenDatagram" in Deno)) {
-    // Deno ends the process for it; the same flag brings listenDatagram, which can be looked for.
-    throw new Deno.errors.NotSupported("reusePort needs Deno's flag --unstable-net");
-  }
-  const served: Served[] = [];
-  try {
-    for (const hostname of hostnames) {
-      // Two options that Deno has, and its stable types do not all name.
-      const listener = Deno.listen({ hostname, port, tcpBacklog: backlog, reusePort } as Deno.TcpListenOptions);
-      served.push({ listener, address: listener.addr });
-    }
-  } catch (error) {
-    for (const { listener } of served) listener.close();
-    throw error;
-  }
-  return new Server(loop, factory, served, options);
-}
-
-/** {@inheritDoc EventLoop.createUnixServer} */
-export async function createUnixServer(
-  loop: LoopContext,
-  factory: ProtocolFactory<StreamCallbacks>,
-  options: UnixServerOptions | ExistingListenerOptions,
-): Promise<Server> {
-  checkStreamCall(factory, options);
-  if ("listener" in options) {
-    const { listener } = options;
-    checkExisting("listener", listener, "accept", "path", options);
-    return new Server(loop, factory, [{ listener, address: listener.addr }], options);
-  }
-  const { path, cleanupSocket = true } = options;
-  checkPath(path);
-  const { listener, removeFile } = await bindUnixPath(path);
-  const onClose = cleanupSocket ? removeFile : undefined;
-  return new Server(loop, factory, [{ listener, address: { transport: "unix", path }, onClose }], options);
 }

@@ -125,7 +125,12 @@ async function makeExamples(): Promise<Record<string, object>> {
 }
 
 /** Where the mechanical rule does not hold. */
-const renamed: Record<string, string> = { sockets: "addresses", socketpair: "socketPair" };
+const renamed: Record<string, string> = {
+  sockets: "addresses",
+  socketpair: "socketPair",
+  SSLContext: "TlsContext",
+  SSLError: "TlsError",
+};
 
 function camelCase(name: string): string {
   return renamed[name] ?? name.replace(/_(.)/g, (_, letter: string) => letter.toUpperCase());

@@ -1,6 +1,6 @@
 /** For the tests of byte streams: raw peers that do as they are told, and a handle whose every completion is the test's. */
 import { connect as connectNode, type Socket } from "node:net";
-import type { ServerOptions } from "../loop/server.ts";
+import type { ServerOptions } from "../mod.ts";
 import type { LoopContext } from "../transports/context.ts";
 import type { StreamHandle, StreamSink } from "../transports/stream_handle.ts";
 import { StreamTransport, type StreamTransportOptions } from "../transports/stream_transport.ts";

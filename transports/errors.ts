@@ -129,3 +129,28 @@ export function checkBytes(data: unknown, name: string): asserts data is Uint8Ar
     throw new TypeError(`${name} must be a Uint8Array, got ${describe(data)}`);
   }
 }
+
+/**
+ * Insists on a string that says something.
+ *
+ * @param value The argument.
+ * @param name Its name, for the message.
+ * @throws {TypeError} If it is not a string, or an empty one.
+ */
+export function checkString(value: unknown, name: string): asserts value is string {
+  if (typeof value === "string" && value !== "") return;
+  throw new TypeError(`${name} must be a non-empty string, got ${describe(value)}`);
+}
+
+/**
+ * Insists on a time limit.
+ *
+ * @param ms The argument.
+ * @param name Its name, for the message.
+ * @throws {RangeError} If it is given and not a number of milliseconds.
+ */
+export function checkTimeout(ms: number | undefined, name: string): void {
+  // Timers of 2^31 ms and more would run at once.
+  if (ms === undefined || (typeof ms === "number" && ms >= 0 && ms < 2 ** 31)) return;
+  throw new RangeError(`${name} must be from 0 to ${2 ** 31 - 1} milliseconds, got ${describe(ms)}`);
+}

@@ -15,11 +15,13 @@ export type {
   StreamExtraInfo,
   SubprocessCallbacks,
   SubprocessTransport,
-  TlsInfoKey,
   Transport,
   WriteBuffer,
   WriteBufferLimits,
   WriteTransport,
 } from "./transport.ts";
+export { TlsContext, type TlsContextOptions, type TlsVersion } from "./tls_context.ts";
+export { TlsError, type TlsErrorCode } from "./tls_error.ts";
+export type { PeerCertificate, TlsCipher, TlsInfo } from "./tls_info.ts";
 export type { StreamHandle, StreamSink } from "./stream_handle.ts";
 export { InvalidStateError, ProcessLookupError, SendfileError, TimeoutError } from "./errors.ts";

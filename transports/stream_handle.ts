@@ -32,6 +32,12 @@ export interface StreamHandle {
   readonly readable: boolean;
   /** Whether it has a writing half. */
   readonly writable: boolean;
+  /**
+   * Whether `closeWrite()` ends the writing half alone, and the other half goes on.
+   *
+   * @default {true}
+   */
+  readonly halfCloses?: boolean;
   /** Starts to read, or goes on. Nothing is delivered before this returns. */
   readStart(sink: StreamSink): void;
   /** Stops reading. A read in flight may still be delivered, once. */
@@ -44,6 +50,13 @@ export interface StreamHandle {
   write(data: Uint8Array): number | Promise<number>;
   /** Ends the writing half, after all writes. */
   closeWrite(): Promise<void>;
+  /**
+   * Takes leave of the other side, after all writes and before `close()`. Handles that need no more than `close()`
+   * have none.
+   *
+   * @returns A promise that rejects if the other side does not answer in time.
+   */
+  shutdown?(): Promise<void>;
   /**
    * Ends both halves and cancels what is in flight. Never throws.
    *

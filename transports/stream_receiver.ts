@@ -3,16 +3,14 @@
  *
  * @module
  */
-import { copyBytes, giveBuffer, MAX_BUFFER, MIN_BUFFER, takeBuffer } from "./buffer_pool.ts";
+import { copyBytes, giveBuffer, takeBuffer } from "./buffer_pool.ts";
 import { adoptPromise } from "./callbacks.ts";
 import type { LoopContext } from "./context.ts";
 import { checkBytes, toError } from "./errors.ts";
 import { endMemoryLoan, endWindowLoan, type Lender, lendMemory, lendWindow } from "./loan.ts";
+import { ReceiveWindow } from "./receive_window.ts";
 import type { StreamSink } from "./stream_handle.ts";
 import type { StreamCallbacks, Transport } from "./transport.ts";
-
-/** After this many reads in a row that fill less than an eighth of it, the window shrinks to what they need. */
-const SMALL_READS = 16;
 
 /** From this many bytes on, a window that is half full is handed over rather than copied. */
 const LARGE = 32 * 1024;
@@ -50,8 +48,7 @@ export class StreamReceiver implements StreamSink, Lender {
 
   /** Memory of ours that nothing is being read into. */
   #window: Uint8Array | null = null;
-  #windowSize = MIN_BUFFER;
-  #smallReads = 0;
+  #windowSize = new ReceiveWindow();
   /** How many windows may still be lent on trust; those that come back raise it, the others lower it. */
   #trust = 2;
   /** What the handle is reading into, and the protocol that gave it (`null`: it is our window). */
@@ -71,6 +68,8 @@ export class StreamReceiver implements StreamSink, Lender {
   /** The transport has been told of the end: there is nothing more to read. */
   #ended = false;
   #heldError: Error | null = null;
+  /** Who gets what the handle still delivers here, once the connection is somebody else's. */
+  #successor: StreamSink | null = null;
 
   constructor(loop: LoopContext, host: ReceiverHost & Transport, protocol: StreamCallbacks) {
     this.#loop = loop;
@@ -93,6 +92,22 @@ export class StreamReceiver implements StreamSink, Lender {
     this.#stopped = true;
     this.#heldChunk = this.#heldError = null;
     this.#heldCount = 0;
+  }
+
+  /**
+   * Ends this receiver's work: what was held, and what a read in flight still brings, goes to another sink.
+   *
+   * @param successor The sink. It copies what it is given at once, which may be the protocol's memory.
+   */
+  divert(successor: StreamSink): void {
+    const count = this.#heldCount;
+    const chunk = this.#heldChunk;
+    this.#successor = successor;
+    if (chunk !== null) successor.chunk(chunk);
+    else if (count > 0) this.filled(count);
+    if (this.#heldError !== null) successor.failed(this.#heldError);
+    else if (this.#heldEnd) successor.end();
+    this.stop();
   }
 
   /**
@@ -132,17 +147,18 @@ export class StreamReceiver implements StreamSink, Lender {
       // getBuffer() may have closed the transport.
       return this.#stopped ? null : this.#target;
     }
-    if (this.#window !== null && this.#window.length !== this.#windowSize) {
+    if (this.#window !== null && this.#window.length !== this.#windowSize.size) {
       giveBuffer(this.#window);
       this.#window = null;
     }
-    this.#window ??= takeBuffer(this.#windowSize);
+    this.#window ??= takeBuffer(this.#windowSize.size);
     this.#targetOwner = null;
     return this.#target = this.#window;
   }
 
   filled(count: number): void {
-    if (this.#stopped) return;
+    if (this.#successor !== null) this.#successor.chunk(this.#target!.subarray(0, count));
+    if (this.#stopped || this.#successor !== null) return;
     if (this.paused) {
       this.#heldCount = count;
       return;
@@ -150,7 +166,7 @@ export class StreamReceiver implements StreamSink, Lender {
     const target = this.#target!;
     const owner = this.#targetOwner;
     if (owner === null) {
-      this.#resizeWindow(target.length, count);
+      this.#windowSize.fit(target.length, count);
       if (this.#buffered) {
         this.#window = null;
         this.#dispatchChunk(target.subarray(0, count));
@@ -206,19 +222,6 @@ export class StreamReceiver implements StreamSink, Lender {
     this.#dispatchData(data);
     if (endWindowLoan()) this.#trust = MAX_TRUST;
     else if (this.#trust > 0) this.#trust--;
-  }
-
-  /** Fits the window to what arrives, so that a message comes in one read and a quiet connection is small. */
-  #resizeWindow(size: number, count: number): void {
-    if (count === size) {
-      this.#windowSize = Math.min(size * 2, MAX_BUFFER);
-      this.#smallReads = 0;
-    } else if (count * 8 > size) {
-      this.#smallReads = 0;
-    } else if (++this.#smallReads === SMALL_READS) {
-      this.#windowSize = Math.max(2 ** Math.ceil(Math.log2(2 * count)), MIN_BUFFER);
-      this.#smallReads = 0;
-    }
   }
 
   /** Takes bytes out of memory that is not ours; its owner may even have detached it meanwhile. */

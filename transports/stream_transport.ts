@@ -11,21 +11,12 @@
  */
 import { adoptPromise, callProtocol } from "./callbacks.ts";
 import type { LoopContext } from "./context.ts";
-import {
-  checkBytes,
-  checkProtocol,
-  describe,
-  DrainInterrupted,
-  InvalidStateError,
-  TimeoutError,
-  toError,
-} from "./errors.ts";
+import { checkBytes, checkProtocol, describe, InvalidStateError, TimeoutError, toError } from "./errors.ts";
 import { lookUpExtraInfo } from "./extra_info.ts";
-import { FlowControl } from "./flow_control.ts";
-import type { StreamHandle } from "./stream_handle.ts";
+import type { StreamHandle, StreamSink } from "./stream_handle.ts";
+import { type SenderHost, StreamSender } from "./stream_sender.ts";
 import { type ReceiverHost, StreamReceiver } from "./stream_receiver.ts";
 import type { ExtraInfo, StreamCallbacks, StreamExtraInfo, Transport, WriteBufferLimits } from "./transport.ts";
-import { WriteQueue } from "./write_queue.ts";
 
 /** What a stream transport is made with. */
 export interface StreamTransportOptions {
@@ -42,40 +33,26 @@ export interface StreamTransportOptions {
 }
 
 /** A transport over a stream handle. */
-export class StreamTransport implements Transport, ReceiverHost {
+export class StreamTransport implements Transport, ReceiverHost, SenderHost {
   #loop: LoopContext;
   #handle: StreamHandle;
   #extra: Partial<ExtraInfo>;
   #closeTimeout: number | undefined;
   #onLost: (() => void) | undefined;
   #receiver: StreamReceiver;
-  #queue = new WriteQueue();
-  #flow = new FlowControl();
+  #sender: StreamSender;
 
   #closing = false;
   #lost = false;
-  /** How many bytes were accepted that will never be written. */
-  #dropped = 0;
   #eofWritten = false;
   #eofSent = false;
+  #shuttingDown = false;
+  /** `startTls()` has begun. */
+  #upgrading = false;
   #resuming = false;
-  /** A write is in the handle's hands. */
-  #writing = false;
-  #flushScheduled = false;
   #closeTimer: ReturnType<typeof setTimeout> | undefined;
-  #drainWaiter: { level: number; resolve(): void; reject(error: DrainInterrupted): void } | null = null;
-
-  // Bound once for each transport, so that a write makes no closure.
-  #onWritten: (count: number) => void = (count) => this.#written(count);
-  #onWriteFailed: (error: unknown) => void = (error) => {
-    this.#writing = false;
-    this.#queue.settle();
-    this.fail(toError(error));
-  };
-  #onFlushDue: () => void = () => {
-    this.#flushScheduled = false;
-    this.#flush();
-  };
+  /** Who has the connection now, after `startTls()`. */
+  #heir: { close(): void; abort(): void } | null = null;
 
   constructor(loop: LoopContext, handle: StreamHandle, protocol: StreamCallbacks, options: StreamTransportOptions) {
     this.#loop = loop;
@@ -84,6 +61,7 @@ export class StreamTransport implements Transport, ReceiverHost {
     this.#closeTimeout = options.closeTimeout;
     this.#onLost = options.onLost;
     this.#receiver = new StreamReceiver(loop, this, protocol);
+    this.#sender = new StreamSender(handle, this);
     if (loop.debug) loop.watch(this);
   }
 
@@ -104,11 +82,7 @@ export class StreamTransport implements Transport, ReceiverHost {
    * @returns A promise that rejects with a {@linkcode DrainInterrupted} if the bytes cannot leave any more.
    */
   drained(level: number): Promise<void> {
-    if (this.#lost) return Promise.reject(new DrainInterrupted(this.#dropped, null));
-    if (this.#queue.size <= level) return Promise.resolve();
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    this.#drainWaiter = { level, resolve, reject };
-    return promise;
+    return this.#sender.drained(level);
   }
 
   /**
@@ -119,8 +93,59 @@ export class StreamTransport implements Transport, ReceiverHost {
    * @throws {InvalidStateError} After `writeEof()`.
    */
   acceptsWrites(method: string): boolean {
+    if (this.#upgrading) throw new InvalidStateError(`${method}: startTls() has taken the connection over`);
     if (this.#eofWritten) throw new InvalidStateError(`${method} cannot be called after writeEof()`);
     return !this.#closing && this.#handle.writable;
+  }
+
+  /** Whether it has a reading half. */
+  get readable(): boolean {
+    return this.#handle.readable;
+  }
+
+  /** Whether it has a writing half. */
+  get writable(): boolean {
+    return this.#handle.writable;
+  }
+
+  /**
+   * Prepares for another transport to take the connection over: nothing more is delivered or accepted.
+   *
+   * @throws {InvalidStateError} If the transport is closing, or half closed, or being taken over already.
+   * @returns Undoes it.
+   */
+  beginUpgrade(): () => void {
+    if (this.#upgrading) throw new InvalidStateError("startTls() has taken the connection over already");
+    if (this.#closing || this.#eofWritten) throw new InvalidStateError("startTls(): the transport is closing");
+    if (this.#sender.awaited) throw new InvalidStateError("startTls() cannot be called during sendfile()");
+    const reading = this.isReading();
+    this.pauseReading();
+    this.#upgrading = true;
+    return () => {
+      this.#upgrading = false;
+      if (reading) this.resumeReading();
+    };
+  }
+
+  /**
+   * Gives the connection away, after `beginUpgrade()`, and once the buffer has drained. This transport is dead from
+   * now on; `close()` and `abort()` go to the heir.
+   *
+   * @param heir Makes the transport that has the connection from now on, of what this one was made with.
+   * @param sink Where that transport's handle takes what this one's has read already.
+   * @returns The heir.
+   */
+  giveUp<T extends { close(): void; abort(): void }>(
+    heir: (handle: StreamHandle, options: StreamTransportOptions) => [T, StreamSink],
+  ): T {
+    const options = { extra: { ...this.#extra }, closeTimeout: this.#closeTimeout, onLost: this.#onLost };
+    this.#closing = this.#lost = true;
+    this.#sender.stop();
+    this.#loop.unwatch(this);
+    const [transport, sink] = heir(this.#handle, options);
+    this.#heir = transport;
+    this.#receiver.divert(sink);
+    return transport;
   }
 
   getExtraInfo<K extends keyof StreamExtraInfo, D = null>(name: K, defaultValue?: D): StreamExtraInfo[K] | D;
@@ -142,16 +167,17 @@ export class StreamTransport implements Transport, ReceiverHost {
   }
 
   close(): void {
+    this.#heir?.close();
     if (this.#closing) return;
     this.#beginClosing();
-    if (this.#queue.size === 0) {
-      this.#scheduleLost(null);
-    } else if (this.#closeTimeout !== undefined) {
+    if (this.#closeTimeout !== undefined) {
       this.#closeTimer = setTimeout(() => this.#closeTimedOut(), this.#closeTimeout);
     }
+    if (this.#sender.size === 0) this.#finishClosing();
   }
 
   abort(): void {
+    this.#heir?.abort();
     this.#forceClose(null);
   }
 
@@ -170,7 +196,7 @@ export class StreamTransport implements Transport, ReceiverHost {
   }
 
   resumeReading(): void {
-    if (this.#closing || !this.#receiver.paused) return;
+    if (this.#closing || this.#upgrading || !this.#receiver.paused) return;
     this.#receiver.paused = false;
     if (this.#resuming) return;
     // In a turn of its own, so that no callback runs inside resumeReading().
@@ -180,16 +206,12 @@ export class StreamTransport implements Transport, ReceiverHost {
 
   write(data: Uint8Array): void {
     checkBytes(data, "write(): data");
-    if (!this.acceptsWrites("write()") || data.length === 0) return;
-    this.#queue.pushCopy(data);
-    this.#afterPush();
+    if (this.acceptsWrites("write()")) this.#sender.copy(data);
   }
 
   writeOwned(data: Uint8Array): void {
     checkBytes(data, "writeOwned(): data");
-    if (!this.acceptsWrites("writeOwned()") || data.length === 0) return;
-    this.#queue.pushOwned(data);
-    this.#afterPush();
+    if (this.acceptsWrites("writeOwned()")) this.#sender.own(data);
   }
 
   writelines(pieces: Iterable<Uint8Array>): void {
@@ -198,111 +220,54 @@ export class StreamTransport implements Transport, ReceiverHost {
     }
     const list = [...pieces];
     for (let i = 0; i < list.length; i++) checkBytes(list[i], `writelines(): pieces[${i}]`);
-    if (!this.acceptsWrites("writelines()")) return;
-    const before = this.#queue.size;
-    for (const piece of list) if (piece.length > 0) this.#queue.pushCopy(piece);
-    if (this.#queue.size > before) this.#afterPush();
+    if (this.acceptsWrites("writelines()")) this.#sender.copyAll(list);
   }
 
   writeEof(): void {
-    if (this.#closing || this.#eofWritten) return;
-    if (!this.#handle.writable) return;
+    if (this.#handle.halfCloses === false) {
+      throw new Deno.errors.NotSupported("writeEof(): TLS cannot end one direction alone; close() ends both");
+    }
+    if (this.#closing || this.#eofWritten || !this.#handle.writable) return;
     this.#eofWritten = true;
     if (!this.#handle.readable) this.close();
-    else if (this.#queue.size === 0) this.#sendEof();
+    else if (this.#sender.size === 0) this.#sendEof();
   }
 
   canWriteEof(): boolean {
-    return this.#handle.writable;
+    return this.#handle.writable && this.#handle.halfCloses !== false;
   }
 
   getWriteBufferSize(): number {
-    return this.#queue.size;
+    return this.#sender.size;
   }
 
   getWriteBufferLimits(): [low: number, high: number] {
-    return this.#flow.limits;
+    return this.#sender.limits;
   }
 
   setWriteBufferLimits(limits: WriteBufferLimits = {}): void {
-    this.#flow.setLimits(limits);
-    this.#pauseIfFull();
+    this.#sender.setLimits(limits);
   }
 
-  #afterPush(): void {
-    if (!this.#writing && !this.#flushScheduled && !this.#receiver.dispatching) {
-      this.#flushScheduled = true;
-      queueMicrotask(this.#onFlushDue);
-    }
-    this.#pauseIfFull();
+  get dispatching(): boolean {
+    return this.#receiver.dispatching;
   }
 
-  #pauseIfFull(): void {
-    if (this.#flow.mustPause(this.#queue.size)) {
-      callProtocol(this.#loop, this, this.#receiver.protocol, "pauseWriting");
-    }
+  callFlowControl(name: "pauseWriting" | "resumeWriting"): void {
+    callProtocol(this.#loop, this, this.#receiver.protocol, name);
+  }
+
+  emptied(): void {
+    if (this.#closing) this.#finishClosing();
+    else if (this.#eofWritten) this.#sendEof();
   }
 
   afterCallback(): void {
-    this.#flush();
+    this.#sender.flush();
   }
 
   readLater(): void {
     this.#handle.readStop();
-  }
-
-  #flush(): void {
-    if (this.#writing || this.#lost) return;
-    while (this.#queue.size > 0) {
-      let result: number | Promise<number>;
-      try {
-        result = this.#handle.write(this.#queue.next());
-      } catch (error) {
-        this.fail(toError(error)); // An owned array that its former owner has detached, say.
-        return;
-      }
-      if (typeof result !== "number") {
-        this.#writing = true;
-        result.then(this.#onWritten, this.#onWriteFailed);
-        return;
-      }
-      if (!this.#taken(result)) return;
-    }
-    this.#afterDrain();
-  }
-
-  /** Takes note of bytes that have left; none at all would come back for ever. */
-  #taken(count: number): boolean {
-    if (count > 0) this.#queue.advance(count);
-    else this.fail(new Deno.errors.WriteZero("a write took no bytes"));
-    return count > 0;
-  }
-
-  #written(count: number): void {
-    this.#writing = false;
-    if (this.#lost) {
-      this.#queue.settle();
-      return;
-    }
-    if (!this.#taken(count)) return;
-    if (this.#queue.size > 0) this.#flush();
-    this.#afterDrain();
-  }
-
-  /** Does what waits for the buffer to shrink. */
-  #afterDrain(): void {
-    const size = this.#queue.size;
-    if (this.#drainWaiter !== null && size <= this.#drainWaiter.level) {
-      this.#drainWaiter.resolve();
-      this.#drainWaiter = null;
-    }
-    if (this.#flow.mustResume(size)) {
-      callProtocol(this.#loop, this, this.#receiver.protocol, "resumeWriting");
-    }
-    // Asked anew, for resumeWriting() may have written.
-    if (this.#queue.size > 0) return;
-    if (this.#closing) this.#scheduleLost(null);
-    else if (this.#eofWritten) this.#sendEof();
   }
 
   #sendEof(): void {
@@ -339,8 +304,8 @@ export class StreamTransport implements Transport, ReceiverHost {
     if (startedAt !== 0) {
       this.#loop.reportIfSlow("protocol.eofReceived()", startedAt, { transport: this, protocol });
     }
-    this.#flush();
-    if (!keepOpen || !this.#handle.writable) this.close();
+    this.#sender.flush();
+    if (!keepOpen || !this.canWriteEof()) this.close();
   }
 
   /** An exception in a callback that the transport cannot do without. */
@@ -349,7 +314,7 @@ export class StreamTransport implements Transport, ReceiverHost {
     const message = `Fatal error: protocol.${callback}() call failed.`;
     this.#loop.report({ message, error, transport: this, protocol });
     // What the callback wrote before it threw would have left already if writes were not joined.
-    this.#flush();
+    this.#sender.flush();
     this.#forceClose(error);
   }
 
@@ -359,17 +324,14 @@ export class StreamTransport implements Transport, ReceiverHost {
   }
 
   #closeTimedOut(): void {
-    const message = `closeTimeout: ${this.#queue.size} bytes were not taken within ${this.#closeTimeout} ms`;
+    const message = `closeTimeout: ${this.#sender.size} bytes were not taken within ${this.#closeTimeout} ms`;
     this.#forceClose(new TimeoutError(message));
   }
 
   #forceClose(error: Error | null): void {
     if (this.#lost) return;
     if (!this.#closing) this.#beginClosing();
-    this.#drainWaiter?.reject(new DrainInterrupted(this.#queue.size, error));
-    this.#drainWaiter = null;
-    this.#dropped = this.#queue.size;
-    this.#queue.clear(this.#writing);
+    this.#sender.drop(error);
     this.#scheduleLost(error);
   }
 
@@ -379,16 +341,28 @@ export class StreamTransport implements Transport, ReceiverHost {
     this.#handle.readStop();
   }
 
+  /** All has been written: takes leave of the other side where that is the custom. */
+  #finishClosing(): void {
+    if (this.#shuttingDown) return;
+    if (this.#handle.shutdown === undefined) {
+      this.#scheduleLost(null);
+      return;
+    }
+    this.#shuttingDown = true;
+    this.#handle.shutdown().then(() => this.#scheduleLost(null), (error: unknown) => this.fail(toError(error)));
+  }
+
   #scheduleLost(error: Error | null): void {
     if (this.#lost) return;
     this.#lost = true;
+    this.#sender.stop();
     clearTimeout(this.#closeTimer);
     this.#loop.callSoon(() => this.#finish(error));
   }
 
   #finish(error: Error | null): void {
     callProtocol(this.#loop, this, this.#receiver.protocol, "connectionLost", error);
-    this.#handle.close(this.#dropped > 0);
+    this.#handle.close(this.#sender.dropped > 0);
     this.#loop.unwatch(this);
     this.#onLost?.();
   }

@@ -14,9 +14,10 @@
  *
  * @module
  */
+import type { TlsInfo } from "./tls_info.ts";
 
 /** What {@linkcode BaseTransport.getExtraInfo} knows, by key. Every answer outlives the transport. */
-export interface ExtraInfo {
+export interface ExtraInfo extends TlsInfo {
   /** The remote address of a socket. */
   peername: Deno.Addr;
   /** The local address of a socket. */
@@ -28,15 +29,6 @@ export interface ExtraInfo {
   /** The `Deno.ChildProcess` of a subprocess transport. */
   subprocess: Deno.ChildProcess;
 }
-
-/** The keys that belong to TLS: asking for one throws `Deno.errors.NotSupported` until TLS is there. */
-export type TlsInfoKey =
-  | "cipher"
-  | "compression"
-  | "peercert"
-  | "sslcontext"
-  | "sslObject"
-  | "alpnProtocol";
 
 /** The callbacks that every protocol may have. All are optional: a plain object will do. */
 export interface BaseCallbacks {
@@ -156,7 +148,6 @@ export interface BaseTransport extends Disposable {
    * @param name The key.
    * @param defaultValue What to return where the transport has no such thing.
    * @returns The value, or `defaultValue`.
-   * @throws {Deno.errors.NotSupported} If `name` is one of the TLS keys.
    */
   getExtraInfo<K extends keyof ExtraInfo, D = null>(name: K, defaultValue?: D): ExtraInfo[K] | D;
   /** The same for a key that has no type of its own. */
@@ -274,12 +265,14 @@ export interface WriteTransport extends BaseTransport, WriteBuffer {
   /**
    * Says that nothing more will be written: what is buffered is flushed, then the other side sees the
    * end of the stream. Reading goes on. On a pipe, which has no other half, it closes.
+   *
+   * @throws {Deno.errors.NotSupported} On TLS, which cannot end one direction alone.
    */
   writeEof(): void;
   /**
    * Tells whether {@linkcode writeEof} is to be had.
    *
-   * @returns `true` for TCP, Unix sockets and pipes.
+   * @returns `true` for TCP, Unix sockets and pipes, `false` for TLS.
    */
   canWriteEof(): boolean;
 }

@@ -1,0 +1,131 @@
+/**
+ * Serving: what makes listeners and their servers.
+ *
+ * @module
+ */
+import type { LoopContext } from "../transports/context.ts";
+import { describe } from "../transports/errors.ts";
+import type { StreamCallbacks } from "../transports/transport.ts";
+import { refuseNative, type StreamOptions, type TcpOptions } from "./connect.ts";
+import {
+  checkExisting,
+  checkHostname,
+  checkPath,
+  checkPort,
+  checkStreamCall,
+  type ProtocolFactory,
+} from "./factory.ts";
+import { type Served, type ServeOptions, Server } from "./server.ts";
+import { listenNative, planTls, type TlsPlan } from "./tls.ts";
+import { bindUnixPath } from "./unix_path.ts";
+
+/** Where to serve TCP. */
+export interface ServerOptions extends TcpOptions, ServeOptions {
+  /**
+   * One address or name, or several.
+   *
+   * @default {"0.0.0.0"}
+   */
+  hostname?: string | string[] | undefined;
+  /** 0 to 65535; 0 lets the system choose one for each hostname. See {@linkcode Server.addresses}. */
+  port: number;
+  /**
+   * How many connections may wait to be accepted.
+   *
+   * @default {511}
+   */
+  backlog?: number | undefined;
+  /**
+   * Let several processes share the port (`SO_REUSEPORT`, Linux only).
+   *
+   * @default {false}
+   */
+  reusePort?: boolean | undefined;
+}
+
+/** A listener that exists already. The server owns it from now on. */
+export interface ExistingListenerOptions extends TcpOptions, ServeOptions {
+  /** The listener, with nobody accepting from it. */
+  listener: Deno.Listener;
+}
+
+/** Where to serve a Unix socket. */
+export interface UnixServerOptions extends StreamOptions, ServeOptions {
+  /** The path of the socket. A stale socket file there is replaced. */
+  path: string;
+  /**
+   * Remove the socket file when the server closes, unless it is somebody else's by then.
+   *
+   * @default {true}
+   */
+  cleanupSocket?: boolean | undefined;
+}
+
+/** {@inheritDoc EventLoop.createServer} */
+export async function createServer(
+  loop: LoopContext,
+  factory: ProtocolFactory<StreamCallbacks>,
+  options: ServerOptions | ExistingListenerOptions,
+): Promise<Server> {
+  checkStreamCall(factory, options);
+  if ("listener" in options) {
+    const { listener } = options;
+    checkExisting("listener", listener, "accept", "port", options);
+    return new Server(loop, factory, [{ listener, address: listener.addr }], options, await takePlan(options));
+  }
+  checkPort(options.port, 0);
+  const { hostname = "0.0.0.0", port, backlog, reusePort } = options;
+  const hostnames = Array.isArray(hostname) ? hostname : [hostname];
+  hostnames.forEach((hostname) => checkHostname(hostname));
+  if (backlog !== undefined && !(Number.isInteger(backlog) && backlog > 0 && backlog < 2 ** 31)) {
+    throw new RangeError(`backlog must be a whole number from 1 to ${2 ** 31 - 1}, got ${describe(backlog)}`);
+  }
+  if (hostnames.length === 0) throw new RangeError("hostname must name at least one address, got []");
+  if (reusePort && !("listenDatagram" in Deno)) {
+    // Deno ends the process for it; the same flag brings listenDatagram, which can be looked for.
+    throw new Deno.errors.NotSupported("reusePort needs Deno's flag --unstable-net");
+  }
+  const plan = planTls(options.tls, true);
+  await plan?.context.load();
+  const served: Served[] = [];
+  try {
+    for (const hostname of hostnames) {
+      // Two options that Deno has, and its stable types do not all name.
+      const where = { hostname, port, tcpBacklog: backlog, reusePort } as Deno.TcpListenOptions;
+      const listener = plan?.native ? listenNative(plan, where) : Deno.listen(where);
+      served.push({ listener, address: listener.addr });
+    }
+  } catch (error) {
+    for (const { listener } of served) listener.close();
+    throw error;
+  }
+  return new Server(loop, factory, served, options, plan);
+}
+
+/** {@inheritDoc EventLoop.createUnixServer} */
+export async function createUnixServer(
+  loop: LoopContext,
+  factory: ProtocolFactory<StreamCallbacks>,
+  options: UnixServerOptions | ExistingListenerOptions,
+): Promise<Server> {
+  checkStreamCall(factory, options);
+  if ("listener" in options) {
+    const { listener } = options;
+    checkExisting("listener", listener, "accept", "path", options);
+    return new Server(loop, factory, [{ listener, address: listener.addr }], options, await takePlan(options));
+  }
+  const { path, cleanupSocket = true } = options;
+  checkPath(path);
+  const plan = await takePlan(options);
+  const { listener, removeFile } = await bindUnixPath(path);
+  const onClose = cleanupSocket ? removeFile : undefined;
+  return new Server(loop, factory, [{ listener, address: { transport: "unix", path }, onClose }], options, plan);
+}
+
+/** Checks what TLS is asked for over a listener that is not Deno's own TLS. */
+async function takePlan({ tls }: StreamOptions): Promise<TlsPlan | null> {
+  const plan = planTls(tls, true);
+  refuseNative(plan);
+  await plan?.context.load();
+  return plan;
+}

@@ -1,0 +1,76 @@
+/**
+ * Upgrading a connection to TLS halfway.
+ *
+ * @module
+ */
+import type { LoopContext } from "../transports/context.ts";
+import { checkProtocol, describe, type DrainInterrupted, toError } from "../transports/errors.ts";
+import { StreamTransport } from "../transports/stream_transport.ts";
+import type { NodeTls } from "../transports/node_tls.ts";
+import type { TlsHandle } from "../transports/tls_handle.ts";
+import type { ExtraInfo, StreamCallbacks, Transport } from "../transports/transport.ts";
+import { refuseNative } from "./connect.ts";
+import { handshake, loadTls, makeTlsHandle, planTls, type TlsOptions } from "./tls.ts";
+
+/** How to upgrade a connection. */
+export interface StartTlsOptions extends TlsOptions {
+  /**
+   * Be the server in the handshake, whoever has dialled.
+   *
+   * @default {false}
+   */
+  serverSide?: boolean | undefined;
+}
+
+/** {@inheritDoc EventLoop.startTls} */
+export async function startTls(
+  loop: LoopContext,
+  transport: Transport,
+  protocol: StreamCallbacks,
+  options: StartTlsOptions,
+): Promise<Transport> {
+  if (!(transport instanceof StreamTransport) || !transport.readable || !transport.writable) {
+    throw new TypeError(`transport must be a byte stream in both directions, got ${describe(transport)}`);
+  }
+  checkProtocol(protocol, "protocol");
+  if (typeof options !== "object" || options === null) {
+    throw new TypeError(`options must be an object, got ${describe(options)}`);
+  }
+  const plan = planTls(options, options.serverSide ?? false)!;
+  refuseNative(plan);
+  // From here on, before anything is awaited, what arrives belongs to TLS.
+  const giveBack = transport.beginUpgrade();
+  let tls: NodeTls;
+  try {
+    tls = await loadTls(plan);
+  } catch (error) {
+    giveBack();
+    throw error;
+  }
+  // Plain bytes that were written before leave before.
+  await transport.drained(0).catch((error: DrainInterrupted) => {
+    throw error.error ?? gone();
+  });
+  if (transport.isClosing()) throw gone();
+  let handle!: TlsHandle;
+  let extra!: Partial<ExtraInfo>;
+  const upgraded = transport.giveUp((lower, inherited) => {
+    handle = makeTlsHandle(tls, lower, plan);
+    extra = inherited.extra;
+    return [new StreamTransport(loop, handle, protocol, inherited), handle.lowerSink];
+  });
+  try {
+    Object.assign(extra, await handshake(handle, plan));
+  } catch (error) {
+    // The protocol's connection is made already, hence it is told.
+    upgraded.fail(toError(error));
+    throw error;
+  }
+  // In the next turn, so that whoever awaits this call is there before the first bytes are.
+  loop.callSoon(() => upgraded.startReading());
+  return upgraded;
+}
+
+function gone(): Error {
+  return new Deno.errors.ConnectionAborted("startTls(): the transport was closed before the handshake");
+}

@@ -1,0 +1,44 @@
+/**
+ * A handle over a `Deno.TlsConn`, whose TLS is inside Deno.
+ *
+ * @module
+ */
+import { ConnHandle } from "./conn_handle.ts";
+import type { StreamSink } from "./stream_handle.ts";
+import { shutdownTimedOut } from "./tls_handle.ts";
+
+/** A stream handle that takes leave of the other side before it closes. */
+export class NativeTlsHandle extends ConnHandle {
+  /** {@inheritDoc StreamHandle.halfCloses} */
+  readonly halfCloses = false;
+  #shutdownTimeout: number;
+
+  /**
+   * @param conn The connection.
+   * @param shutdownTimeout How long `shutdown()` waits for the other side, in milliseconds.
+   */
+  constructor(conn: Deno.Conn, shutdownTimeout: number) {
+    super(conn, { readable: true, writable: true });
+    this.#shutdownTimeout = shutdownTimeout;
+  }
+
+  /** {@inheritDoc StreamHandle.shutdown} */
+  async shutdown(): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const timer = setTimeout(() => reject(shutdownTimedOut(this.#shutdownTimeout)), this.#shutdownTimeout);
+    const scratch = new Uint8Array(1024);
+    const discard: StreamSink = {
+      allocate: () => scratch,
+      filled: () => {},
+      chunk: () => {},
+      end: resolve,
+      failed: () => resolve(),
+    };
+    this.closeWrite().then(() => this.over ? resolve() : this.readStart(discard), () => resolve());
+    try {
+      await promise;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+}

@@ -1,0 +1,78 @@
+/**
+ * What is used of `node:tls`, a part of which nobody has documented.
+ *
+ * @module
+ */
+import type { Duplex } from "node:stream";
+
+/** A certificate as `node:tls` gives it. */
+export interface LegacyCertificate {
+  subject?: Record<string, string | string[]>;
+  issuer?: Record<string, string | string[]>;
+  subjectaltname?: string;
+  serialNumber: string;
+  valid_from: string;
+  valid_to: string;
+  fingerprint256: string;
+  raw: Uint8Array;
+}
+
+/** What `node:tls` makes of certificates and keys. */
+export interface SecureContext {
+  /** What rustls is made with. */
+  context: { addCACert(pem: string): void };
+}
+
+/** The part of `node:tls` that is used. */
+export interface NodeTls {
+  /** Parses certificates and keys. */
+  createSecureContext(options: object): SecureContext;
+  /** Makes the client's side. */
+  connect(options: object): TlsSocket;
+  /** Makes the server's side. */
+  TLSSocket: new (stream: Duplex, options: object) => TlsSocket;
+}
+
+/** The part of a `TLSSocket` that is used: the handshake's events, what it knows afterwards, and what is inside. */
+export interface TlsSocket {
+  on(event: string, listener: (error: Error) => void): void;
+  getCipher(): { name: string };
+  getProtocol(): string;
+  getPeerCertificate(): Partial<LegacyCertificate> | null;
+  alpnProtocol: string | false | null;
+  destroy(): void;
+  _handle: TlsWrap;
+}
+
+/** The rustls connection inside a `TLSSocket`. Its methods return once all is done that can be. */
+export interface TlsWrap {
+  /** Takes cleartext, or nothing where the other side has sent close_notify. */
+  onread: (data?: ArrayBuffer) => void;
+  /** Makes it look at `onread` again. */
+  readStart(): number;
+  /** Takes ciphertext. */
+  readBuffer(data: Uint8Array): void;
+  /** Gives the ciphertext that is to be sent. */
+  drainEncOut(): Uint8Array;
+  /** Takes cleartext. */
+  writeBuffer(request: object, data: Uint8Array): number;
+  /** Makes a close_notify. */
+  shutdown(request: object): number;
+}
+
+const METHODS = ["readStart", "readBuffer", "drainEncOut", "writeBuffer", "shutdown"] as const;
+
+/**
+ * Insists that this Deno is made inside as {@linkcode TlsWrap} says.
+ *
+ * @param wrap What a `TLSSocket` has inside.
+ * @returns It.
+ * @throws {Deno.errors.NotSupported} If it is not.
+ */
+export function checkWrap(wrap: TlsWrap): TlsWrap {
+  const missing = METHODS.find((name) => typeof wrap?.[name] !== "function");
+  if (missing === undefined) return wrap;
+  throw new Deno.errors.NotSupported(
+    `tls: this version of Deno, ${Deno.version.deno}, has no ${missing}() in node:tls; 2.9.6 has, and { native: true } needs none`,
+  );
+}

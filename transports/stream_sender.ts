@@ -1,0 +1,212 @@
+/**
+ * The writing half of a stream transport: what waits, when it leaves, and when the protocol should wait.
+ *
+ * @module
+ */
+import { DrainInterrupted, toError } from "./errors.ts";
+import { FlowControl } from "./flow_control.ts";
+import type { StreamHandle } from "./stream_handle.ts";
+import type { WriteBufferLimits } from "./transport.ts";
+import { WriteQueue } from "./write_queue.ts";
+
+/** What the sender asks of its transport. */
+export interface SenderHost {
+  /** Whether a data callback runs, after which `flush()` is called. */
+  readonly dispatching: boolean;
+  /** The handle failed to write. */
+  fail(error: Error): void;
+  /** The buffer has passed one of its limits. */
+  callFlowControl(name: "pauseWriting" | "resumeWriting"): void;
+  /** All has been written. */
+  emptied(): void;
+}
+
+/** Takes bytes to a handle, all small ones of a callback at once. */
+export class StreamSender {
+  #handle: StreamHandle;
+  #host: SenderHost;
+  #queue = new WriteQueue();
+  #flow = new FlowControl();
+  /** A write is in the handle's hands. */
+  #writing = false;
+  #flushScheduled = false;
+  #stopped = false;
+  /** How many bytes were accepted that will never be written. */
+  #dropped = 0;
+  #drainWaiter: { level: number; resolve(): void; reject(error: DrainInterrupted): void } | null = null;
+
+  // Bound once for each transport, so that a write makes no closure.
+  #onWritten: (count: number) => void = (count) => this.#written(count);
+  #onWriteFailed: (error: unknown) => void = (error) => {
+    this.#writing = false;
+    this.#queue.settle();
+    this.#host.fail(toError(error));
+  };
+  #onFlushDue: () => void = () => {
+    this.#flushScheduled = false;
+    this.flush();
+  };
+
+  constructor(handle: StreamHandle, host: SenderHost) {
+    this.#handle = handle;
+    this.#host = host;
+  }
+
+  /** How many bytes wait, those in the handle's hands included. */
+  get size(): number {
+    return this.#queue.size;
+  }
+
+  /** How many bytes were accepted that will never be written. */
+  get dropped(): number {
+    return this.#dropped;
+  }
+
+  /** Whether somebody waits in `drained()`. */
+  get awaited(): boolean {
+    return this.#drainWaiter !== null;
+  }
+
+  /** `[low, high]`, in bytes. */
+  get limits(): [low: number, high: number] {
+    return this.#flow.limits;
+  }
+
+  /**
+   * Sets the limits, and pauses the protocol if they are passed already.
+   *
+   * @param limits One of them, both, or none for the defaults.
+   * @throws {RangeError} If `high >= low >= 0` does not hold.
+   */
+  setLimits(limits: WriteBufferLimits): void {
+    this.#flow.setLimits(limits);
+    this.#pauseIfFull();
+  }
+
+  /**
+   * Sends a copy.
+   *
+   * @param data The bytes; the caller's again afterwards.
+   */
+  copy(data: Uint8Array): void {
+    if (data.length === 0) return;
+    this.#queue.pushCopy(data);
+    this.#afterPush();
+  }
+
+  /**
+   * Sends bytes that are nobody else's.
+   *
+   * @param data The bytes.
+   */
+  own(data: Uint8Array): void {
+    if (data.length === 0) return;
+    this.#queue.pushOwned(data);
+    this.#afterPush();
+  }
+
+  /**
+   * Sends copies of several pieces as if they were one.
+   *
+   * @param pieces The pieces.
+   */
+  copyAll(pieces: Uint8Array[]): void {
+    const before = this.#queue.size;
+    for (const piece of pieces) if (piece.length > 0) this.#queue.pushCopy(piece);
+    if (this.#queue.size > before) this.#afterPush();
+  }
+
+  /**
+   * Waits for the buffer to drain. One caller at a time.
+   *
+   * @param level Until no more than this many bytes wait.
+   * @returns A promise that rejects with a {@linkcode DrainInterrupted} if the bytes cannot leave any more.
+   */
+  drained(level: number): Promise<void> {
+    if (this.#stopped) return Promise.reject(new DrainInterrupted(this.#dropped, null));
+    if (this.#queue.size <= level) return Promise.resolve();
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.#drainWaiter = { level, resolve, reject };
+    return promise;
+  }
+
+  /** Gives the handle what waits, unless it is at work. */
+  flush(): void {
+    if (this.#writing || this.#stopped) return;
+    while (this.#queue.size > 0) {
+      let result: number | Promise<number>;
+      try {
+        result = this.#handle.write(this.#queue.next());
+      } catch (error) {
+        this.#host.fail(toError(error)); // An owned array that its former owner has detached, say.
+        return;
+      }
+      if (typeof result !== "number") {
+        this.#writing = true;
+        result.then(this.#onWritten, this.#onWriteFailed);
+        return;
+      }
+      if (!this.#taken(result)) return;
+    }
+    this.#afterDrain();
+  }
+
+  /**
+   * Drops what waits.
+   *
+   * @param error Why; `null` for `abort()`.
+   */
+  drop(error: Error | null): void {
+    this.#drainWaiter?.reject(new DrainInterrupted(this.#queue.size, error));
+    this.#drainWaiter = null;
+    this.#dropped = this.#queue.size;
+    this.#queue.clear(this.#writing);
+  }
+
+  /** Nothing is written any more. */
+  stop(): void {
+    this.#stopped = true;
+  }
+
+  #afterPush(): void {
+    if (!this.#writing && !this.#flushScheduled && !this.#host.dispatching) {
+      this.#flushScheduled = true;
+      queueMicrotask(this.#onFlushDue);
+    }
+    this.#pauseIfFull();
+  }
+
+  #pauseIfFull(): void {
+    if (this.#flow.mustPause(this.#queue.size)) this.#host.callFlowControl("pauseWriting");
+  }
+
+  /** Takes note of bytes that have left; none at all would come back for ever. */
+  #taken(count: number): boolean {
+    if (count > 0) this.#queue.advance(count);
+    else this.#host.fail(new Deno.errors.WriteZero("a write took no bytes"));
+    return count > 0;
+  }
+
+  #written(count: number): void {
+    this.#writing = false;
+    if (this.#stopped) {
+      this.#queue.settle();
+      return;
+    }
+    if (!this.#taken(count)) return;
+    if (this.#queue.size > 0) this.flush();
+    this.#afterDrain();
+  }
+
+  /** Does what waits for the buffer to shrink. */
+  #afterDrain(): void {
+    const size = this.#queue.size;
+    if (this.#drainWaiter !== null && size <= this.#drainWaiter.level) {
+      this.#drainWaiter.resolve();
+      this.#drainWaiter = null;
+    }
+    if (this.#flow.mustResume(size)) this.#host.callFlowControl("resumeWriting");
+    // Asked anew, for resumeWriting() may have written.
+    if (this.#queue.size === 0) this.#host.emptied();
+  }
+}

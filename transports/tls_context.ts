@@ -1,0 +1,282 @@
+/**
+ * Whom to trust and who to be: what TLS connections are made with.
+ *
+ * @module
+ */
+import { checkString, describe } from "./errors.ts";
+import type { NodeTls, SecureContext } from "./node_tls.ts";
+
+/** A version of TLS; Deno has these two. */
+export type TlsVersion = "TLSv1.2" | "TLSv1.3";
+
+/** Whom to trust and who to be. */
+export interface TlsContextOptions {
+  /**
+   * Certificates of authorities, PEM, besides those that Deno trusts. A server trusts these alone, and
+   * uses them for `requestCert`.
+   *
+   * @default {[]}
+   */
+  caCerts?: string[] | undefined;
+  /** The own certificate, PEM, with those between it and the authority behind it. A server needs one, or `sni`. */
+  cert?: string | undefined;
+  /** The key of `cert`, PEM. */
+  key?: string | undefined;
+  /**
+   * What the connection may be used for (ALPN), for example `["h2", "http/1.1"]`, best first.
+   *
+   * @default {[]} nothing is said
+   */
+  alpnProtocols?: string[] | undefined;
+  /**
+   * Server: ask the client for a certificate, signed by one of `caCerts` (mutual TLS).
+   *
+   * @default {false}
+   */
+  requestCert?: boolean | undefined;
+  /**
+   * Refuse a certificate that cannot be verified, or a client that has none though it was asked. `false` lets
+   * everybody in: look at `peercert` yourself.
+   *
+   * @default {true}
+   */
+  rejectUnauthorized?: boolean | undefined;
+  /**
+   * The oldest version to speak.
+   *
+   * @default {"TLSv1.2"}
+   */
+  minVersion?: TlsVersion | undefined;
+  /**
+   * The newest version to speak.
+   *
+   * @default {"TLSv1.3"}
+   */
+  maxVersion?: TlsVersion | undefined;
+  /**
+   * The cipher suites to accept, with colons between, as `cipher` of `getExtraInfo` names them. Deno offers all that
+   * it has whatever this says; a connection that has agreed on another one is refused after the handshake.
+   *
+   * @default {undefined} all that Deno has, which are all fit for use
+   */
+  ciphers?: string | undefined;
+  /**
+   * Server: choose the context of a connection by the name that the client asks for.
+   *
+   * @param serverName The name; `""` where the client sends none.
+   * @returns The context whose certificate and versions are used, or `null` for this one.
+   */
+  sni?: ((serverName: string) => TlsContext | null | Promise<TlsContext | null>) | undefined;
+}
+
+/** What the engines make of a context's options. */
+export interface TlsMaterial {
+  /** The options; replaced, never changed, by `reload()`. */
+  options: TlsContextOptions;
+  /** What `node:tls` has made of them for each side. */
+  client: SecureContext | null;
+  /** {@inheritDoc TlsMaterial.client} */
+  server: SecureContext | null;
+  /** Whether certificates and keys have been found to be good. */
+  checked: boolean;
+}
+
+let materialOfContext: (context: TlsContext) => TlsMaterial;
+
+/**
+ * Whom to trust and who to be, for any number of connections, and replaceable while a server runs.
+ *
+ * @example A server that changes its certificate without dropping anybody
+ * ```ts
+ * import { getRunningLoop, Protocol, TlsContext } from "@tandem/io";
+ *
+ * const read = async () => ({
+ *   cert: await Deno.readTextFile("server.pem"),
+ *   key: await Deno.readTextFile("server.key"),
+ * });
+ * const loop = getRunningLoop();
+ * const context = new TlsContext(await read());
+ * await loop.createServer(() => new Protocol(), { port: 8443, tls: { context } });
+ * loop.addSignalHandler("SIGHUP", async () => await context.reload(await read()));
+ * ```
+ */
+export class TlsContext {
+  #material: TlsMaterial;
+
+  static {
+    materialOfContext = (context) => context.#material;
+  }
+
+  /**
+   * Makes a context. Certificates and keys are parsed when it is first used, or at {@linkcode load}.
+   *
+   * @param options Whom to trust and who to be.
+   * @throws {TypeError} If an option is of the wrong kind, or `cert` and `key` are not both there.
+   * @throws {RangeError} If no version is left between `minVersion` and `maxVersion`.
+   */
+  constructor(options: TlsContextOptions = {}) {
+    checkContextOptions(options);
+    this.#material = { options: pickContextOptions(options), client: null, server: null, checked: false };
+  }
+
+  /**
+   * Parses the certificates and keys.
+   *
+   * @returns A promise that resolves when they are found to be good.
+   * @throws {TypeError} If one cannot be read, or the key is not the certificate's.
+   *
+   * @example Usage
+   * ```ts
+   * import { TlsContext } from "@tandem/io";
+   *
+   * const context = new TlsContext({ caCerts: [await Deno.readTextFile("ca.pem")] });
+   * await context.load();
+   * ```
+   */
+  async load(): Promise<void> {
+    const material = this.#material;
+    if (!material.checked) await checkMaterial(material.options);
+    material.checked = true;
+  }
+
+  /**
+   * Replaces options for the connections to come. Those that exist are left alone; if something is wrong with
+   * the new options, so is the context.
+   *
+   * @param options What changes; the rest stays.
+   * @returns A promise that resolves when the new options are in force.
+   * @throws {TypeError} If one is of the wrong kind or cannot be read, or the key is not the certificate's.
+   *
+   * @example Usage
+   * ```ts
+   * import { TlsContext } from "@tandem/io";
+   *
+   * const context = new TlsContext();
+   * await context.reload({ cert: await Deno.readTextFile("new.pem"), key: await Deno.readTextFile("new.key") });
+   * ```
+   */
+  async reload(options: TlsContextOptions): Promise<void> {
+    const next = { ...this.#material.options, ...pickContextOptions(options) };
+    checkContextOptions(next);
+    await checkMaterial(next);
+    this.#material = { options: next, client: null, server: null, checked: true };
+  }
+}
+
+/**
+ * Gives what a context is made of now.
+ *
+ * @param context The context.
+ * @returns Its material.
+ */
+export function materialOf(context: TlsContext): TlsMaterial {
+  return materialOfContext(context);
+}
+
+/**
+ * Gives what `node:tls` makes of a context.
+ *
+ * @param tls The module.
+ * @param material The context's material.
+ * @param serverSide For which side.
+ * @returns The same object until the context is reloaded.
+ */
+export function secureContextOf(tls: NodeTls, material: TlsMaterial, serverSide: boolean): SecureContext {
+  const { caCerts = [], cert, key, minVersion = "TLSv1.2", maxVersion = "TLSv1.3" } = material.options;
+  const options = { minVersion, maxVersion, ...cert !== undefined && { cert }, ...key !== undefined && { key } };
+  if (serverSide) {
+    return material.server ??= tls.createSecureContext(caCerts.length > 0 ? { ...options, ca: caCerts } : options);
+  }
+  if (material.client === null) {
+    material.client = tls.createSecureContext(options);
+    // Added one by one they come on top of Deno's own; as `ca` they would replace them.
+    for (const pem of caCerts) material.client.context.addCACert(pem);
+  }
+  return material.client;
+}
+
+const OPTION_NAMES = [
+  "caCerts",
+  "cert",
+  "key",
+  "alpnProtocols",
+  "requestCert",
+  "rejectUnauthorized",
+  "minVersion",
+  "maxVersion",
+  "ciphers",
+  "sni",
+] as const satisfies readonly (keyof TlsContextOptions)[];
+
+/**
+ * Leaves out what does not belong to a context.
+ *
+ * @param options Options that may have others besides.
+ * @returns Those that are a context's, and are set.
+ */
+export function pickContextOptions(options: TlsContextOptions): TlsContextOptions {
+  const picked: Record<string, unknown> = {};
+  for (const name of OPTION_NAMES) if (options[name] !== undefined) picked[name] = options[name];
+  return picked;
+}
+
+function checkContextOptions(options: TlsContextOptions): void {
+  if (typeof options !== "object" || options === null) {
+    throw new TypeError(`TLS options must be an object, got ${describe(options)}`);
+  }
+  const { cert, key, minVersion = "TLSv1.2", maxVersion = "TLSv1.3", ciphers, sni } = options;
+  for (const name of ["cert", "key", "ciphers"] as const) {
+    if (options[name] !== undefined) checkString(options[name], name);
+  }
+  for (const name of ["caCerts", "alpnProtocols"] as const) checkStrings(options[name], name);
+  for (const name of ["requestCert", "rejectUnauthorized"] as const) {
+    const value: unknown = options[name];
+    if (value !== undefined && typeof value !== "boolean") {
+      throw new TypeError(`${name} must be a boolean, got ${describe(value)}`);
+    }
+  }
+  if ((cert === undefined) !== (key === undefined)) {
+    throw new TypeError(`cert and key must be given together, got only ${cert === undefined ? "key" : "cert"}`);
+  }
+  for (const [name, value] of Object.entries({ minVersion, maxVersion })) {
+    if (value !== "TLSv1.2" && value !== "TLSv1.3") {
+      throw new TypeError(`${name} must be "TLSv1.2" or "TLSv1.3", got ${describe(value)}`);
+    }
+  }
+  if (minVersion > maxVersion) throw new RangeError(`minVersion ${minVersion} is newer than maxVersion ${maxVersion}`);
+  if (ciphers?.split(":").some((name) => !/^[A-Z0-9_-]+$/.test(name))) {
+    throw new TypeError(`ciphers must be names of cipher suites with colons between, got ${describe(ciphers)}`);
+  }
+  if (sni !== undefined && typeof sni !== "function") {
+    throw new TypeError(`sni must be a function that returns a TlsContext or null, got ${describe(sni)}`);
+  }
+}
+
+function checkStrings(list: unknown, name: string): void {
+  if (list === undefined) return;
+  if (!Array.isArray(list)) throw new TypeError(`${name} must be an array of strings, got ${describe(list)}`);
+  list.forEach((value, i) => {
+    checkString(value, `${name}[${i}]`);
+    // RFC 7301, 3.1: the length is one byte.
+    if (name === "alpnProtocols" && value.length > 255) {
+      throw new TypeError(`${name}[${i}] must have at most 255 bytes, got ${value.length}`);
+    }
+  });
+}
+
+/** Parses what a context is made of, so that nobody connects to find out. */
+async function checkMaterial({ caCerts = [], cert, key }: TlsContextOptions): Promise<void> {
+  const { createPrivateKey, X509Certificate } = await import("node:crypto");
+  const parse = <T>(name: string, what: string, make: () => T): T => {
+    try {
+      return make();
+    } catch (cause) {
+      throw new TypeError(`${name} must be a PEM ${what}: ${(cause as Error).message}`, { cause });
+    }
+  };
+  caCerts.forEach((pem, i) => parse(`caCerts[${i}]`, "certificate", () => new X509Certificate(pem)));
+  if (cert === undefined || key === undefined) return;
+  const certificate = parse("cert", "certificate", () => new X509Certificate(cert));
+  const privateKey = parse("key", "private key", () => createPrivateKey(key));
+  if (!certificate.checkPrivateKey(privateKey)) throw new TypeError("key must be the private key of cert, and is not");
+}

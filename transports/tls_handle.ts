@@ -1,0 +1,256 @@
+/**
+ * A handle that encrypts what another handle moves: a socket, or TLS again.
+ *
+ * @module
+ */
+import { TimeoutError, toError } from "./errors.ts";
+import { setImmediate } from "node:timers";
+import { giveBuffer, takeBuffer } from "./buffer_pool.ts";
+import { ReceiveWindow } from "./receive_window.ts";
+import type { StreamHandle, StreamSink } from "./stream_handle.ts";
+import type { TlsEngine, TlsEngineSink, TlsSession } from "./tls_engine.ts";
+import type { TlsCipher } from "./tls_info.ts";
+
+/** How long an alert may take to leave, in milliseconds, before the connection is closed without. */
+const ALERT_TIMEOUT = 1000;
+
+/**
+ * Makes the error of a handshake that takes too long.
+ *
+ * @param ms How long it may take, in milliseconds.
+ * @returns The error.
+ */
+export function handshakeTimedOut(ms: number): TimeoutError {
+  return new TimeoutError(`handshakeTimeout: the TLS handshake was not done within ${ms} ms`);
+}
+
+/**
+ * Makes the error of a leave-taking that takes too long.
+ *
+ * @param ms How long it may take, in milliseconds.
+ * @returns The error.
+ */
+export function shutdownTimedOut(ms: number): TimeoutError {
+  return new TimeoutError(`shutdownTimeout: the other side did not answer close_notify within ${ms} ms`);
+}
+
+/** A stream handle over another one, with a TLS engine between. */
+export class TlsHandle implements StreamHandle {
+  readonly readable = true;
+  readonly writable = true;
+  readonly halfCloses = false;
+
+  #lower: StreamHandle;
+  #engine: TlsEngine;
+  #shutdownTimeout: number;
+
+  /** What ciphertext is being read into. */
+  #memory: Uint8Array | null = null;
+  #window = new ReceiveWindow();
+
+  /** Ciphertext on its way to the lower handle, and whether that is at work. */
+  #outbox: Uint8Array[] = [];
+  #busy = false;
+  #sending: Promise<void> = Promise.resolve();
+  #sendError: Error | null = null;
+
+  #sink: StreamSink | null = null;
+  #wanted = false;
+  /** Cleartext that nobody has asked for yet; behind it comes the end, or the error, which is told once. */
+  #inbox: Uint8Array[] = [];
+  #ended = false;
+  #error: Error | null = null;
+  #told = false;
+
+  #handshake: PromiseWithResolvers<void> | null = Promise.withResolvers<void>();
+  /** Set by `shutdown()`: nothing is delivered any more. Settled when the other side has answered, or cannot. */
+  #farewell: PromiseWithResolvers<void> | null = null;
+
+  /**
+   * @param lower What moves the bytes. Nobody else uses it from now on.
+   * @param makeEngine Makes the engine that delivers to the sink it is given.
+   * @param shutdownTimeout How long `shutdown()` waits for the other side, in milliseconds.
+   */
+  constructor(lower: StreamHandle, makeEngine: (sink: TlsEngineSink) => TlsEngine, shutdownTimeout: number) {
+    this.#lower = lower;
+    this.#shutdownTimeout = shutdownTimeout;
+    this.#engine = makeEngine({
+      ciphertext: (data) => {
+        this.#outbox.push(data);
+        if (!this.#busy) this.#sending = this.#send();
+      },
+      cleartext: (data) => {
+        if (this.#farewell === null) this.#inbox.push(data);
+      },
+      ended: () => {
+        this.#ended = true;
+        this.#farewell?.resolve();
+      },
+      ready: () => this.#handshake?.resolve(),
+      failed: (error) => this.#fail(error),
+    });
+    // close() may come before anybody waits for it.
+    this.#handshake!.promise.catch(() => {});
+  }
+
+  /** Where the lower handle delivers, and what somebody else has read from it before belongs. */
+  readonly lowerSink: StreamSink = {
+    allocate: () => this.#memory = takeBuffer(this.#window.size),
+    filled: (count) => {
+      const memory = this.#memory!;
+      this.#memory = null;
+      this.#window.fit(memory.length, count);
+      this.#receive(memory.subarray(0, count));
+      giveBuffer(memory);
+    },
+    chunk: (data) => this.#receive(data),
+    end: () => {
+      const when = this.#handshake === null ? "without close_notify: bytes may be missing" : "during the handshake";
+      this.#lowerFailed(new Deno.errors.UnexpectedEof(`TLS: the other side closed the connection ${when}`));
+    },
+    failed: (error) => this.#lowerFailed(error),
+  };
+
+  /** The `TLSSocket` of `node:tls`. */
+  get sslObject(): object {
+    return this.#engine.socket;
+  }
+
+  /**
+   * Does the handshake. What arrives behind it is kept until somebody reads.
+   *
+   * @param timeout How long it may take, in milliseconds.
+   * @returns What was agreed upon. If it rejects, only `close()` is left to do.
+   */
+  async handshake(timeout: number): Promise<TlsSession & { cipher: TlsCipher }> {
+    const { promise, reject } = this.#handshake!;
+    const timer = setTimeout(() => reject(handshakeTimedOut(timeout)), timeout);
+    try {
+      this.#lower.readStart(this.lowerSink);
+      await promise;
+      return this.#engine.session();
+    } catch (error) {
+      // An alert tells the other side why, unless it does not even take that.
+      const late = setTimeout(() => this.#lower.close(true), ALERT_TIMEOUT);
+      await this.#sending;
+      clearTimeout(late);
+      throw error;
+    } finally {
+      clearTimeout(timer);
+      this.#handshake = null;
+      this.#lower.readStop();
+    }
+  }
+
+  readStart(sink: StreamSink): void {
+    this.#sink = sink;
+    this.#wanted = true;
+    if (this.#inbox.length > 0 || this.#isOver()) queueMicrotask(() => this.#deliver());
+    else this.#lower.readStart(this.lowerSink);
+  }
+
+  readStop(): void {
+    this.#wanted = false;
+    this.#lower.readStop();
+  }
+
+  async write(data: Uint8Array): Promise<number> {
+    this.#engine.send(data);
+    while (this.#busy) await this.#sending;
+    if (this.#sendError !== null) throw this.#sendError;
+    return data.length;
+  }
+
+  closeWrite(): Promise<void> {
+    return Promise.reject(new Deno.errors.NotSupported("TLS cannot end one direction alone"));
+  }
+
+  /**
+   * Says that this side sends nothing more, and waits for the other side to say the same.
+   *
+   * @returns A promise that rejects with a {@linkcode TimeoutError} if it does not.
+   */
+  async shutdown(): Promise<void> {
+    if (this.#handshake !== null) return;
+    const { promise, resolve, reject } = this.#farewell = Promise.withResolvers<void>();
+    const timer = setTimeout(() => reject(shutdownTimedOut(this.#shutdownTimeout)), this.#shutdownTimeout);
+    this.#inbox = [];
+    try {
+      if (this.#error === null) this.#engine.closeNotify();
+      this.#sending.then(() => {
+        if (this.#isOver()) resolve();
+        else this.#lower.readStart(this.lowerSink);
+      });
+      await promise;
+    } finally {
+      clearTimeout(timer);
+    }
+    await this.#lower.shutdown?.();
+  }
+
+  close(dropped: boolean): void {
+    this.#wanted = false;
+    this.#inbox = [];
+    this.#outbox = [];
+    this.#fail(new Deno.errors.ConnectionAborted("TLS: the connection was closed"));
+    this.#engine.destroy();
+    this.#lower.close(dropped);
+  }
+
+  #isOver(): boolean {
+    return this.#ended || this.#error !== null || this.#sendError !== null;
+  }
+
+  #receive(ciphertext: Uint8Array): void {
+    this.#engine.receive(ciphertext);
+    if (this.#wanted) this.#deliver();
+  }
+
+  #deliver(): void {
+    while (this.#wanted && this.#inbox.length > 0) this.#sink!.chunk(this.#inbox.shift()!);
+    if (!this.#wanted) return;
+    if (!this.#ended && this.#error === null) {
+      this.#lower.readStart(this.lowerSink);
+    } else if (!this.#told) {
+      this.#told = true;
+      if (this.#ended) this.#sink!.end();
+      else this.#sink!.failed(this.#error!);
+    }
+  }
+
+  #lowerFailed(error: Error): void {
+    this.#memory = null;
+    // The engine tells of an alert a tick late; the connection that ends behind it is not the cause.
+    if (this.#handshake !== null) setImmediate(() => this.#fail(error));
+    else this.#fail(error);
+  }
+
+  #fail(error: Error): void {
+    // What follows a close_notify cannot do harm any more, and the first error is the cause of the others.
+    if (this.#ended || this.#error !== null) return;
+    this.#error = error;
+    this.#handshake?.reject(error);
+    this.#farewell?.resolve();
+    if (this.#wanted) this.#deliver();
+  }
+
+  /** Sends what is in the outbox, in order. Never rejects. */
+  async #send(): Promise<void> {
+    this.#busy = true;
+    try {
+      while (this.#outbox.length > 0) {
+        const data = this.#outbox.shift()!;
+        for (let start = 0; start < data.length;) {
+          const result = this.#lower.write(start === 0 ? data : data.subarray(start));
+          const count = typeof result === "number" ? result : await result;
+          if (count === 0) throw new Deno.errors.WriteZero("a write took no bytes");
+          start += count;
+        }
+      }
+    } catch (error) {
+      this.#sendError = toError(error);
+      this.#outbox = [];
+    }
+    this.#busy = false;
+  }
+}
