@@ -5,7 +5,7 @@
  */
 import { setImmediate } from "node:timers";
 import type { LoopContext } from "../transports/context.ts";
-import { StreamTransport } from "../transports/stream_transport.ts";
+import { StreamTransport, type TransportOwner } from "../transports/stream_transport.ts";
 import type { StreamCallbacks, Transport } from "../transports/transport.ts";
 import { checkExisting, checkHostname, checkPath, checkPort, checkStreamCall, makeProtocol } from "./factory.ts";
 import type { ProtocolFactory } from "./factory.ts";
@@ -14,13 +14,15 @@ import { dialNative, plainStream, planTls, secureStream, type Stream, type TlsOp
 /** What every stream may be given. */
 export interface StreamOptions {
   /**
-   * How long `close()` may take to flush, in milliseconds, before it becomes an abort with a `TimeoutError`.
+   * How long `close()` may take to flush, and on TLS to take leave, in milliseconds, before it becomes an abort with a
+   * `TimeoutError`.
    *
    * @default {undefined} as long as it takes
    */
   closeTimeout?: number | undefined;
   /**
-   * Speak TLS, and how. `connectionMade` runs after the handshake. `true` is a client that trusts whom Deno trusts.
+   * Speak TLS, and how. `connectionMade` runs after the handshake. `true` will do for a client whose server's
+   * certificate Deno trusts; a server needs `{ cert, key }` at least.
    *
    * @default {false}
    */
@@ -173,7 +175,7 @@ export function refuseNative(plan: TlsPlan | null): void {
  * @param factory Makes the protocol; if it throws, the stream is closed.
  * @param stream The stream.
  * @param options What was asked for.
- * @param onLost Runs when the transport has gone.
+ * @param owner Who keeps count of it.
  * @returns The pair.
  */
 export function makeStream<P extends StreamCallbacks>(
@@ -181,7 +183,7 @@ export function makeStream<P extends StreamCallbacks>(
   factory: ProtocolFactory<P>,
   { handle, extra }: Stream,
   { closeTimeout }: StreamOptions,
-  onLost?: (transport: StreamTransport) => void,
+  owner?: TransportOwner,
 ): [StreamTransport, P] {
   let protocol: P;
   try {
@@ -190,12 +192,7 @@ export function makeStream<P extends StreamCallbacks>(
     handle.close(false);
     throw error;
   }
-  const transport: StreamTransport = new StreamTransport(loop, handle, protocol, {
-    extra,
-    closeTimeout,
-    onLost: onLost === undefined ? undefined : () => onLost(transport),
-  });
-  return [transport, protocol];
+  return [new StreamTransport(loop, handle, protocol, { extra, closeTimeout, owner }), protocol];
 }
 
 function startClient<P extends StreamCallbacks>(

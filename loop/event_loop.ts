@@ -88,6 +88,8 @@ export class EventLoop extends BaseEventLoop {
    * @param options Where to, or `{ conn }`.
    * @returns The transport and the protocol, after `connectionMade` and before the first data callback.
    * @throws {Deno.errors.ConnectionRefused} If nobody listens; other errors are Deno's own, too.
+   * @throws {TlsError} If the TLS handshake fails; its `code` names the cause.
+   * @throws {TimeoutError} If it takes longer than `handshakeTimeout`.
    *
    * @example Usage
    * ```ts
@@ -113,6 +115,8 @@ export class EventLoop extends BaseEventLoop {
    * @param options Where, or `{ listener }`.
    * @returns The server.
    * @throws {Deno.errors.AddrInUse} If one of the addresses is taken; none is then left open.
+   * @throws {TypeError} If a certificate or key cannot be read. A handshake that fails later goes to the exception
+   * handler, and disturbs nobody.
    *
    * @example Usage
    * ```ts
@@ -138,6 +142,8 @@ export class EventLoop extends BaseEventLoop {
    * @param options Where to, or `{ conn }`.
    * @returns The transport and the protocol, after `connectionMade` and before the first data callback.
    * @throws {Deno.errors.NotFound} If there is no such socket; other errors are Deno's own, too.
+   * @throws {TlsError} If the TLS handshake fails; its `code` names the cause.
+   * @throws {TimeoutError} If it takes longer than `handshakeTimeout`.
    *
    * @example Usage
    * ```ts
@@ -161,6 +167,8 @@ export class EventLoop extends BaseEventLoop {
    * @param options Where, or `{ listener }`.
    * @returns The server.
    * @throws {Deno.errors.AddrInUse} If a live socket, or a file of another kind, is there.
+   * @throws {TypeError} If a certificate or key cannot be read. A handshake that fails later goes to the exception
+   * handler, and disturbs nobody.
    *
    * @example Usage
    * ```ts
@@ -178,13 +186,15 @@ export class EventLoop extends BaseEventLoop {
   }
 
   /**
-   * Makes a pair over a connection that was accepted elsewhere.
+   * Makes a pair over a connection that was accepted elsewhere; in TLS it is the server.
    *
    * @typeParam P The protocol's type.
    * @param factory Makes the protocol.
    * @param conn The connection; the transport's from now on.
    * @param options What else it is given.
    * @returns The transport and the protocol.
+   * @throws {TlsError} If the TLS handshake fails; its `code` names the cause.
+   * @throws {TimeoutError} If it takes longer than `handshakeTimeout`.
    *
    * @example Usage
    * ```ts
@@ -361,30 +371,49 @@ export class EventLoop extends BaseEventLoop {
   }
 
   /**
-   * Upgrades a connection to TLS: TCP, a Unix socket, a socket pair, or TLS again. What was written before leaves
-   * before; what arrives from this call on is TLS.
+   * Upgrades a connection to TLS: TCP, a Unix socket, a socket pair, or TLS again. Call it inside the callback that has
+   * read the plain command, before anything is awaited: from the call on, what arrives is TLS. What was read by then
+   * stays with the protocol; it came in the clear, so a server throws it away (RFC 3207, 4.2). What was written before
+   * leaves before.
    *
    * The old transport is dead afterwards: `isClosing()` is true, `write` throws, `close` and `abort` go to the new one.
    * `connectionMade` is not called again. If the handshake fails the connection is closed, and `protocol` hears
-   * `connectionLost`.
+   * `connectionLost` with the same error.
    *
    * @param transport The transport to replace.
    * @param protocol The protocol from now on, often the one that it has.
-   * @param options Which side to be, whom to trust and who to be.
+   * @param options Which side to be, whom to trust and who to be; a client needs `serverHostname`, a server `cert` and
+   * `key`.
    * @returns The new transport, which delivers from the next turn on. Give it to the protocol.
    * @throws {TlsError} If the handshake fails.
    * @throws {TimeoutError} If it takes longer than `handshakeTimeout`.
-   * @throws {InvalidStateError} If the transport is closing, or half closed.
+   * @throws {InvalidStateError} If the transport is closing, half closed, sending a file, or upgraded already.
+   * @throws {TypeError} If an option is of the wrong kind, or missing; the transport then goes on as it was.
+   * @throws {Deno.errors.ConnectionAborted} If the transport is closed meanwhile.
    *
-   * @example Usage
+   * @example A protocol that upgrades when it is asked to
    * ```ts
-   * import { getRunningLoop, Protocol } from "@tandem/io";
+   * import { getRunningLoop, Protocol, type Transport } from "@tandem/io";
    *
    * const loop = getRunningLoop();
-   * const [plain, protocol] = await loop.createConnection(() => new Protocol(), { hostname: "localhost", port: 25 });
-   * plain.write(new TextEncoder().encode("STARTTLS\r\n")); // and wait for the answer
-   * const transport = await loop.startTls(plain, protocol, { serverHostname: "localhost" });
-   * console.log(transport.getExtraInfo("cipher"));
+   * const cert = await Deno.readTextFile("server.pem");
+   * const key = await Deno.readTextFile("server.key");
+   *
+   * class Server extends Protocol {
+   *   #transport!: Transport;
+   *   override connectionMade(transport: Transport) {
+   *     this.#transport = transport;
+   *   }
+   *   override dataReceived(data: Uint8Array) {
+   *     if (new TextDecoder().decode(data) !== "STARTTLS\r\n") return;
+   *     loop.startTls(this.#transport, this, { serverSide: true, cert, key }).then(
+   *       (transport) => this.#transport = transport,
+   *       () => {}, // connectionLost() is given the error.
+   *     );
+   *   }
+   * }
+   *
+   * await loop.createServer(() => new Server(), { port: 2525 });
    * ```
    */
   startTls(transport: Transport, protocol: StreamCallbacks, options: StartTlsOptions): Promise<Transport> {

@@ -35,9 +35,6 @@ export interface SendfileOptions {
   fallback?: boolean | undefined;
 }
 
-/** Transports that a file is being sent over. */
-const busy = new WeakSet<StreamTransport>();
-
 /** {@inheritDoc EventLoop.sendfile} */
 export async function sendfile(
   transport: WriteTransport,
@@ -58,8 +55,8 @@ export async function sendfile(
   if (!transport.acceptsWrites("sendfile()")) {
     throw new InvalidStateError("sendfile() cannot be called on a closing transport");
   }
-  if (busy.has(transport)) throw new InvalidStateError("sendfile() is already running on this transport");
-  busy.add(transport);
+  if (transport.sendingFile) throw new InvalidStateError("sendfile() is already running on this transport");
+  transport.sendingFile = true;
   const progress = { written: 0 };
   let sent = 0;
   try {
@@ -71,7 +68,7 @@ export async function sendfile(
     const cause = error instanceof DrainInterrupted ? error.error ?? undefined : error;
     throw new SendfileError(`sendfile() ended after ${sent} bytes`, sent, { cause });
   } finally {
-    busy.delete(transport);
+    transport.sendingFile = false;
     // As asyncio leaves it, also after an error: behind the last byte sent.
     await file.seek(offset + sent, Deno.SeekMode.Start).catch(() => {});
   }

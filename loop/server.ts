@@ -5,7 +5,7 @@
  */
 import type { LoopContext } from "../transports/context.ts";
 import { InvalidStateError, toError } from "../transports/errors.ts";
-import type { StreamTransport } from "../transports/stream_transport.ts";
+import type { StreamTransport, TransportOwner } from "../transports/stream_transport.ts";
 import type { ExtraInfo, StreamCallbacks } from "../transports/transport.ts";
 import { isTlsConn, makeStream, setTcpOptions, type TcpOptions } from "./connect.ts";
 import type { ProtocolFactory } from "./factory.ts";
@@ -72,6 +72,17 @@ export class Server implements AsyncDisposable {
   #servingForever = false;
   #tls: TlsPlan | null;
   #transports = new Set<StreamTransport>();
+  /** One for all, so that a connection has no closure for it. */
+  #owner: TransportOwner = {
+    lost: (transport) => {
+      this.#transports.delete(transport);
+      this.#settle();
+    },
+    replaced: (transport, heir) => {
+      this.#transports.delete(transport);
+      this.#transports.add(heir);
+    },
+  };
   /** Handshakes that go on. */
   #handshakes = new Set<AbortController>();
   /** Accept loops that have not ended. */
@@ -273,10 +284,7 @@ export class Server implements AsyncDisposable {
   #start(stream: Stream): void {
     let transport: StreamTransport;
     try {
-      [transport] = makeStream(this.#loop, this.#factory, stream, this.#options, (transport) => {
-        this.#transports.delete(transport);
-        this.#settle();
-      });
+      [transport] = makeStream(this.#loop, this.#factory, stream, this.#options, this.#owner);
     } catch (error) {
       this.#loop.report({ message: "Exception in a server's protocol factory", error: toError(error) });
       return;

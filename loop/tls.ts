@@ -8,15 +8,17 @@ import { checkTimeout, describe, toError } from "../transports/errors.ts";
 import { NativeTlsHandle } from "../transports/native_tls_handle.ts";
 import type { StreamHandle } from "../transports/stream_handle.ts";
 import {
+  chosenContext,
+  clientContext,
   materialOf,
   pickContextOptions,
-  secureContextOf,
+  serverContext,
   TlsContext,
   type TlsContextOptions,
 } from "../transports/tls_context.ts";
 import type { LegacyCertificate, NodeTls } from "../transports/node_tls.ts";
 import { TlsEngine, type TlsEngineOptions, type TlsSession } from "../transports/tls_engine.ts";
-import { TlsError, toTlsError } from "../transports/tls_error.ts";
+import { toTlsError } from "../transports/tls_error.ts";
 import { handshakeTimedOut, TlsHandle } from "../transports/tls_handle.ts";
 import { type PeerCertificate, toPeerCertificate } from "../transports/tls_info.ts";
 import type { ExtraInfo } from "../transports/transport.ts";
@@ -29,7 +31,8 @@ const SHUTDOWN_TIMEOUT = 30_000;
 /** How to speak TLS over a connection. */
 export interface TlsOptions extends TlsContextOptions {
   /**
-   * A context that is shared with other connections, instead of the options that would make one.
+   * A context that is shared with other connections, and can be reloaded. It takes the place of all options of
+   * {@linkcode TlsContextOptions}, which cannot be given besides.
    *
    * @default {undefined} one of this connection's, or server's, own
    */
@@ -54,9 +57,12 @@ export interface TlsOptions extends TlsContextOptions {
    */
   shutdownTimeout?: number | undefined;
   /**
-   * Leave TLS to `Deno.connectTls` and `Deno.listenTls`: faster, for TCP from the first byte alone, and with less to
-   * set and to learn. `requestCert`, `rejectUnauthorized`, the versions, `ciphers`, `sni` and `reload()` are not to be
-   * had, and `getExtraInfo("cipher")` knows nothing.
+   * Leave TLS to `Deno.connectTls` and `Deno.listenTls`: faster for small messages, but for TCP from the first byte
+   * alone, not for `startTls`, Unix sockets or `{ conn }`. `requestCert`, `rejectUnauthorized`, the versions, `ciphers`
+   * and `sni` are then `Deno.errors.NotSupported`, a server does not notice `reload()`, and `getExtraInfo("cipher")`
+   * knows nothing. Deno cannot set `TCP_NODELAY` on what it accepts so, hence a server's answers of more than a few
+   * KiB may wait 40 ms for the client's acknowledgement; `abort()` looks like a clean end to the other side; and the
+   * socket of a handshake that is given up stays open until the other side closes it.
    *
    * @default {false}
    */
@@ -150,7 +156,8 @@ function checkNative(options: TlsContextOptions): void {
  */
 export function plainStream(conn: Deno.Conn, addresses?: Partial<ExtraInfo>): Stream {
   const handle = new ConnHandle(conn, { readable: true, writable: true });
-  return { handle, extra: { ...socketInfo(conn), ...addresses } };
+  const extra = socketInfo(conn);
+  return { handle, extra: addresses === undefined ? extra : { ...extra, ...addresses } };
 }
 
 /**
@@ -244,19 +251,23 @@ export async function loadTls(plan: TlsPlan): Promise<NodeTls> {
  */
 export function makeTlsHandle(tls: NodeTls, lower: StreamHandle, plan: TlsPlan): TlsHandle {
   const material = materialOf(plan.context);
-  const { alpnProtocols = [], requestCert = false, rejectUnauthorized = true, sni } = material.options;
+  const { alpnProtocols = [], requestCert = false, rejectUnauthorized = true, ciphers, sni } = material.options;
   const options: TlsEngineOptions = {
     serverSide: plan.serverSide,
-    secureContext: secureContextOf(tls, material, plan.serverSide),
+    secureContext: plan.serverSide ? serverContext(tls, material) : clientContext(tls, material),
     serverHostname: plan.serverHostname,
     alpnProtocols,
     requestCert,
     rejectUnauthorized,
+    ciphers,
     sni: sni && (async (name) => {
       const context = await sni(name);
       if (context === null) return null;
-      if (context instanceof TlsContext) return secureContextOf(tls, materialOf(context), true);
-      throw new TypeError(`sni must return a TlsContext or null, got ${describe(context)}`);
+      if (!(context instanceof TlsContext) || materialOf(context).options.cert === undefined) {
+        throw new TypeError(`sni must return a TlsContext with cert and key, or null, got ${describe(context)}`);
+      }
+      await context.load();
+      return chosenContext(tls, material, materialOf(context));
     }),
   };
   return new TlsHandle(lower, (sink) => new TlsEngine(tls, sink, options), plan.shutdownTimeout);
@@ -272,10 +283,6 @@ export function makeTlsHandle(tls: NodeTls, lower: StreamHandle, plan: TlsPlan):
  */
 export async function handshake(handle: TlsHandle, plan: TlsPlan): Promise<Partial<ExtraInfo>> {
   const session = await handle.handshake(plan.handshakeTimeout);
-  const { ciphers } = materialOf(plan.context).options;
-  if (ciphers !== undefined && !ciphers.split(":").includes(session.cipher.name)) {
-    throw new TlsError("NO_SHARED_VERSION", `TLS: ${session.cipher.name} was agreed upon, ciphers allows ${ciphers}`);
-  }
   return tlsInfo(session, plan.context, handle.sslObject);
 }
 
@@ -321,9 +328,12 @@ function socketInfo(conn: Deno.Conn): Partial<ExtraInfo> {
   return { peername: named(conn.remoteAddr), sockname: named(conn.localAddr), socket: conn };
 }
 
-/** Gives a Unix socket that is not bound the empty path that asyncio gives it; Deno's types promise a string. */
+/** Completes what Deno leaves out of an address; its types promise it all the same. */
 function named(addr: Deno.Addr): Deno.Addr {
-  return "path" in addr && addr.path === null ? { ...addr, path: "" } : addr;
+  // A Unix socket that is not bound has the empty path in asyncio.
+  if ("path" in addr && addr.path === null) return { ...addr, path: "" };
+  // A Deno.TlsConn says nothing of its transport.
+  return addr.transport === undefined ? { transport: "tcp", ...addr as Omit<Deno.NetAddr, "transport"> } : addr;
 }
 
 /** Closes the handle if the work fails, or is called off. */

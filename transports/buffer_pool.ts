@@ -9,15 +9,15 @@
  */
 import { markAsUntransferable } from "node:worker_threads";
 
-/** The smallest size kept, and what a new connection reads into. */
-export const MIN_BUFFER = 1024;
+/** The smallest size kept, and what a new or quiet connection reads into: with 1 KiB, 8,000 idle ones are 5 % larger. */
+export const MIN_BUFFER = 512;
 /** The largest size kept, and the most that is read or joined at once: CPython's `max_size` of a read. */
 export const MAX_BUFFER = 256 * 1024;
 /** How many bytes may lie here unused. */
 const MAX_POOLED = 4 * 1024 * 1024;
 
 /** One stack for each power of two, from MIN_BUFFER to MAX_BUFFER. */
-const stacks: Uint8Array[][] = Array.from({ length: 9 }, () => []);
+const stacks: Uint8Array[][] = Array.from({ length: 10 }, () => []);
 let pooled = 0;
 
 /** How large the slabs are that small copies share. */
@@ -27,7 +27,7 @@ let slabUsed = 0;
 
 /** The stack that holds arrays of this many bytes or the next power of two. */
 function stackIndex(size: number): number {
-  return size <= MIN_BUFFER ? 0 : 22 - Math.clz32(size - 1);
+  return size <= MIN_BUFFER ? 0 : 23 - Math.clz32(size - 1);
 }
 
 /**

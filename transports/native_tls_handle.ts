@@ -5,6 +5,7 @@
  */
 import { ConnHandle } from "./conn_handle.ts";
 import type { StreamSink } from "./stream_handle.ts";
+import { toTlsError } from "./tls_error.ts";
 import { shutdownTimedOut } from "./tls_handle.ts";
 
 /** A stream handle that takes leave of the other side before it closes. */
@@ -20,6 +21,11 @@ export class NativeTlsHandle extends ConnHandle {
   constructor(conn: Deno.Conn, shutdownTimeout: number) {
     super(conn, { readable: true, writable: true });
     this.#shutdownTimeout = shutdownTimeout;
+  }
+
+  /** {@inheritDoc StreamHandle.explain} */
+  explain(error: Error): Error {
+    return toTlsError(error);
   }
 
   /** {@inheritDoc StreamHandle.shutdown} */

@@ -27,6 +27,8 @@ export interface SecureContext {
 export interface NodeTls {
   /** Parses certificates and keys. */
   createSecureContext(options: object): SecureContext;
+  /** Compares a certificate with the name that it should be for. */
+  checkServerIdentity(hostname: string, certificate: Partial<LegacyCertificate>): Error | undefined;
   /** Makes the client's side. */
   connect(options: object): TlsSocket;
   /** Makes the server's side. */
@@ -39,6 +41,8 @@ export interface TlsSocket {
   getCipher(): { name: string };
   getProtocol(): string;
   getPeerCertificate(): Partial<LegacyCertificate> | null;
+  authorized: boolean;
+  authorizationError: unknown;
   alpnProtocol: string | false | null;
   destroy(): void;
   _handle: TlsWrap;
@@ -58,9 +62,11 @@ export interface TlsWrap {
   writeBuffer(request: object, data: Uint8Array): number;
   /** Makes a close_notify. */
   shutdown(request: object): number;
+  /** Gives what is wrong with the other side's certificate, or nothing. */
+  verifyError(): string;
 }
 
-const METHODS = ["readStart", "readBuffer", "drainEncOut", "writeBuffer", "shutdown"] as const;
+const METHODS = ["readStart", "readBuffer", "drainEncOut", "writeBuffer", "shutdown", "verifyError"] as const;
 
 /**
  * Insists that this Deno is made inside as {@linkcode TlsWrap} says.

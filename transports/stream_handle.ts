@@ -57,6 +57,8 @@ export interface StreamHandle {
    * @returns A promise that rejects if the other side does not answer in time.
    */
   shutdown?(): Promise<void>;
+  /** Puts an error of reading or writing in better words. */
+  explain?(error: Error): Error;
   /**
    * Ends both halves and cancels what is in flight. Never throws.
    *

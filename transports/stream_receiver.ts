@@ -57,9 +57,8 @@ export class StreamReceiver implements StreamSink, Lender {
 
   /** Writes of the protocol's own memory that are not done; nothing is read into it until they are. */
   #loans = 0;
-  #onSettled: () => void = () => {
-    if (this.#loans === 0 && !this.#stopped) this.#host.readAgain();
-  };
+  /** Made for the first loan: most connections never need it, and an idle one should be small. */
+  #onSettled: (() => void) | null = null;
 
   /** What arrived while paused, in this order. One read is in flight at most, so there is one of each. */
   #heldCount = 0;
@@ -135,7 +134,12 @@ export class StreamReceiver implements StreamSink, Lender {
 
   settled(): void {
     // In a microtask of its own, for readAgain() runs callbacks.
-    if (--this.#loans === 0) queueMicrotask(this.#onSettled);
+    if (--this.#loans > 0) return;
+    queueMicrotask(
+      this.#onSettled ??= () => {
+        if (this.#loans === 0 && !this.#stopped) this.#host.readAgain();
+      },
+    );
   }
 
   allocate(sizeHint: number): Uint8Array | null {

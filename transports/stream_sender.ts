@@ -21,6 +21,15 @@ export interface SenderHost {
   emptied(): void;
 }
 
+/** Senders that have something to send at the end of this turn's microtasks; one of those serves them all. */
+let due: StreamSender[] = [];
+
+function flushAll(): void {
+  const senders = due;
+  due = [];
+  for (const sender of senders) sender.flush();
+}
+
 /** Takes bytes to a handle, all small ones of a callback at once. */
 export class StreamSender {
   #handle: StreamHandle;
@@ -36,20 +45,19 @@ export class StreamSender {
   #drainWaiter: { level: number; resolve(): void; reject(error: DrainInterrupted): void } | null = null;
 
   // Bound once for each transport, so that a write makes no closure.
-  #onWritten: (count: number) => void = (count) => this.#written(count);
-  #onWriteFailed: (error: unknown) => void = (error) => {
-    this.#writing = false;
-    this.#queue.settle();
-    this.#host.fail(toError(error));
-  };
-  #onFlushDue: () => void = () => {
-    this.#flushScheduled = false;
-    this.flush();
-  };
+  #onWritten: (count: number) => void;
+  #onWriteFailed: (error: unknown) => void;
 
   constructor(handle: StreamHandle, host: SenderHost) {
     this.#handle = handle;
     this.#host = host;
+    // Both here, so that they share the memory that a closure keeps.
+    this.#onWritten = (count) => this.#written(count);
+    this.#onWriteFailed = (error) => {
+      this.#writing = false;
+      this.#queue.settle();
+      this.#host.fail(toError(error));
+    };
   }
 
   /** How many bytes wait, those in the handle's hands included. */
@@ -60,11 +68,6 @@ export class StreamSender {
   /** How many bytes were accepted that will never be written. */
   get dropped(): number {
     return this.#dropped;
-  }
-
-  /** Whether somebody waits in `drained()`. */
-  get awaited(): boolean {
-    return this.#drainWaiter !== null;
   }
 
   /** `[low, high]`, in bytes. */
@@ -132,6 +135,7 @@ export class StreamSender {
 
   /** Gives the handle what waits, unless it is at work. */
   flush(): void {
+    this.#flushScheduled = false;
     if (this.#writing || this.#stopped) return;
     while (this.#queue.size > 0) {
       let result: number | Promise<number>;
@@ -171,7 +175,7 @@ export class StreamSender {
   #afterPush(): void {
     if (!this.#writing && !this.#flushScheduled && !this.#host.dispatching) {
       this.#flushScheduled = true;
-      queueMicrotask(this.#onFlushDue);
+      if (due.push(this) === 1) queueMicrotask(flushAll);
     }
     this.#pauseIfFull();
   }

@@ -28,8 +28,16 @@ export interface StreamTransportOptions {
    * @default {undefined} as long as it takes
    */
   closeTimeout?: number | undefined;
-  /** Runs after `connectionLost`, when the handle is closed. */
-  onLost?: (() => void) | undefined;
+  /** Who keeps count of it. */
+  owner?: TransportOwner | undefined;
+}
+
+/** Who keeps count of transports: a server. */
+export interface TransportOwner {
+  /** A transport's `connectionLost` has run, and its handle is closed. */
+  lost(transport: StreamTransport): void;
+  /** A transport has given its connection to another one. */
+  replaced(transport: StreamTransport, heir: StreamTransport): void;
 }
 
 /** A transport over a stream handle. */
@@ -38,7 +46,7 @@ export class StreamTransport implements Transport, ReceiverHost, SenderHost {
   #handle: StreamHandle;
   #extra: Partial<ExtraInfo>;
   #closeTimeout: number | undefined;
-  #onLost: (() => void) | undefined;
+  #owner: TransportOwner | undefined;
   #receiver: StreamReceiver;
   #sender: StreamSender;
 
@@ -49,17 +57,22 @@ export class StreamTransport implements Transport, ReceiverHost, SenderHost {
   #shuttingDown = false;
   /** `startTls()` has begun. */
   #upgrading = false;
+  /** What the protocol wants of reading, while `startTls()` has paused it. */
+  #wasPaused = false;
   #resuming = false;
   #closeTimer: ReturnType<typeof setTimeout> | undefined;
   /** Who has the connection now, after `startTls()`. */
-  #heir: { close(): void; abort(): void } | null = null;
+  #heir: StreamTransport | null = null;
+
+  /** `sendfile()` is at work; nobody else may take the connection. */
+  sendingFile = false;
 
   constructor(loop: LoopContext, handle: StreamHandle, protocol: StreamCallbacks, options: StreamTransportOptions) {
     this.#loop = loop;
     this.#handle = handle;
     this.#extra = options.extra;
     this.#closeTimeout = options.closeTimeout;
-    this.#onLost = options.onLost;
+    this.#owner = options.owner;
     this.#receiver = new StreamReceiver(loop, this, protocol);
     this.#sender = new StreamSender(handle, this);
     if (loop.debug) loop.watch(this);
@@ -117,13 +130,14 @@ export class StreamTransport implements Transport, ReceiverHost, SenderHost {
   beginUpgrade(): () => void {
     if (this.#upgrading) throw new InvalidStateError("startTls() has taken the connection over already");
     if (this.#closing || this.#eofWritten) throw new InvalidStateError("startTls(): the transport is closing");
-    if (this.#sender.awaited) throw new InvalidStateError("startTls() cannot be called during sendfile()");
-    const reading = this.isReading();
+    if (this.sendingFile) throw new InvalidStateError("startTls() cannot be called during sendfile()");
+    const paused = this.#receiver.paused;
     this.pauseReading();
+    this.#wasPaused = paused;
     this.#upgrading = true;
     return () => {
       this.#upgrading = false;
-      if (reading) this.resumeReading();
+      if (!this.#wasPaused) this.resumeReading();
     };
   }
 
@@ -131,21 +145,22 @@ export class StreamTransport implements Transport, ReceiverHost, SenderHost {
    * Gives the connection away, after `beginUpgrade()`, and once the buffer has drained. This transport is dead from
    * now on; `close()` and `abort()` go to the heir.
    *
-   * @param heir Makes the transport that has the connection from now on, of what this one was made with.
-   * @param sink Where that transport's handle takes what this one's has read already.
+   * @param makeHeir Makes the transport that has the connection from now on, of what this one was made with, and
+   * gives the sink that takes what this one's handle has read already.
    * @returns The heir.
    */
-  giveUp<T extends { close(): void; abort(): void }>(
-    heir: (handle: StreamHandle, options: StreamTransportOptions) => [T, StreamSink],
-  ): T {
-    const options = { extra: { ...this.#extra }, closeTimeout: this.#closeTimeout, onLost: this.#onLost };
+  giveUp(
+    makeHeir: (handle: StreamHandle, options: StreamTransportOptions) => [StreamTransport, StreamSink],
+  ): StreamTransport {
+    const options = { extra: { ...this.#extra }, closeTimeout: this.#closeTimeout, owner: this.#owner };
     this.#closing = this.#lost = true;
     this.#sender.stop();
     this.#loop.unwatch(this);
-    const [transport, sink] = heir(this.#handle, options);
-    this.#heir = transport;
+    const [heir, sink] = makeHeir(this.#handle, options);
+    this.#heir = heir;
+    this.#owner?.replaced(this, heir);
     this.#receiver.divert(sink);
-    return transport;
+    return heir;
   }
 
   getExtraInfo<K extends keyof StreamExtraInfo, D = null>(name: K, defaultValue?: D): StreamExtraInfo[K] | D;
@@ -190,12 +205,14 @@ export class StreamTransport implements Transport, ReceiverHost, SenderHost {
   }
 
   pauseReading(): void {
+    this.#wasPaused = true;
     if (this.#closing || this.#receiver.paused) return;
     this.#receiver.paused = true;
     this.#handle.readStop();
   }
 
   resumeReading(): void {
+    this.#wasPaused = false;
     if (this.#closing || this.#upgrading || !this.#receiver.paused) return;
     this.#receiver.paused = false;
     if (this.#resuming) return;
@@ -227,6 +244,7 @@ export class StreamTransport implements Transport, ReceiverHost, SenderHost {
     if (this.#handle.halfCloses === false) {
       throw new Deno.errors.NotSupported("writeEof(): TLS cannot end one direction alone; close() ends both");
     }
+    if (this.#upgrading) throw new InvalidStateError("writeEof(): startTls() has taken the connection over");
     if (this.#closing || this.#eofWritten || !this.#handle.writable) return;
     this.#eofWritten = true;
     if (!this.#handle.readable) this.close();
@@ -320,11 +338,12 @@ export class StreamTransport implements Transport, ReceiverHost, SenderHost {
 
   /** The operating system's word that the connection is gone: no fault of the program, so no report. */
   fail(error: Error): void {
-    this.#forceClose(error);
+    this.#forceClose(this.#handle.explain?.(error) ?? error);
   }
 
   #closeTimedOut(): void {
-    const message = `closeTimeout: ${this.#sender.size} bytes were not taken within ${this.#closeTimeout} ms`;
+    const stuck = this.#shuttingDown ? "close_notify was not answered" : `${this.#sender.size} bytes were not taken`;
+    const message = `closeTimeout: ${stuck} within ${this.#closeTimeout} ms`;
     this.#forceClose(new TimeoutError(message));
   }
 
@@ -364,6 +383,6 @@ export class StreamTransport implements Transport, ReceiverHost, SenderHost {
     callProtocol(this.#loop, this, this.#receiver.protocol, "connectionLost", error);
     this.#handle.close(this.#sender.dropped > 0);
     this.#loop.unwatch(this);
-    this.#onLost?.();
+    this.#owner?.lost(this);
   }
 }

@@ -12,31 +12,37 @@ export type TlsVersion = "TLSv1.2" | "TLSv1.3";
 /** Whom to trust and who to be. */
 export interface TlsContextOptions {
   /**
-   * Certificates of authorities, PEM, besides those that Deno trusts. A server trusts these alone, and
-   * uses them for `requestCert`.
+   * Certificates of authorities, PEM. A client trusts them besides those that Deno trusts (with `--cert` and
+   * `DENO_CERT`); a server trusts them alone, and needs them for `requestCert`.
    *
    * @default {[]}
    */
   caCerts?: string[] | undefined;
-  /** The own certificate, PEM, with those between it and the authority behind it. A server needs one, or `sni`. */
+  /**
+   * The own certificate, PEM; where an authority below the root has signed it, that one's follows in the same string,
+   * and so on. A server needs one, or `sni`.
+   */
   cert?: string | undefined;
-  /** The key of `cert`, PEM. */
+  /** The private key of `cert`, PEM, without a password. */
   key?: string | undefined;
   /**
-   * What the connection may be used for (ALPN), for example `["h2", "http/1.1"]`, best first.
+   * What the connection may be used for (ALPN), for example `["h2", "http/1.1"]`. The first of the server's that the
+   * client has, too, is agreed upon: see `alpnProtocol` of `getExtraInfo`. If both name some and share none, the
+   * handshake fails; a side that names none speaks as it likes.
    *
    * @default {[]} nothing is said
    */
   alpnProtocols?: string[] | undefined;
   /**
-   * Server: ask the client for a certificate, signed by one of `caCerts` (mutual TLS).
+   * Server: ask the client for a certificate, signed by one of `caCerts` (mutual TLS). In TLS 1.3 a client's handshake
+   * is done before the server has judged: a client that is refused learns it in `connectionLost`.
    *
    * @default {false}
    */
   requestCert?: boolean | undefined;
   /**
-   * Refuse a certificate that cannot be verified, or a client that has none though it was asked. `false` lets
-   * everybody in: look at `peercert` yourself.
+   * Refuse a certificate that cannot be verified, or is for another name, or a client that has none though it was
+   * asked. With `false` anybody can be on the other side: look at `peercert` yourself.
    *
    * @default {true}
    */
@@ -64,7 +70,8 @@ export interface TlsContextOptions {
    * Server: choose the context of a connection by the name that the client asks for.
    *
    * @param serverName The name; `""` where the client sends none.
-   * @returns The context whose certificate and versions are used, or `null` for this one.
+   * @returns The context whose certificate and versions are used, or `null` for this one. Everything else,
+   * `caCerts` and `requestCert` with it, stays this one's.
    */
   sni?: ((serverName: string) => TlsContext | null | Promise<TlsContext | null>) | undefined;
 }
@@ -97,6 +104,7 @@ let materialOfContext: (context: TlsContext) => TlsMaterial;
  * const loop = getRunningLoop();
  * const context = new TlsContext(await read());
  * await loop.createServer(() => new Protocol(), { port: 8443, tls: { context } });
+ * // What cannot be read goes to the exception handler; the old certificate stays.
  * loop.addSignalHandler("SIGHUP", async () => await context.reload(await read()));
  * ```
  */
@@ -140,18 +148,19 @@ export class TlsContext {
   }
 
   /**
-   * Replaces options for the connections to come. Those that exist are left alone; if something is wrong with
-   * the new options, so is the context.
+   * Replaces options for the connections to come; those that exist are left alone. If something is wrong with the new
+   * options, nothing changes. What is left out, or `undefined`, stays as it is. A `native` server does not notice.
    *
    * @param options What changes; the rest stays.
    * @returns A promise that resolves when the new options are in force.
    * @throws {TypeError} If one is of the wrong kind or cannot be read, or the key is not the certificate's.
+   * @throws {RangeError} If no version is left between `minVersion` and `maxVersion`.
    *
    * @example Usage
    * ```ts
    * import { TlsContext } from "@tandem/io";
    *
-   * const context = new TlsContext();
+   * const context = new TlsContext({ cert: await Deno.readTextFile("old.pem"), key: await Deno.readTextFile("old.key") });
    * await context.reload({ cert: await Deno.readTextFile("new.pem"), key: await Deno.readTextFile("new.key") });
    * ```
    */
@@ -174,25 +183,50 @@ export function materialOf(context: TlsContext): TlsMaterial {
 }
 
 /**
- * Gives what `node:tls` makes of a context.
+ * Gives what `node:tls` makes of a context for a client.
  *
  * @param tls The module.
  * @param material The context's material.
- * @param serverSide For which side.
  * @returns The same object until the context is reloaded.
  */
-export function secureContextOf(tls: NodeTls, material: TlsMaterial, serverSide: boolean): SecureContext {
-  const { caCerts = [], cert, key, minVersion = "TLSv1.2", maxVersion = "TLSv1.3" } = material.options;
-  const options = { minVersion, maxVersion, ...cert !== undefined && { cert }, ...key !== undefined && { key } };
-  if (serverSide) {
-    return material.server ??= tls.createSecureContext(caCerts.length > 0 ? { ...options, ca: caCerts } : options);
-  }
+export function clientContext(tls: NodeTls, material: TlsMaterial): SecureContext {
   if (material.client === null) {
-    material.client = tls.createSecureContext(options);
-    // Added one by one they come on top of Deno's own; as `ca` they would replace them.
-    for (const pem of caCerts) material.client.context.addCACert(pem);
+    material.client = tls.createSecureContext(identity(material.options));
+    // Added one by one they come on top of Deno's own; as `ca` they would replace them. The first adds nothing, but
+    // keeps Deno from taking up a session again that somebody else in this process has begun with the same server,
+    // and without verifying it (`is_default_path` in its ext/node/ops/tls_wrap.rs).
+    for (const pem of ["none", ...material.options.caCerts ?? []]) material.client.context.addCACert(pem);
   }
   return material.client;
+}
+
+/**
+ * Gives what `node:tls` makes of a context for a server.
+ *
+ * @param tls The module.
+ * @param material The context's material.
+ * @returns The same object until the context is reloaded.
+ */
+export function serverContext(tls: NodeTls, material: TlsMaterial): SecureContext {
+  return material.server ??= chosenContext(tls, material, material);
+}
+
+/**
+ * Gives the same for the context that `sni` has chosen.
+ *
+ * @param tls The module.
+ * @param material The server's own material, which says whom to trust.
+ * @param chosen The material of the chosen one, which says who to be.
+ * @returns An object for one connection.
+ */
+export function chosenContext(tls: NodeTls, material: TlsMaterial, chosen: TlsMaterial): SecureContext {
+  const { caCerts = [] } = material.options;
+  return tls.createSecureContext({ ...identity(chosen.options), ...caCerts.length > 0 && { ca: caCerts } });
+}
+
+/** Who to be, in the terms of `node:tls`. */
+function identity({ cert, key, minVersion = "TLSv1.2", maxVersion = "TLSv1.3" }: TlsContextOptions): object {
+  return { minVersion, maxVersion, ...cert !== undefined && { cert }, ...key !== undefined && { key } };
 }
 
 const OPTION_NAMES = [
@@ -247,6 +281,9 @@ function checkContextOptions(options: TlsContextOptions): void {
   if (ciphers?.split(":").some((name) => !/^[A-Z0-9_-]+$/.test(name))) {
     throw new TypeError(`ciphers must be names of cipher suites with colons between, got ${describe(ciphers)}`);
   }
+  if (options.requestCert && options.rejectUnauthorized !== false && (options.caCerts ?? []).length === 0) {
+    throw new TypeError("requestCert needs caCerts, the authorities of the clients' certificates, or none would do");
+  }
   if (sni !== undefined && typeof sni !== "function") {
     throw new TypeError(`sni must be a function that returns a TlsContext or null, got ${describe(sni)}`);
   }
@@ -258,8 +295,9 @@ function checkStrings(list: unknown, name: string): void {
   list.forEach((value, i) => {
     checkString(value, `${name}[${i}]`);
     // RFC 7301, 3.1: the length is one byte.
-    if (name === "alpnProtocols" && value.length > 255) {
-      throw new TypeError(`${name}[${i}] must have at most 255 bytes, got ${value.length}`);
+    const length = new TextEncoder().encode(value).length;
+    if (name === "alpnProtocols" && length > 255) {
+      throw new TypeError(`${name}[${i}] must have at most 255 bytes, got ${length}`);
     }
   });
 }
@@ -274,9 +312,14 @@ async function checkMaterial({ caCerts = [], cert, key }: TlsContextOptions): Pr
       throw new TypeError(`${name} must be a PEM ${what}: ${(cause as Error).message}`, { cause });
     }
   };
-  caCerts.forEach((pem, i) => parse(`caCerts[${i}]`, "certificate", () => new X509Certificate(pem)));
+  const parseAll = (name: string, text: string) => {
+    // Several may follow each other, and X509Certificate reads the first.
+    const blocks = text.match(/-----BEGIN CERTIFICATE-----[^]*?-----END CERTIFICATE-----/g) ?? [text];
+    return blocks.map((block) => parse(name, "certificate", () => new X509Certificate(block)));
+  };
+  caCerts.forEach((pem, i) => parseAll(`caCerts[${i}]`, pem));
   if (cert === undefined || key === undefined) return;
-  const certificate = parse("cert", "certificate", () => new X509Certificate(cert));
+  const certificate = parseAll("cert", cert)[0]!;
   const privateKey = parse("key", "private key", () => createPrivateKey(key));
   if (!certificate.checkPrivateKey(privateKey)) throw new TypeError("key must be the private key of cert, and is not");
 }

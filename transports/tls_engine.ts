@@ -10,9 +10,10 @@
  */
 import { Duplex } from "node:stream";
 import { toError } from "./errors.ts";
-import { toTlsError } from "./tls_error.ts";
+import { TlsError, toTlsError } from "./tls_error.ts";
 import { checkWrap, type NodeTls, type SecureContext, type TlsSocket, type TlsWrap } from "./node_tls.ts";
 import { type PeerCertificate, type TlsCipher, toCipher, toPeerCertificate } from "./tls_info.ts";
+import { judgeCertificate, judgeCipher, judgeServer, plainAlert } from "./tls_verify.ts";
 
 /** As much as rustls takes at once: MAX_CLEAR_IN in Deno's ext/node/ops/tls_wrap.rs. */
 export const MAX_CLEARTEXT = 48 * 1024;
@@ -31,6 +32,8 @@ export interface TlsEngineOptions {
   requestCert: boolean;
   /** Refuse a certificate that cannot be verified. */
   rejectUnauthorized: boolean;
+  /** The cipher suites to accept, with colons between. */
+  ciphers: string | undefined;
   /** Server: finds another context by name; `null` for the first one. */
   sni: ((serverName: string) => Promise<SecureContext | null>) | undefined;
 }
@@ -57,6 +60,9 @@ export interface TlsSession {
   alpnProtocol: string | null;
 }
 
+/** What `node:tls` calls an `SNICallback`. */
+type ChooseContext = (name: string, done: (error: Error | null, context: SecureContext | null) => void) => void;
+
 /** One side of a TLS connection. */
 export class TlsEngine {
   /** The `TLSSocket` of `node:tls`. */
@@ -73,6 +79,12 @@ export class TlsEngine {
   #cleartext: Uint8Array | null = null;
   #ended = false;
   #established = false;
+  /** The handshake is done, as far as `node:tls` knows; nobody has been told. */
+  #done = false;
+  /** Whether the other side has passed; `null` once it has not: then nothing leaves any more. */
+  #judged: boolean | null = false;
+  #tls: NodeTls;
+  #options: TlsEngineOptions;
 
   /**
    * Makes one side. The client's first bytes come in a microtask.
@@ -82,7 +94,9 @@ export class TlsEngine {
    * @param options What for.
    */
   constructor(tls: NodeTls, sink: TlsEngineSink, options: TlsEngineOptions) {
+    this.#tls = tls;
     this.#sink = sink;
+    this.#options = options;
     // Only what the handshake begins with goes this way.
     const wire = new Duplex({
       read: () => {},
@@ -92,7 +106,7 @@ export class TlsEngine {
       },
     });
     this.socket = this.#socket = options.serverSide
-      ? serverSocket(tls, wire, options)
+      ? serverSocket(tls, wire, options, (name, done) => this.#chooseContext(name, done))
       : clientSocket(tls, wire, options);
     this.#wrap = checkWrap(this.#socket._handle);
     const { writeBuffer, shutdown } = Object.getPrototypeOf(this.#wrap) as TlsWrap;
@@ -103,12 +117,14 @@ export class TlsEngine {
       else this.#cleartext = this.#cleartext === null ? new Uint8Array(data) : joined(this.#cleartext, data);
     };
     this.#wrap.readStart();
-    this.#socket.on("error", (error) => {
-      this.#drain();
-      sink.failed(toTlsError(toError(error)));
-    });
-    // A server's certificate has been verified at "secureConnect", a client's at "secure".
-    this.#socket.on(options.serverSide ? "secure" : "secureConnect", () => sink.ready());
+    // The second one is a server's, which tells of an error after the handshake by no other way.
+    for (const event of ["error", "_tlsError"]) {
+      this.#socket.on(event, (error) => {
+        this.#drain();
+        sink.failed(toTlsError(toError(error)));
+      });
+    }
+    this.#socket.on(options.serverSide ? "secure" : "secureConnect", () => void (this.#done = true));
   }
 
   /**
@@ -119,12 +135,13 @@ export class TlsEngine {
    */
   decrypt(data: Uint8Array): Uint8Array | null {
     this.#wrap.readBuffer(data);
+    if (this.#judged !== true && !this.#judge()) return null;
     const cleartext = this.#cleartext;
     this.#cleartext = null;
-    // Once there is cleartext, an answer is due before the next of ours at the earliest (RFC 8446, 4.6.3), and goes
-    // with it; asking every time costs 3 %.
+    // Once there has been cleartext, what comes with cleartext needs no answer before the next of ours (RFC 8446,
+    // 4.6.3), and it goes with that; asking every time costs 3 %.
+    if (!this.#established || cleartext === null) this.#drain();
     if (cleartext !== null) this.#established = true;
-    if (!this.#established) this.#drain();
     if (this.#ended) {
       this.#ended = false;
       this.#sink.ended();
@@ -167,7 +184,59 @@ export class TlsEngine {
     this.#socket.destroy();
   }
 
+  /**
+   * Judges the other side, before anything of ours leaves: a client's Finished would make the server believe that all is well.
+   *
+   * @returns Whether to go on.
+   */
+  #judge(): boolean {
+    if (this.#judged === null) return false;
+    const { serverSide, requestCert, rejectUnauthorized, serverHostname, ciphers } = this.#options;
+    // A server has shown its certificate when there is one; a client has when the handshake is done.
+    const shown = serverSide ? this.#done : this.#done || toPeerCertificate(this.#socket.getPeerCertificate()) !== null;
+    if (!shown) return true;
+    let error = judgeCipher(this.#socket, ciphers);
+    if (error === null && serverSide) {
+      // rustls lets every client pass here, and keeps what it thinks of it for whoever asks.
+      if (requestCert && rejectUnauthorized) error = judgeCertificate(this.#socket, this.#wrap.verifyError());
+    } else if (error === null && rejectUnauthorized) {
+      error = judgeServer(this.#tls, this.#socket, serverHostname);
+      // What node:tls thinks of it counts as well.
+      if (error === null && this.#done && !this.#socket.authorized) {
+        error = new TlsError("BAD_CERTIFICATE", `TLS: the certificate is bad (${this.#socket.authorizationError})`);
+      }
+    }
+    if (error !== null) {
+      this.#refuse(error, serverSide ? null : plainAlert(error.code));
+      return false;
+    }
+    if (this.#done) {
+      this.#judged = true;
+      this.#sink.ready();
+    }
+    return true;
+  }
+
+  async #chooseContext(name: string, done: Parameters<ChooseContext>[1]): Promise<void> {
+    try {
+      const context = await this.#options.sni!(name);
+      done(null, context);
+      this.#drain();
+    } catch (error) {
+      this.#refuse(toError(error), plainAlert("FAILED"));
+    }
+  }
+
+  /** Ends the handshake, with the alert in place of what would have gone on with it. */
+  #refuse(error: Error, alert: Uint8Array | null): void {
+    this.#judged = null;
+    this.#wrap.drainEncOut();
+    if (alert !== null) this.#sink.ciphertext(alert);
+    this.#sink.failed(error);
+  }
+
   #drain(): void {
+    if (this.#judged === null) return;
     const data = this.#wrap.drainEncOut();
     if (data.length > 0) this.#sink.ciphertext(data);
   }
@@ -181,7 +250,7 @@ function joined(first: Uint8Array, second: ArrayBuffer): Uint8Array {
 }
 
 function clientSocket(tls: NodeTls, wire: Duplex, options: TlsEngineOptions): TlsSocket {
-  const { secureContext, serverHostname, alpnProtocols, rejectUnauthorized } = options;
+  const { secureContext, serverHostname, alpnProtocols } = options;
   // An address is verified, and not sent: RFC 6066, 3.
   const named = isAddress(serverHostname)
     ? { host: serverHostname }
@@ -190,23 +259,21 @@ function clientSocket(tls: NodeTls, wire: Duplex, options: TlsEngineOptions): Tl
     socket: wire,
     ...named,
     secureContext,
-    rejectUnauthorized,
+    // Judged here, before an answer leaves: see #judge().
+    rejectUnauthorized: false,
     ...alpnProtocols.length > 0 && { ALPNProtocols: alpnProtocols },
   });
 }
 
-function serverSocket(tls: NodeTls, wire: Duplex, options: TlsEngineOptions): TlsSocket {
+function serverSocket(tls: NodeTls, wire: Duplex, options: TlsEngineOptions, choose: ChooseContext): TlsSocket {
   const { secureContext, alpnProtocols, requestCert, rejectUnauthorized, sni } = options;
-  const SNICallback = (name: string, done: (error: Error | null, context?: SecureContext | null) => void) => {
-    sni!(name).then((context) => done(null, context), (error) => done(toError(error)));
-  };
   return new tls.TLSSocket(wire, {
     isServer: true,
     secureContext,
     requestCert,
     rejectUnauthorized,
     ...alpnProtocols.length > 0 && { ALPNProtocols: alpnProtocols },
-    ...sni !== undefined && { SNICallback },
+    ...sni !== undefined && { SNICallback: choose },
   });
 }
 

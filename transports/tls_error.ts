@@ -13,9 +13,10 @@
  * - `BAD_CERTIFICATE`: something else is wrong with a certificate.
  * - `NO_CLIENT_CERTIFICATE`: the server asks for a certificate, and the client has none.
  * - `NO_SHARED_PROTOCOL`: both name protocols (ALPN), and have none in common.
- * - `NO_SHARED_VERSION`: there is no version of TLS, or no cipher, that both would use.
+ * - `NO_SHARED_VERSION`: there is no version of TLS, or no cipher, that both would use, or none that `ciphers` allows.
  * - `NOT_TLS`: the other side does not speak TLS.
- * - `ALERT`: the other side gave up, for the reason that the message names.
+ * - `ALERT`: the other side gave up, for the reason that the message names. Mostly a client that does not trust the
+ *   server's certificate.
  * - `FAILED`: anything else.
  */
 export type TlsErrorCode =

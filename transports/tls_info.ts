@@ -16,7 +16,7 @@ export interface TlsCipher {
   bits: number;
 }
 
-/** What a certificate says; the field names are Python's, from `SSLSocket.getpeercert()`. */
+/** What a certificate says. The first six fields have the names of Python's `SSLSocket.getpeercert()`, and JavaScript's types. */
 export interface PeerCertificate {
   /** Whose it is, by attribute: `{ CN: "localhost" }`. */
   subject: Record<string, string | string[]>;
@@ -40,11 +40,11 @@ export interface PeerCertificate {
 export interface TlsInfo {
   /** How the bytes are encrypted. Missing on a `native` connection, which does not tell. */
   cipher: TlsCipher;
-  /** Always missing: nobody compresses any more. */
+  /** Always `null`: nobody compresses any more. */
   compression: null;
   /** The other side's certificate; missing where it has shown none. */
   peercert: PeerCertificate;
-  /** The context it was made with. */
+  /** The context it was made with; missing on a `Deno.TlsConn` that was given. */
   sslcontext: TlsContext;
   /** What does the work: a `TLSSocket` of `node:tls` that is read and written by nobody else, or the `Deno.TlsConn`. */
   sslObject: object;

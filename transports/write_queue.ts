@@ -16,16 +16,17 @@ interface Chunk extends LoanHolder {
   end: number;
   /** Whether more may be joined to it, its memory being ours from the pool. */
   joinable: boolean;
+  next: Chunk | null;
 }
 
 /** A first-in, first-out queue of bytes with a size that costs nothing to know. */
 export class WriteQueue {
   #size = 0;
-  #chunks: Chunk[] = [];
-  /** Index of the first chunk that is not sent. */
-  #head = 0;
-  /** How many chunks, counted from the head, are in the kernel's hands and closed to joining: 0 or 1. */
-  #sealed = 0;
+  /** The chunks, linked: an array would keep 150 bytes for every idle connection. */
+  #head: Chunk | null = null;
+  #tail: Chunk | null = null;
+  /** Whether the head is in the kernel's hands, and closed to joining. */
+  #sealed = false;
   /** Whose memory the kernel may still read though the queue has been cleared. */
   #unsettled: Lender | null = null;
 
@@ -49,17 +50,11 @@ export class WriteQueue {
     } else if (length <= MAX_BUFFER) {
       const bytes = takeBuffer(length);
       bytes.set(data);
-      this.#chunks.push({ bytes, start: 0, end: length, joinable: true, window: bytes, lender: null });
+      this.#append({ bytes, start: 0, end: length, joinable: true, window: bytes, lender: null, next: null });
     } else {
       // A copy made by the constructor skips the zeroing that slice() does first.
-      this.#chunks.push({
-        bytes: new Uint8Array(data),
-        start: 0,
-        end: length,
-        joinable: false,
-        window: null,
-        lender: null,
-      });
+      const bytes = new Uint8Array(data);
+      this.#append({ bytes, start: 0, end: length, joinable: false, window: null, lender: null, next: null });
     }
   }
 
@@ -74,9 +69,10 @@ export class WriteQueue {
       return;
     }
     this.#size += data.length;
-    const chunk: Chunk = { bytes: data, start: 0, end: data.length, joinable: false, window: null, lender: null };
+    const end = data.length;
+    const chunk: Chunk = { bytes: data, start: 0, end, joinable: false, window: null, lender: null, next: null };
     returnLoan(data, chunk);
-    this.#chunks.push(chunk);
+    this.#append(chunk);
   }
 
   /**
@@ -85,8 +81,8 @@ export class WriteQueue {
    * @returns A view of the first chunk; the queue must not be empty.
    */
   next(): Uint8Array {
-    const chunk = this.#chunks[this.#head]!;
-    this.#sealed = 1;
+    const chunk = this.#head!;
+    this.#sealed = true;
     return chunk.start === 0 && chunk.end === chunk.bytes.length
       ? chunk.bytes
       : chunk.bytes.subarray(chunk.start, chunk.end);
@@ -98,20 +94,14 @@ export class WriteQueue {
    * @param count How many; no more than {@linkcode next} gave.
    */
   advance(count: number): void {
-    const chunk = this.#chunks[this.#head]!;
+    const chunk = this.#head!;
     this.#size -= count;
     chunk.start += count;
     if (chunk.start < chunk.end) return;
     if (chunk.window !== null) giveBuffer(chunk.window);
-    this.#sealed = 0;
-    this.#head++;
-    if (this.#head === this.#chunks.length) {
-      this.#chunks.length = this.#head = 0;
-    } else if (this.#head === 64) {
-      // Keeps a queue that never runs empty from growing for ever, at O(1) a chunk.
-      this.#chunks.splice(0, this.#head);
-      this.#head = 0;
-    }
+    this.#sealed = false;
+    this.#head = chunk.next;
+    if (this.#head === null) this.#tail = null;
     chunk.lender?.settled();
   }
 
@@ -121,16 +111,13 @@ export class WriteQueue {
    * @param writing Whether it does; then {@linkcode settle} must follow when it has done.
    */
   clear(writing: boolean): void {
-    for (let i = this.#head; i < this.#chunks.length; i++) {
-      const { lender } = this.#chunks[i]!;
-      if (writing && i === this.#head) this.#unsettled = lender;
-      else lender?.settled();
+    for (let chunk = this.#head; chunk !== null; chunk = chunk.next) {
+      if (writing && chunk === this.#head) this.#unsettled = chunk.lender;
+      else chunk.lender?.settled();
     }
-    this.#chunks.length =
-      this.#head =
-      this.#sealed =
-      this.#size =
-        0;
+    this.#head = this.#tail = null;
+    this.#sealed = false;
+    this.#size = 0;
   }
 
   /** After {@linkcode clear}: the kernel does not read any more. */
@@ -139,11 +126,16 @@ export class WriteQueue {
     this.#unsettled = null;
   }
 
+  #append(chunk: Chunk): void {
+    if (this.#tail === null) this.#head = chunk;
+    else this.#tail.next = chunk;
+    this.#tail = chunk;
+  }
+
   /** The last chunk, if bytes may still be joined to it; a small owned one is copied to make it so. */
   #openTail(): Chunk | null {
-    const last = this.#chunks.length - 1;
-    if (last < this.#head + this.#sealed) return null;
-    const tail = this.#chunks[last]!;
+    const tail = this.#tail;
+    if (tail === null || (this.#sealed && tail === this.#head)) return null;
     if (!tail.joinable && tail.end < JOIN_BELOW) {
       const bytes = takeBuffer(tail.end);
       bytes.set(tail.bytes);

@@ -1,0 +1,87 @@
+/**
+ * Judging the other side by what it has shown in the handshake.
+ *
+ * rustls verifies certificates; this says what is wrong with one, and adds what rustls under `node:tls` leaves to
+ * others: the name, and the choice of ciphers.
+ *
+ * @module
+ */
+import type { NodeTls, TlsSocket } from "./node_tls.ts";
+import { TlsError, type TlsErrorCode, toTlsError } from "./tls_error.ts";
+import { toPeerCertificate } from "./tls_info.ts";
+
+/** What `verifyError()` says of whatever it has no code of its own for, dates among it. */
+const VAGUE = "UNABLE_TO_VERIFY_LEAF_SIGNATURE";
+
+/**
+ * Judges a server.
+ *
+ * @param tls The module `node:tls`.
+ * @param socket The client's side, after the server has shown its certificate.
+ * @param hostname The name that it must be for.
+ * @returns What is wrong, or `null`.
+ */
+export function judgeServer(tls: NodeTls, socket: TlsSocket, hostname: string): TlsError | null {
+  const certificate = socket.getPeerCertificate() ?? {};
+  const error = judgeCertificate(socket, socket._handle.verifyError());
+  if (error !== null) return error;
+  const stranger = tls.checkServerIdentity(hostname, certificate);
+  return stranger === undefined ? null : toTlsError(stranger) as TlsError;
+}
+
+/**
+ * Judges what somebody has shown.
+ *
+ * @param socket Our side.
+ * @param code What rustls says of it, or nothing.
+ * @returns What is wrong, or `null`.
+ */
+export function judgeCertificate(socket: TlsSocket, code: string): TlsError | null {
+  if (code === "") return null;
+  const certificate = toPeerCertificate(socket.getPeerCertificate());
+  if (code === VAGUE && certificate !== null) {
+    const { notBefore, notAfter } = certificate;
+    const now = Date.now();
+    if (notAfter.getTime() < now) {
+      return new TlsError("CERTIFICATE_EXPIRED", `TLS: the certificate has expired, on ${notAfter.toISOString()}`);
+    }
+    if (notBefore.getTime() > now) {
+      const message = `TLS: the certificate is not valid yet, only from ${notBefore.toISOString()} on`;
+      return new TlsError("CERTIFICATE_NOT_YET_VALID", message);
+    }
+  }
+  return toTlsError(Object.assign(new Error(code), { code })) as TlsError;
+}
+
+/**
+ * Judges the cipher.
+ *
+ * @param socket Our side.
+ * @param ciphers The ones to accept, or `undefined` for all.
+ * @returns What is wrong, or `null`.
+ */
+export function judgeCipher(socket: TlsSocket, ciphers: string | undefined): TlsError | null {
+  const { name } = socket.getCipher();
+  if (ciphers === undefined || ciphers.split(":").includes(name)) return null;
+  return new TlsError("NO_SHARED_VERSION", `TLS: ${name} was agreed upon, ciphers allows ${ciphers}`);
+}
+
+/** The alerts of RFC 8446, 6.2, for what can be wrong; bad_certificate for all else. */
+const ALERTS: Partial<Record<TlsErrorCode, number>> = {
+  CERTIFICATE_EXPIRED: 45,
+  CERTIFICATE_NOT_YET_VALID: 45,
+  UNKNOWN_ISSUER: 48,
+  NO_SHARED_VERSION: 71,
+  FAILED: 80,
+};
+
+/**
+ * Says what is wrong to the other side, in the clear, as either may until its Finished.
+ *
+ * @param code What is wrong.
+ * @returns A whole record.
+ */
+export function plainAlert(code: TlsErrorCode): Uint8Array {
+  // A record of type alert, version 1.2 as all records are marked, two bytes long: fatal, and the reason.
+  return new Uint8Array([21, 3, 3, 0, 2, 2, ALERTS[code] ?? 42]);
+}
