@@ -11,11 +11,24 @@ import * as flowControl from "./demo/flow_control.ts";
 import * as halfClose from "./demo/half_close.ts";
 import * as sendfile from "./demo/sendfile.ts";
 import { Story } from "./demo/story.ts";
+import * as startTls from "./demo/start_tls.ts";
 import * as tcpEcho from "./demo/tcp_echo.ts";
+import * as tls from "./demo/tls.ts";
 import * as udp from "./demo/udp.ts";
 import * as unixSocket from "./demo/unix_socket.ts";
 
-const chapters = [tcpEcho, bufferedProtocol, halfClose, flowControl, unixSocket, udp, childProcess, sendfile];
+const chapters = [
+  tcpEcho,
+  bufferedProtocol,
+  halfClose,
+  flowControl,
+  unixSocket,
+  udp,
+  childProcess,
+  sendfile,
+  tls,
+  startTls,
+];
 
 const loop = getRunningLoop();
 const story = new Story();

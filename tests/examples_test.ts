@@ -1,97 +1,7 @@
 /** Each example, run as its first comment says: with just those permissions, without any flag or configuration. */
-import { assert, assertEquals, assertGreater, assertLess, assertMatch, assertStringIncludes } from "./std.ts";
+import { assertEquals, assertGreater, assertLess, assertMatch, assertStringIncludes } from "./std.ts";
+import { commandLines, Example, examples, permissionsOf, run } from "./examples_kit.ts";
 import { bytes, concat, pattern, text } from "./kit.ts";
-
-const examples = new URL("../examples/", import.meta.url);
-
-/** The command lines in an example's first comment. */
-function commandLines(name: string): string[] {
-  const [comment = ""] = Deno.readTextFileSync(new URL(name, examples)).split("*/");
-  return comment.split("\n").filter((line) => line.includes("deno run ")).map((line) => line.replace(/^[ *]+/, ""));
-}
-
-/** The permissions that the command line with `word` in it, or the first one, names. */
-function permissionsOf(name: string, word = ""): string[] {
-  const line = commandLines(name).find((line) => line.includes(word));
-  return line?.split(" ").filter((part) => part.startsWith("--allow-")) ?? [];
-}
-
-/** A running example. */
-class Example implements AsyncDisposable {
-  #child: Deno.ChildProcess;
-  /** A test that waits for a program that hangs must not wait for ever. */
-  #limit: ReturnType<typeof setTimeout>;
-  #reader: ReadableStreamDefaultReader<string>;
-  /** What was printed and not yet looked at. */
-  #text = "";
-
-  constructor(name: string, args: string[] = [], permissions = permissionsOf(name)) {
-    this.#child = new Deno.Command(Deno.execPath(), {
-      args: ["run", "--quiet", "--no-prompt", "--no-config", ...permissions, new URL(name, examples).href, ...args],
-      env: { NO_COLOR: "1", LC_ALL: "C", TZ: "UTC" },
-      stdout: "piped",
-      stderr: "piped",
-    }).spawn();
-    this.#limit = setTimeout(() => this.#child.kill("SIGKILL"), 20_000);
-    this.#reader = this.#child.stdout.pipeThrough(new TextDecoderStream()).getReader();
-  }
-
-  /** Waits for a line of output. */
-  async line(): Promise<string> {
-    for (;;) {
-      const end = this.#text.indexOf("\n");
-      if (end >= 0) {
-        const line = this.#text.slice(0, end);
-        this.#text = this.#text.slice(end + 1);
-        return line;
-      }
-      const { value, done } = await this.#reader.read();
-      if (done) throw new Error(`the example ended; standard error: ${await this.#child.stderr.text()}`);
-      this.#text += value;
-    }
-  }
-
-  /** Waits for its first line, which tells where it serves. */
-  async port(): Promise<number> {
-    const match = /on 127\.0\.0\.1:(\d+)/.exec(await this.line());
-    assert(match !== null);
-    return Number(match[1]);
-  }
-
-  /** Sends SIGINT. */
-  interrupt(): void {
-    this.#child.kill("SIGINT");
-  }
-
-  /** Waits for its end. */
-  async end(): Promise<{ code: number; stdout: string; stderr: string }> {
-    const stderr = this.#child.stderr.text();
-    for (;;) {
-      const { value, done } = await this.#reader.read();
-      if (done) break;
-      this.#text += value;
-    }
-    return { code: (await this.#child.status).code, stdout: this.#text, stderr: await stderr };
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    clearTimeout(this.#limit);
-    try {
-      this.#child.kill("SIGKILL");
-    } catch {
-      // It has ended, as it should.
-    }
-    await this.#reader.cancel();
-    if (!this.#child.stderr.locked) await this.#child.stderr.cancel();
-    await this.#child.status;
-  }
-}
-
-/** Runs an example to its end. */
-async function run(name: string, args: string[] = [], permissions?: string[]) {
-  await using example = new Example(name, args, permissions);
-  return await example.end();
-}
 
 /** Sends bytes and the end, and reads what comes back. */
 async function exchange(port: number, data: Uint8Array): Promise<Uint8Array> {
@@ -114,9 +24,13 @@ Deno.test("examples/ holds the programs that the README names", () => {
     "demo.ts",
     "existing_socket.ts",
     "file_receiver.ts",
+    "smtp_starttls_client.ts",
+    "smtp_starttls_server.ts",
     "tcp_echo_client.ts",
     "tcp_echo_server.ts",
     "tcp_proxy.ts",
+    "tls_echo_client.ts",
+    "tls_echo_server.ts",
     "udp_echo_client.ts",
     "udp_echo_server.ts",
   ]);
@@ -328,7 +242,7 @@ Deno.test("tcp_proxy.ts pauses a client whose upstream does not read", async () 
 Deno.test("demo.ts keeps all its promises", async () => {
   const { code, stdout, stderr } = await run("demo.ts");
   assertEquals({ code, stderr }, { code: 0, stderr: "" });
-  const chapters = stdout.split("\n").filter((line) => /^\d {2}/.test(line)).map((line) => line.split(":")[0]);
+  const chapters = stdout.split("\n").filter((line) => /^\d+ {2}/.test(line)).map((line) => line.split(":")[0]);
   assertEquals(chapters, [
     "1  TCP echo",
     "2  BufferedProtocol",
@@ -338,6 +252,8 @@ Deno.test("demo.ts keeps all its promises", async () => {
     "6  UDP",
     "7  A child process",
     "8  sendfile",
+    "9  TLS",
+    "10  STARTTLS",
   ]);
   for (
     const line of [
@@ -349,6 +265,9 @@ Deno.test("demo.ts keeps all its promises", async () => {
       "   ok       the one too large was an errorReceived, and the transport lived on",
       '   parent   pipeDataReceived    1, "apple\\nfig\\npear\\n"',
       "   ok       just that part of the file arrived",
+      "   ok       a certificate that nobody trusts is refused, and both sides are told",
+      "   ok       old ones live on",
+      "   ok       what was said in the clear behind STARTTLS does not count",
     ]
   ) assertStringIncludes(stdout, `${line}\n`);
   assertMatch(stdout, /\nAll \d+ promises were kept\.\n$/);

@@ -1,7 +1,8 @@
 /** The README's word: its code runs, its names exist, its links lead somewhere. */
 import { assert, assertEquals, assertGreater, assertMatch } from "./std.ts";
-import { bytes, closed, connect, loop, Recorder, tempPath } from "./kit.ts";
+import { bytes, closed, connect, loop, Recorder, tempPath, text } from "./kit.ts";
 import * as tandem from "../mod.ts";
+import type { ExtraInfo, TlsErrorCode } from "../mod.ts";
 
 const root = new URL("../", import.meta.url);
 const readme = Deno.readTextFileSync(new URL("README.md", root));
@@ -49,42 +50,82 @@ Deno.test("the README names the two commands", () => {
 Deno.test("the README's TypeScript type-checks in a consumer's project", async () => {
   using temp = tempPath();
   const sources = Object.fromEntries(blocks("ts").map((code, i) => [`block${i}.ts`, code]));
-  assertEquals(Object.keys(sources).length, 2);
+  assertEquals(Object.keys(sources).length, 4);
   await makeProject(temp.directory, sources);
   const { code, stderr } = await deno(temp.directory, "check", "--quiet", ...Object.keys(sources)).output();
   assertEquals([code, new TextDecoder().decode(stderr)], [0, ""]);
 });
 
+/** A server of the README's that runs, and the port that it has printed. */
+async function serve(directory: string, source: string, ...permissions: string[]) {
+  await makeProject(directory, { "server.ts": source.replace(/port: \d+/, "port: 0") });
+  const child = deno(directory, "run", "--quiet", "--no-prompt", ...permissions, "server.ts").spawn();
+  // Lest a server that says nothing makes this wait for ever.
+  const limit = setTimeout(() => child.kill("SIGKILL"), 20_000);
+  let output = "";
+  const reader = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
+  while (!output.includes("]")) output += (await reader.read()).value ?? "]";
+  await reader.cancel();
+  return {
+    port: Number(/port: (\d+)/.exec(output)?.[1]),
+    async [Symbol.asyncDispose]() {
+      clearTimeout(limit);
+      child.kill("SIGKILL");
+      await child.stderr.cancel();
+      await child.status;
+    },
+  };
+}
+
+/** Runs a program of the README's to its end. */
+async function runProgram(directory: string, source: string, ...permissions: string[]) {
+  await makeProject(directory, { "program.ts": source });
+  const command = deno(directory, "run", "--quiet", "--no-prompt", ...permissions, "program.ts");
+  const { code, stdout, stderr } = await command.output();
+  return [code, text(stderr), text(stdout)];
+}
+
+const certs = new URL("examples/certs/", root);
+const [caCert, cert, key] = ["ca.pem", "server.pem", "server.key"].map((name) =>
+  Deno.readTextFileSync(new URL(name, certs))
+) as [string, string, string];
+
+async function copyCerts(directory: string): Promise<void> {
+  for (const [name, pem] of Object.entries({ "ca.pem": caCert, "server.pem": cert, "server.key": key })) {
+    await Deno.writeTextFile(`${directory}/${name}`, pem);
+  }
+}
+
 Deno.test("the README's client and server talk", async () => {
   using temp = tempPath();
-  const [server = "", client = ""] = blocks("ts");
-  await makeProject(temp.directory, { "server.ts": server.replace("port: 8888", "port: 0") });
-  const serving = deno(temp.directory, "run", "--quiet", "--no-prompt", "--allow-net", "server.ts").spawn();
-  // Lest a server that says nothing makes this wait for ever.
-  const limit = setTimeout(() => serving.kill("SIGKILL"), 20_000);
-  try {
-    let output = "";
-    const reader = serving.stdout.pipeThrough(new TextDecoderStream()).getReader();
-    while (!output.includes("]")) output += (await reader.read()).value ?? "]";
-    const port = /port: (\d+)/.exec(output)?.[1];
-    await reader.cancel();
-    await makeProject(temp.directory, { "client.ts": client.replace("port: 8888", `port: ${port}`) });
-    const { code, stdout, stderr } = await deno(
-      temp.directory,
-      "run",
-      "--quiet",
-      "--no-prompt",
-      "--allow-net",
-      "client.ts",
-    ).output();
-    const decoder = new TextDecoder();
-    assertEquals([code, decoder.decode(stderr), decoder.decode(stdout)], [0, "", "received Hello, world!\n"]);
-  } finally {
-    clearTimeout(limit);
-    serving.kill("SIGKILL");
-    await serving.stderr.cancel();
-    await serving.status;
-  }
+  const [source = "", client = ""] = blocks("ts");
+  await using server = await serve(temp.directory, source, "--allow-net");
+  const output = await runProgram(temp.directory, client.replace("8888", `${server.port}`), "--allow-net");
+  assertEquals(output, [0, "", "received Hello, world!\n"]);
+});
+
+Deno.test("the README's client and server talk TLS", async () => {
+  using temp = tempPath();
+  await copyCerts(temp.directory);
+  // A port that was free just now.
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = listener.addr;
+  listener.close();
+  const source = blocks("ts")[2]!.replace("8443", `${port}`);
+  const output = await runProgram(temp.directory, source, "--allow-net", "--allow-read");
+  assertEquals(output, [0, "", 'TLSv1.3 { CN: "localhost" }\n']);
+});
+
+Deno.test("the README's server upgrades to TLS", async () => {
+  using temp = tempPath();
+  await copyCerts(temp.directory);
+  await using server = await serve(temp.directory, blocks("ts")[3]!, "--allow-net", "--allow-read");
+  const plain = await Deno.connect({ hostname: "127.0.0.1", port: server.port });
+  await plain.write(bytes("STARTTLS\r\n"));
+  const buffer = new Uint8Array(100);
+  assertEquals(text(buffer.subarray(0, await plain.read(buffer) ?? 0)), "220 go ahead\r\n");
+  using conn = await Deno.startTls(plain, { hostname: "localhost", caCerts: [caCert] });
+  assertEquals(text(buffer.subarray(0, await conn.read(buffer) ?? 0)), "200 TLSv1.3\r\n");
 });
 
 /** What the loop makes, whose classes are not exported: an example of each. */
@@ -187,6 +228,41 @@ Deno.test("every public name is in the README's table", async () => {
   assertEquals(missing.filter((name) => !/^(Server|UnixServer)Options\./.test(name)), []);
 });
 
+Deno.test("the README's table of extra information has every key", () => {
+  const keys: Record<keyof ExtraInfo, true> = {
+    peername: true,
+    sockname: true,
+    socket: true,
+    cipher: true,
+    peercert: true,
+    alpnProtocol: true,
+    sslcontext: true,
+    sslObject: true,
+    compression: true,
+    pipe: true,
+    subprocess: true,
+  };
+  const listed = rows("key of `getExtraInfo`").flatMap(([cell = ""]) => codes(cell));
+  assertEquals(listed, Object.keys(keys));
+});
+
+Deno.test("the README's table of TLS errors has every code", () => {
+  const all: Record<TlsErrorCode, true> = {
+    UNKNOWN_ISSUER: true,
+    WRONG_NAME: true,
+    CERTIFICATE_EXPIRED: true,
+    CERTIFICATE_NOT_YET_VALID: true,
+    BAD_CERTIFICATE: true,
+    NO_CLIENT_CERTIFICATE: true,
+    NO_SHARED_PROTOCOL: true,
+    NO_SHARED_VERSION: true,
+    NOT_TLS: true,
+    ALERT: true,
+    FAILED: true,
+  };
+  assertEquals(rows("code").flatMap(([cell = ""]) => codes(cell)), Object.keys(all));
+});
+
 Deno.test("every error in the README's table exists", () => {
   for (const [cell = ""] of rows("error")) {
     for (const name of codes(cell)) {
@@ -201,8 +277,11 @@ const globalErrors = { Error, TypeError, RangeError };
 
 /** For each row of the table of permissions, a program that uses just that. `HOST` is 127.0.0.1, and so on. */
 const uses: Record<string, string> = {
-  "`createConnection`": `await loop.createConnection(() => ({}), { hostname: "HOST", port: PORT })`,
-  "`createServer`": `await loop.createServer(() => ({}), { hostname: "HOST", port: 0 })`,
+  "`createConnection`, also with `tls`":
+    `await loop.createConnection(() => ({}), { hostname: "HOST", port: PORT, tls: { caCerts } })`,
+  "`createServer`, also with `tls`": `for (const tls of [undefined, { cert, key }, { cert, key, native: true }]) {
+      await loop.createServer(() => ({}), { hostname: "HOST", port: 0, tls });
+    }`,
   "`createServer` with `reusePort`":
     `await loop.createServer(() => ({}), { hostname: "HOST", port: 0, reusePort: true })`,
   "`createUnixConnection`": `await loop.createUnixConnection(() => ({}), { path: "PATH" })`,
@@ -237,16 +316,17 @@ for (const [what = "", needed = ""] of permissions) {
       using temp = tempPath();
       const { directory, path } = temp;
       await Deno.writeFile(`${directory}/file`, bytes("content"));
-      await using tcp = await loop.createServer(() => ({}), { hostname: "127.0.0.1", port: 0 });
+      await using tcp = await loop.createServer(() => ({}), { hostname: "127.0.0.1", port: 0, tls: { cert, key } });
       await using unix = await loop.createUnixServer(() => ({}), { path });
       const fill = (text: string) =>
         text.replace("HOST", "127.0.0.1").replace("PATH", path).replace("FOLDER", directory).replace("PROGRAM", "true")
           .replace("FILE", `${directory}/file`)
-          .replace("PORT", what === "`createConnection`" ? `${(tcp.addresses[0] as Deno.NetAddr).port}` : "0");
+          .replace("PORT", what.startsWith("`createConnection`") ? `${(tcp.addresses[0] as Deno.NetAddr).port}` : "0");
       const program = `import { getRunningLoop, socketPair } from ${JSON.stringify(new URL("mod.ts", root).href)};
       const loop = getRunningLoop();
+      const { caCerts, cert, key } = ${JSON.stringify({ caCerts: [caCert], cert, key })};
       try { ${fill(uses[what]!)}; console.log("ran"); } catch (error) { console.log(error.name); }
-      socketPair; Deno.exit();`;
+      socketPair, caCerts, cert, key; Deno.exit();`;
       await Deno.writeTextFile(`${directory}/main.js`, program);
       const run = async (flags: string[]) => {
         const args = ["run", "--quiet", "--no-prompt", "--no-config", ...flags, "main.js"];

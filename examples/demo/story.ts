@@ -121,3 +121,8 @@ export function size(count: number): string {
 export function at(addr: Deno.Addr): string {
   return "hostname" in addr ? `${addr.hostname}:${addr.port}` : JSON.stringify(addr);
 }
+
+/** A certificate or key among those of the examples, as PEM. */
+export function readCert(name: string): Promise<string> {
+  return Deno.readTextFile(new URL(`../certs/${name}`, import.meta.url));
+}
