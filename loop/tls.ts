@@ -50,8 +50,8 @@ export interface TlsOptions extends TlsContextOptions {
    */
   handshakeTimeout?: number | undefined;
   /**
-   * How long `close()` waits for the other side's close_notify, in milliseconds, before it becomes an abort with a
-   * `TimeoutError`.
+   * How long `close()` may take to flush and to hear the other side's close_notify, in milliseconds, before it becomes
+   * an abort with a `TimeoutError`.
    *
    * @default {30000}
    */
@@ -260,6 +260,7 @@ export function makeTlsHandle(tls: NodeTls, lower: StreamHandle, plan: TlsPlan):
     requestCert,
     rejectUnauthorized,
     ciphers,
+    verified: material.clients,
     sni: sni && (async (name) => {
       const context = await sni(name);
       if (context === null) return null;

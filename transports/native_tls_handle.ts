@@ -6,21 +6,21 @@
 import { ConnHandle } from "./conn_handle.ts";
 import type { StreamSink } from "./stream_handle.ts";
 import { toTlsError } from "./tls_error.ts";
-import { shutdownTimedOut } from "./tls_handle.ts";
 
 /** A stream handle that takes leave of the other side before it closes. */
 export class NativeTlsHandle extends ConnHandle {
   /** {@inheritDoc StreamHandle.halfCloses} */
   readonly halfCloses = false;
-  #shutdownTimeout: number;
+  /** {@inheritDoc StreamHandle.shutdownTimeout} */
+  readonly shutdownTimeout: number;
 
   /**
    * @param conn The connection.
-   * @param shutdownTimeout How long `shutdown()` waits for the other side, in milliseconds.
+   * @param shutdownTimeout How long closing may take, in milliseconds.
    */
   constructor(conn: Deno.Conn, shutdownTimeout: number) {
     super(conn, { readable: true, writable: true });
-    this.#shutdownTimeout = shutdownTimeout;
+    this.shutdownTimeout = shutdownTimeout;
   }
 
   /** {@inheritDoc StreamHandle.explain} */
@@ -30,8 +30,7 @@ export class NativeTlsHandle extends ConnHandle {
 
   /** {@inheritDoc StreamHandle.shutdown} */
   async shutdown(): Promise<void> {
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const timer = setTimeout(() => reject(shutdownTimedOut(this.#shutdownTimeout)), this.#shutdownTimeout);
+    const { promise, resolve } = Promise.withResolvers<void>();
     const scratch = new Uint8Array(1024);
     const discard: StreamSink = {
       allocate: () => scratch,
@@ -41,10 +40,6 @@ export class NativeTlsHandle extends ConnHandle {
       failed: () => resolve(),
     };
     this.closeWrite().then(() => this.over ? resolve() : this.readStart(discard), () => resolve());
-    try {
-      await promise;
-    } finally {
-      clearTimeout(timer);
-    }
+    await promise;
   }
 }

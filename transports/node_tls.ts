@@ -41,6 +41,7 @@ export interface TlsSocket {
   getCipher(): { name: string };
   getProtocol(): string;
   getPeerCertificate(): Partial<LegacyCertificate> | null;
+  isSessionReused(): boolean;
   authorized: boolean;
   authorizationError: unknown;
   alpnProtocol: string | false | null;

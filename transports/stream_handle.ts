@@ -54,9 +54,11 @@ export interface StreamHandle {
    * Takes leave of the other side, after all writes and before `close()`. Handles that need no more than `close()`
    * have none.
    *
-   * @returns A promise that rejects if the other side does not answer in time.
+   * @returns A promise that resolves when the other side has answered, or cannot any more.
    */
   shutdown?(): Promise<void>;
+  /** How long all writes that wait and `shutdown()` together may take, in milliseconds. */
+  readonly shutdownTimeout?: number;
   /** Puts an error of reading or writing in better words. */
   explain?(error: Error): Error;
   /**

@@ -185,8 +185,12 @@ export class StreamTransport implements Transport, ReceiverHost, SenderHost {
     this.#heir?.close();
     if (this.#closing) return;
     this.#beginClosing();
-    if (this.#closeTimeout !== undefined) {
-      this.#closeTimer = setTimeout(() => this.#closeTimedOut(), this.#closeTimeout);
+    const { shutdownTimeout = Infinity } = this.#handle;
+    const closeTimeout = this.#closeTimeout ?? Infinity;
+    const limit = Math.min(shutdownTimeout, closeTimeout);
+    if (limit < Infinity) {
+      const name = limit === closeTimeout ? "closeTimeout" : "shutdownTimeout";
+      this.#closeTimer = setTimeout(() => this.#closeTimedOut(name, limit), limit);
     }
     if (this.#sender.size === 0) this.#finishClosing();
   }
@@ -341,10 +345,11 @@ export class StreamTransport implements Transport, ReceiverHost, SenderHost {
     this.#forceClose(this.#handle.explain?.(error) ?? error);
   }
 
-  #closeTimedOut(): void {
-    const stuck = this.#shuttingDown ? "close_notify was not answered" : `${this.#sender.size} bytes were not taken`;
-    const message = `closeTimeout: ${stuck} within ${this.#closeTimeout} ms`;
-    this.#forceClose(new TimeoutError(message));
+  #closeTimedOut(option: string, ms: number): void {
+    const stuck = this.#shuttingDown
+      ? "the other side did not answer close_notify"
+      : `${this.#sender.size} bytes were not taken`;
+    this.#forceClose(new TimeoutError(`${option}: ${stuck} within ${ms} ms`));
   }
 
   #forceClose(error: Error | null): void {

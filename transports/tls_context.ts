@@ -86,6 +86,8 @@ export interface TlsMaterial {
   server: SecureContext | null;
   /** Whether certificates and keys have been found to be good. */
   checked: boolean;
+  /** The fingerprints of clients' certificates that rustls has verified against these `caCerts`, oldest first. */
+  clients: Set<string>;
 }
 
 let materialOfContext: (context: TlsContext) => TlsMaterial;
@@ -124,7 +126,13 @@ export class TlsContext {
    */
   constructor(options: TlsContextOptions = {}) {
     checkContextOptions(options);
-    this.#material = { options: pickContextOptions(options), client: null, server: null, checked: false };
+    this.#material = {
+      options: pickContextOptions(options),
+      client: null,
+      server: null,
+      checked: false,
+      clients: new Set(),
+    };
   }
 
   /**
@@ -168,7 +176,9 @@ export class TlsContext {
     const next = { ...this.#material.options, ...pickContextOptions(options) };
     checkContextOptions(next);
     await checkMaterial(next);
-    this.#material = { options: next, client: null, server: null, checked: true };
+    const sameTrust = String(next.caCerts) === String(this.#material.options.caCerts);
+    const clients = sameTrust ? this.#material.clients : new Set<string>();
+    this.#material = { options: next, client: null, server: null, checked: true, clients };
   }
 }
 

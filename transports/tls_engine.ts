@@ -13,10 +13,10 @@ import { toError } from "./errors.ts";
 import { TlsError, toTlsError } from "./tls_error.ts";
 import { checkWrap, type NodeTls, type SecureContext, type TlsSocket, type TlsWrap } from "./node_tls.ts";
 import { type PeerCertificate, type TlsCipher, toCipher, toPeerCertificate } from "./tls_info.ts";
-import { judgeCertificate, judgeCipher, judgeServer, plainAlert } from "./tls_verify.ts";
+import { judgeCipher, judgeClient, judgeServer, plainAlert } from "./tls_verify.ts";
 
 /** As much as rustls takes at once: MAX_CLEAR_IN in Deno's ext/node/ops/tls_wrap.rs. */
-export const MAX_CLEARTEXT = 48 * 1024;
+const MAX_SLICE = 48 * 1024;
 
 /** What an engine is made for. */
 export interface TlsEngineOptions {
@@ -34,6 +34,8 @@ export interface TlsEngineOptions {
   rejectUnauthorized: boolean;
   /** The cipher suites to accept, with colons between. */
   ciphers: string | undefined;
+  /** Server: the certificates that have been verified, by fingerprint. */
+  verified: Set<string>;
   /** Server: finds another context by name; `null` for the first one. */
   sni: ((serverName: string) => Promise<SecureContext | null>) | undefined;
 }
@@ -152,11 +154,14 @@ export class TlsEngine {
   /**
    * Takes cleartext, after the handshake.
    *
-   * @param data The bytes, `MAX_CLEARTEXT` at most; the caller's again afterwards.
+   * @param data The bytes; the caller's again afterwards.
    * @returns What to send, the caller's.
    */
   encrypt(data: Uint8Array): Uint8Array {
-    this.#writeBuffer.call(this.#wrap, this.#request, data);
+    for (let start = 0; start < data.length; start += MAX_SLICE) {
+      const slice = data.length <= MAX_SLICE ? data : data.subarray(start, start + MAX_SLICE);
+      this.#writeBuffer.call(this.#wrap, this.#request, slice);
+    }
     return this.#wrap.drainEncOut();
   }
 
@@ -198,7 +203,7 @@ export class TlsEngine {
     let error = judgeCipher(this.#socket, ciphers);
     if (error === null && serverSide) {
       // rustls lets every client pass here, and keeps what it thinks of it for whoever asks.
-      if (requestCert && rejectUnauthorized) error = judgeCertificate(this.#socket, this.#wrap.verifyError());
+      if (requestCert && rejectUnauthorized) error = judgeClient(this.#socket, this.#options.verified);
     } else if (error === null && rejectUnauthorized) {
       error = judgeServer(this.#tls, this.#socket, serverHostname);
       // What node:tls thinks of it counts as well.

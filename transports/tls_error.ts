@@ -7,7 +7,7 @@
 /**
  * Why TLS failed.
  *
- * - `UNKNOWN_ISSUER`: nobody who is trusted has signed the certificate.
+ * - `UNKNOWN_ISSUER`: nobody who is trusted has signed the certificate, at least not for this use.
  * - `WRONG_NAME`: the certificate is for another name.
  * - `CERTIFICATE_EXPIRED`, `CERTIFICATE_NOT_YET_VALID`: it is not valid today.
  * - `BAD_CERTIFICATE`: something else is wrong with a certificate.
@@ -81,7 +81,7 @@ const CAUSES: readonly [RegExp, TlsErrorCode, string][] = [
   [
     /SELF_SIGNED|UNABLE_TO_GET_ISSUER|UNABLE_TO_VERIFY_LEAF|UnknownIssuer|CaUsedAsEndEntity/,
     "UNKNOWN_ISSUER",
-    "nobody who is trusted has signed the certificate",
+    "nobody who is trusted has signed the certificate for this use",
   ],
   [/DID_NOT_RETURN_A_CERTIFICATE|no certificates/, "NO_CLIENT_CERTIFICATE", "the client has no certificate"],
   [

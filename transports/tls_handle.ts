@@ -5,10 +5,10 @@
  */
 import { TimeoutError, toError } from "./errors.ts";
 import { setImmediate } from "node:timers";
-import { giveBuffer, takeBuffer } from "./buffer_pool.ts";
+import { giveBuffer, MAX_BUFFER, takeBuffer } from "./buffer_pool.ts";
 import { ReceiveWindow } from "./receive_window.ts";
 import type { StreamHandle, StreamSink } from "./stream_handle.ts";
-import { MAX_CLEARTEXT, type TlsEngine, type TlsEngineSink, type TlsSession } from "./tls_engine.ts";
+import type { TlsEngine, TlsEngineSink, TlsSession } from "./tls_engine.ts";
 import type { TlsCipher } from "./tls_info.ts";
 
 /** How long an alert may take to leave, in milliseconds, before the connection is closed without. */
@@ -24,25 +24,15 @@ export function handshakeTimedOut(ms: number): TimeoutError {
   return new TimeoutError(`handshakeTimeout: the TLS handshake was not done within ${ms} ms`);
 }
 
-/**
- * Makes the error of a leave-taking that takes too long.
- *
- * @param ms How long it may take, in milliseconds.
- * @returns The error.
- */
-export function shutdownTimedOut(ms: number): TimeoutError {
-  return new TimeoutError(`shutdownTimeout: the other side did not answer close_notify within ${ms} ms`);
-}
-
 /** A stream handle over another one, with a TLS engine between. */
 export class TlsHandle implements StreamHandle {
   readonly readable = true;
   readonly writable = true;
   readonly halfCloses = false;
+  readonly shutdownTimeout: number;
 
   #lower: StreamHandle;
   #engine: TlsEngine;
-  #shutdownTimeout: number;
 
   /** What ciphertext is read into. */
   #memory: Uint8Array | null = null;
@@ -69,11 +59,11 @@ export class TlsHandle implements StreamHandle {
   /**
    * @param lower What moves the bytes. Nobody else uses it from now on.
    * @param makeEngine Makes the engine that delivers to the sink it is given.
-   * @param shutdownTimeout How long `shutdown()` waits for the other side, in milliseconds.
+   * @param shutdownTimeout How long closing may take, in milliseconds.
    */
   constructor(lower: StreamHandle, makeEngine: (sink: TlsEngineSink) => TlsEngine, shutdownTimeout: number) {
     this.#lower = lower;
-    this.#shutdownTimeout = shutdownTimeout;
+    this.shutdownTimeout = shutdownTimeout;
     this.#engine = makeEngine({
       ciphertext: (data) => {
         this.#outbox.push(data);
@@ -162,26 +152,17 @@ export class TlsHandle implements StreamHandle {
     return Promise.reject(new Deno.errors.NotSupported("TLS cannot end one direction alone"));
   }
 
-  /**
-   * Says that this side sends nothing more, and waits for the other side to say the same.
-   *
-   * @returns A promise that rejects with a {@linkcode TimeoutError} if it does not.
-   */
+  /** Says that this side sends nothing more, and waits for the other side to say the same. */
   async shutdown(): Promise<void> {
     if (this.#handshake !== null) return;
-    const { promise, resolve, reject } = this.#farewell = Promise.withResolvers<void>();
-    const timer = setTimeout(() => reject(shutdownTimedOut(this.#shutdownTimeout)), this.#shutdownTimeout);
+    const { promise, resolve } = this.#farewell = Promise.withResolvers<void>();
     this.#inbox = [];
-    try {
-      if (this.#error === null) this.#engine.closeNotify();
-      this.#sending.then(() => {
-        if (this.#isOver()) resolve();
-        else this.#lower.readStart(this.lowerSink);
-      });
-      await promise;
-    } finally {
-      clearTimeout(timer);
-    }
+    if (this.#error === null) this.#engine.closeNotify();
+    this.#sending.then(() => {
+      if (this.#isOver()) resolve();
+      else this.#lower.readStart(this.lowerSink);
+    });
+    await promise;
     await this.#lower.shutdown?.();
   }
 
@@ -252,9 +233,9 @@ export class TlsHandle implements StreamHandle {
           piece = this.#outbox.shift()!;
         } else if (encrypted < length) {
           piece = this.#engine.encrypt(
-            length <= MAX_CLEARTEXT ? data! : data!.subarray(encrypted, encrypted + MAX_CLEARTEXT),
+            length <= MAX_BUFFER ? data! : data!.subarray(encrypted, encrypted + MAX_BUFFER),
           );
-          encrypted += MAX_CLEARTEXT;
+          encrypted += MAX_BUFFER;
         } else {
           break;
         }
