@@ -1,6 +1,8 @@
 /** Where Tandem is meant to differ from asyncio: the one list, which the README explains to users. */
 
 import type { Version } from "./python.ts";
+import { scenarios as start_tls } from "./scenarios/start_tls.ts";
+import { scenarios as tls } from "./scenarios/tls.ts";
 
 /** A difference that is known and meant. */
 export interface Difference {
@@ -39,7 +41,24 @@ export const FIXED_IN: { version: Version; bug: string; scenarios: string[] }[] 
     bug: "the transports of a child's pipes did not tell whether they were reading",
     scenarios: ["processes: a paused pipe holds its data and its end until it is resumed"],
   },
+  {
+    version: [3, 11, 0],
+    bug: "TLS did not take leave of the other side, and there was none in TLS",
+    scenarios: [
+      ...Object.keys(tls).map((name) => `tls: ${name}`),
+      ...Object.keys(start_tls).map((name) => `start_tls: ${name}`),
+    ],
+  },
 ];
+
+const OWN_CLOSE = "No data or end is told after close(). asyncio calls eof_received() when the other side's " +
+  "close_notify comes, which is the answer to its own.";
+
+const TRUNCATED = "A connection that ends without close_notify may have lost its last bytes, so it is an error. " +
+  "asyncio takes it for an end.";
+
+const HANDSHAKE_REPORTED =
+  "A failed handshake on a server reaches the exception handler. asyncio tells it in debug mode only.";
 
 /** All of them. Each must show: one that has gone fails the test until it is taken off the list. */
 export const DIFFERENCES: Difference[] = [
@@ -230,5 +249,130 @@ export const DIFFERENCES: Difference[] = [
     reason: "A promise wakes its waiter in a microtask, before any callback of the loop.",
     asyncio: "loop: scheduled before set_result()\nloop: waiter: result",
     tandem: "loop: waiter: result\nloop: scheduled before set_result()",
+  },
+  {
+    scenarios: [
+      "tls: an echo, and close() by the client",
+      "tls: close() on both sides at once",
+      "tls: a true eof_received keeps nothing open",
+      "tls: write() after close()",
+      "tls: over a Unix socket",
+      "start_tls: plain, then TLS on both sides, and close() by the client",
+    ],
+    reason: OWN_CLOSE,
+    asyncio: "client: eof_received\n",
+    tandem: "",
+  },
+  {
+    scenarios: [
+      "tls: data and close() by the server",
+      "tls: close() on both sides at once",
+      "tls: the end that arrives while paused is told after resume_reading()",
+      "tls: a buffered protocol",
+      "start_tls: close() by the server",
+      "start_tls: another protocol takes over",
+      "start_tls: a buffered protocol takes over",
+    ],
+    reason: OWN_CLOSE,
+    asyncio: "server: eof_received\n",
+    tandem: "",
+  },
+  {
+    scenarios: ["tls: write() inside eof_received"],
+    reason:
+      "What comes after close() is dropped, TLS or not. asyncio takes data in place of close_notify for an error.",
+    asyncio: "client: connection_lost TlsError",
+    tandem: "client: connection_lost null",
+  },
+  {
+    scenarios: [
+      "tls: abort() tells its own protocol null",
+      "tls: an exception in data_received",
+      "start_tls: abort() by the client",
+      "start_tls: the old transport afterwards",
+    ],
+    reason: TRUNCATED,
+    asyncio: "server: eof_received\nserver: connection_lost null",
+    tandem: "server: connection_lost UnexpectedEof",
+  },
+  {
+    scenarios: ["tls: an exception in data_received"],
+    reason:
+      "The exception handler is told which callback it was, as on every transport. asyncio says only that it is TLS.",
+    asyncio: '"Fatal error on SSL protocol"',
+    tandem: "fatal in data_received",
+  },
+  {
+    scenarios: ["tls: a handshake that fails: nobody knows the issuer", "tls: a handshake that fails: another name"],
+    reason: HANDSHAKE_REPORTED,
+    asyncio: /$/,
+    tandem: "\nexception handler: exception handler: a TLS handshake, TlsError [error]",
+  },
+  {
+    scenarios: ["tls: a client that speaks in the clear costs its connection, and the next is served"],
+    reason: HANDSHAKE_REPORTED,
+    asyncio: "server: connection_made",
+    tandem: "exception handler: exception handler: a TLS handshake, TlsError [error]\nserver: connection_made",
+  },
+  {
+    scenarios: ["tls: a handshake that fails: the server says nothing"],
+    reason: "What takes too long is a TimeoutError everywhere.",
+    asyncio: "ConnectionAborted",
+    tandem: "TimeoutError",
+  },
+  {
+    scenarios: [
+      "tls: a handshake that fails: the server closes",
+      "start_tls: a handshake that fails: the other side closes",
+    ],
+    reason:
+      "A connection that ends during the handshake is an UnexpectedEof, as in Deno's own TLS. Nobody has reset it.",
+    asyncio: /ConnectionReset/g,
+    tandem: "UnexpectedEof",
+  },
+  {
+    scenarios: ["tls: a connection that is given, with no name to verify"],
+    reason: "A missing option is a TypeError.",
+    asyncio: "RangeError",
+    tandem: "TypeError",
+  },
+  {
+    scenarios: ["start_tls: a handshake that fails: nobody knows the issuer"],
+    reason: "An alert tells the other side why. asyncio closes before it has left.",
+    asyncio: /ConnectionReset/g,
+    tandem: "TlsError",
+  },
+  {
+    scenarios: ["start_tls: a handshake that fails: it takes too long"],
+    reason:
+      "What takes too long is a TimeoutError everywhere, and a protocol whose connection_made() has run is told " +
+      "of its end. asyncio tells it nothing.",
+    asyncio: "server: start_tls: ConnectionAborted",
+    tandem: "server: start_tls: TimeoutError\nserver: connection_lost TimeoutError",
+  },
+  {
+    scenarios: ["start_tls: abort() during the handshake"],
+    reason: "startTls() without a connection is an error, and the protocol is told of its end. asyncio's start_tls() " +
+      "returns None, and tells it nothing.",
+    asyncio: "server: start_tls: null",
+    tandem: "server: connection_lost null\nserver: start_tls: ConnectionAborted",
+  },
+  {
+    scenarios: ["start_tls: what was written before leaves before, in the clear"],
+    reason: "startTls() without a connection is an error. asyncio's start_tls() returns None.",
+    asyncio: "start_tls: null",
+    tandem: "start_tls: ConnectionAborted",
+  },
+  {
+    scenarios: ["start_tls: a transport that is closing"],
+    reason: "It is an InvalidStateError, at once. asyncio's start_tls() returns None when the transport is closed.",
+    asyncio: "server: connection_lost null\nserver: start_tls: null",
+    tandem: "server: start_tls: InvalidStateError\nserver: connection_lost null",
+  },
+  {
+    scenarios: ["start_tls: the old transport afterwards"],
+    reason: "The old transport is dead and says so. asyncio's still takes bytes, and sends them in the clear.",
+    asyncio: "is_closing of the old one: false",
+    tandem: "is_closing of the old one: true",
   },
 ];

@@ -12,6 +12,8 @@ import { scenarios as processes } from "./scenarios/processes.ts";
 import { scenarios as reading } from "./scenarios/reading.ts";
 import { scenarios as scheduling } from "./scenarios/scheduling.ts";
 import { scenarios as servers } from "./scenarios/servers.ts";
+import { scenarios as start_tls } from "./scenarios/start_tls.ts";
+import { scenarios as tls } from "./scenarios/tls.ts";
 import { scenarios as writing } from "./scenarios/writing.ts";
 import { type Scenario, type Scenarios, Stage } from "./stage.ts";
 
@@ -27,6 +29,8 @@ const topics: Record<string, Scenarios> = {
   processes,
   pipes,
   scheduling,
+  tls,
+  start_tls,
 };
 
 /** Long for a machine under load; a scenario takes milliseconds. */

@@ -3,14 +3,17 @@
 import asyncio
 import errno
 import json
+import ssl
 import zlib
 
 # Python's errors by the names that Tandem and Deno give to them; the one place where the two meet.
 ERRORS = {
     BrokenPipeError: "BrokenPipe",
+    ConnectionAbortedError: "ConnectionAborted",
     ConnectionRefusedError: "ConnectionRefused",
     ConnectionResetError: "ConnectionReset",
     FileNotFoundError: "NotFound",
+    NotImplementedError: "NotSupported",
     PermissionError: "PermissionDenied",
     ProcessLookupError: "ProcessLookupError",
     RuntimeError: "InvalidStateError",
@@ -33,6 +36,8 @@ def error_name(error):
         return "null"
     if type(error) in ERRORS:
         return ERRORS[type(error)]
+    if isinstance(error, ssl.SSLError):
+        return "TlsError"
     if isinstance(error, OSError) and error.errno in errno.errorcode:
         return ERROR_NUMBERS.get(error.errno, errno.errorcode[error.errno])
     return type(error).__name__

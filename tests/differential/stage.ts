@@ -250,6 +250,8 @@ function describeContext(context: ExceptionContext): string {
   let what = JSON.stringify(message);
   if (fatal !== undefined) what = `fatal in ${snakeCase(fatal)}`;
   else if (failed !== undefined) what = `failed ${snakeCase(failed)}`;
+  // Which client it was is the system's affair.
+  if (/^TLS handshake with .* failed$/.test(message)) what = "a TLS handshake";
   const keys = Object.keys(context).filter((key) => key !== "message").sort();
   return `exception handler: ${what}, ${errorName(error)} [${keys.join(" ")}]`;
 }
