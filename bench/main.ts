@@ -1,18 +1,19 @@
 /**
- * `deno task bench`: Tandem beside the bare `Deno.Conn` loop and everything that a user might pick instead.
+ * `deno task bench`: Tandem beside the bare Deno loop and everything that a user might pick instead.
  *
  * Each server is a process of its own on one core, the load a C program on the other. Read ratios of one run, not
  * figures: those are the machine's.
  *
  * @module
  */
-import { build, BuildError } from "./build.ts";
 import { chart } from "./chart.ts";
-import { type Measured, measureMode } from "./measure.ts";
+import { type Measured, measureMode, roundsOf } from "./measure.ts";
+import type { Bench } from "./methods.ts";
 import { isOf, type Options, parseOptions, usage, UsageError } from "./options.ts";
 import { Processes } from "./process.ts";
-import { closingLines, json, type Surroundings, table } from "./report.ts";
+import { closingLines, json, restore, type Surroundings, table } from "./report.ts";
 import { findServers, type ServerKind, versions } from "./servers.ts";
+import { BuildError, findTools, type Missing, type Tools } from "./tools.ts";
 import { type Mode, type Workload, WORKLOADS } from "./workloads.ts";
 
 /** Exit codes: the command line makes no sense; nothing can be measured here. */
@@ -22,45 +23,37 @@ const CANNOT_RUN = 3;
 /** Files that a server or the load needs besides its connections. */
 const SPARE_FILES = 300;
 
-function log(line: string): void {
-  console.error(`  ${line}`);
-}
+/** What a measurement takes besides its seconds, seen; and what one of memory takes, which settles twice. */
+const OVERHEAD = 0.1;
+const MEMORY_TIME = 4.5;
 
 async function main(args: string[]): Promise<number> {
-  let options: Options | "help";
   try {
-    options = parseOptions(args);
-  } catch (error) {
-    if (!(error instanceof UsageError)) throw error;
-    console.error(`bench: ${error.message}\n\n${usage()}`);
-    return USAGE;
-  }
-  if (options === "help") {
-    console.log(usage());
+    const options = parseOptions(args);
+    if (options === "help") console.log(usage());
+    else if (options.from.length > 0) await showAgain(options);
+    else await measure(options, args);
     return 0;
-  }
-  const folder = await Deno.makeTempDir({ prefix: "tandem-bench-" });
-  // Also when a signal ends the run.
-  addEventListener("unload", () => Deno.removeSync(folder, { recursive: true }));
-  try {
-    const load = await build("load", folder);
-    return await run(load, await build("epoll_echo", folder), options, args);
   } catch (error) {
+    if (error instanceof UsageError) {
+      console.error(`bench: ${error.message}\n\n${usage()}`);
+      return USAGE;
+    }
     if (!(error instanceof BuildError)) throw error;
     console.error(`bench: ${error.message}`);
     return CANNOT_RUN;
   }
 }
 
-async function run(load: string, epollEcho: string, options: Options, args: string[]): Promise<number> {
-  const { servers: all, missing } = await findServers(epollEcho);
-  const asked = options.servers.map((name) => name.toLowerCase());
-  const isAsked = ({ name, group }: ServerKind) =>
-    asked.length === 0 || group === "bare" || asked.some((part) => name.toLowerCase().includes(part));
-  const servers = all.filter(isAsked);
-  const workloads = WORKLOADS.filter(({ name }) =>
-    options.workloads.length === 0 || options.workloads.some((asked) => isOf(name, asked))
-  );
+async function measure(options: Options, args: string[]): Promise<void> {
+  const folder = await Deno.makeTempDir({ prefix: "tandem-bench-" });
+  // Also when a signal ends the run.
+  addEventListener("unload", () => Deno.removeSync(folder, { recursive: true }));
+  const tools = await findTools(folder);
+  const { servers, missing } = await findServers(tools, folder);
+  const asked = WORKLOADS.filter((workload) => isAskedFor(workload, options));
+  const workloads = asked.filter((workload) => can(tools, workload));
+  missing.push(...tools.missing, ...asked.filter((workload) => !can(tools, workload)).map(cannot));
   options.idleConnections = Math.min(options.idleConnections, await openFiles() - SPARE_FILES);
 
   await using processes = await Processes.create();
@@ -68,28 +61,69 @@ async function run(load: string, epollEcho: string, options: Options, args: stri
     date: new Date().toISOString().slice(0, 10),
     machine: await machine(),
     versions: await versions(),
-    command: ["deno task bench", ...args].join(" "),
+    command: ["deno task bench", ...args].join(" ").replace(/ --(json|chart)[ =]\S+/g, ""),
     pinned: processes.pinned,
     missing,
   };
+  const groups = byMode(workloads).map(({ mode, members }) => {
+    return {
+      members,
+      able: servers.filter((server) => server.modes.includes(mode) && isServerAskedFor(server, options)),
+    };
+  });
+  const time = groups.flatMap(({ members, able }) => members.map((one) => able.length * timeOf(one, options)));
   console.log(describe(surroundings, options));
+  console.log(`this takes about ${(time.reduce((sum, one) => sum + one, 0) / 60).toFixed(1)} minutes`);
 
+  const bench: Bench = { processes, tools, options, log: (line) => console.error(`  ${line}`) };
   const measured: Measured[] = [];
-  for (const { mode, members } of byMode(workloads)) {
-    const able = servers.filter(({ modes }) => modes.includes(mode));
-    const batch = await measureMode(processes, load, able, members, options, log);
+  for (const { members, able } of groups) {
+    const batch = await measureMode(bench, able, members);
     for (const one of batch) console.log(`\n${table(one)}`);
     measured.push(...batch);
   }
-  console.log(`\n${closingLines(measured, surroundings).join("\n")}`);
+  await conclude(measured, surroundings, options);
+}
 
-  const { machine: where, date, command } = surroundings;
+/** Shows former runs, or a part of them. */
+async function showAgain(options: Options): Promise<void> {
+  const texts = await Promise.all(options.from.map((file) => Deno.readTextFile(file)));
+  const { measured: all, surroundings } = restore(texts);
+  const measured = all.filter(({ workload }) => isAskedFor(workload, options)).map(({ workload, results }) => {
+    return {
+      workload,
+      results: results.filter((result) => isServerAskedFor({ ...result, name: result.server }, options)),
+    };
+  });
+  const { machine, versions } = surroundings;
+  console.log(`${machine}; ${list(versions)}; measured on ${surroundings.date}`);
+  for (const one of measured) console.log(`\n${table(one)}`);
+  await conclude(measured, surroundings, options);
+}
+
+/** What comes after the tables. */
+async function conclude(measured: Measured[], surroundings: Surroundings, options: Options): Promise<void> {
+  console.log(`\n${closingLines(measured, surroundings).join("\n")}`);
   if (options.json !== undefined) await Deno.writeTextFile(options.json, json(measured, surroundings));
-  if (options.svg !== undefined) {
-    const note = `${where}; ${date}; Deno ${Deno.version.deno}; ${command.replace(/ --(json|svg) \S+/g, "")}`;
-    await Deno.writeTextFile(options.svg, chart(measured, note));
-  }
-  return 0;
+  if (options.chart !== undefined) await Deno.writeTextFile(options.chart, chart(measured, surroundings));
+}
+
+function isAskedFor({ name }: Pick<Workload, "name">, { workloads }: Options): boolean {
+  return workloads.length === 0 || workloads.some((asked) => isOf(name, asked));
+}
+
+function isServerAskedFor({ name, group }: Pick<ServerKind, "name" | "group">, { servers }: Options): boolean {
+  if (servers.length === 0 || group === "bare") return true;
+  return servers.some((part) => name.toLowerCase().includes(part.toLowerCase()));
+}
+
+/** Tells whether the load for it is there. */
+function can({ wrk, tlsLoad }: Tools, { mode, method }: Workload): boolean {
+  return method === "wrk" ? wrk !== null : !mode.startsWith("tls-") || tlsLoad !== null;
+}
+
+function cannot({ name, method }: Workload): Missing {
+  return { name: `the workload ${name}`, reason: `there is no ${method === "wrk" ? "wrk" : "TLS load"}` };
 }
 
 /** Workloads that share their servers, so that a server is started, and warms up, once for all of them. */
@@ -98,10 +132,20 @@ function byMode(workloads: Workload[]): { mode: Mode; members: Workload[] }[] {
   return [...groups].map(([mode, members]) => ({ mode, members }));
 }
 
+/** How long all rounds of one server take, in seconds. */
+function timeOf(workload: Workload, { rounds, seconds }: Options): number {
+  // The parts of one measurement come together.
+  if (workload.part) return 0;
+  return roundsOf(workload, rounds) * (workload.method === "memory" ? MEMORY_TIME : seconds + OVERHEAD);
+}
+
 function describe({ machine, versions, pinned }: Surroundings, { seconds, rounds }: Options): string {
-  const found = Object.entries(versions).map(([name, version]) => `${name} ${version}`).join(", ");
   const cores = pinned ? "servers on core 0, load on core 1" : "not pinned";
-  return `${machine}; ${found}\nrounds: ${rounds} of ${seconds} s each, servers in turn; ${cores}`;
+  return `${machine}; ${list(versions)}\nrounds: ${rounds} of ${seconds} s each, servers in turn; ${cores}`;
+}
+
+function list(versions: Record<string, string>): string {
+  return Object.entries(versions).map(([name, version]) => `${name} ${version}`).join(", ");
 }
 
 async function machine(): Promise<string> {

@@ -14,13 +14,15 @@ export interface Options {
   /** How many connections the memory workload holds. */
   idleConnections: number;
   json: string | undefined;
-  svg: string | undefined;
+  chart: string | undefined;
+  /** Files of former runs to show again, instead of measuring. */
+  from: string[];
 }
 
 export class UsageError extends Error {}
 
 export function usage(): string {
-  const names = WORKLOADS.map(({ name, title }) => `    ${name.padEnd(14)} ${title}`).join("\n");
+  const names = WORKLOADS.map(({ name, title }) => `    ${name.padEnd(20)} ${title}`).join("\n");
   return `usage: deno task bench [options]
 
   --seconds N        how long each measurement lasts (default 2; a fifth of it is warm-up)
@@ -30,7 +32,8 @@ export function usage(): string {
   --workload NAME    only these; may be repeated. "echo" stands for all whose name starts with "echo-"
   --server TEXT      only servers whose name contains this; may be repeated. The bare loop always runs
   --json FILE        write all figures to a file
-  --svg FILE         write a chart to a file
+  --chart FILE       write a chart to a file, as SVG
+  --from FILE        measure nothing: show what --json has written; may be repeated, to join several runs
   --help             print this
 
   workloads:
@@ -55,7 +58,8 @@ export function parseOptions(args: string[]): Options | "help" {
     servers: values.server ?? [],
     idleConnections: values.full ? 8000 : 2000,
     json: values.json,
-    svg: values.svg,
+    chart: values.chart,
+    from: values.from ?? [],
   };
 }
 
@@ -76,7 +80,8 @@ function parse(args: string[]) {
         workload: { type: "string", multiple: true },
         server: { type: "string", multiple: true },
         json: { type: "string" },
-        svg: { type: "string" },
+        chart: { type: "string" },
+        from: { type: "string", multiple: true },
         help: { type: "boolean" },
       },
     });

@@ -6,6 +6,9 @@ export type Core = "server" | "load";
 /** How long a server may take until it listens. */
 const START_TIMEOUT = 20_000;
 
+/** The unit of processor time in /proc: a hundredth of a second wherever Deno runs. */
+const TICKS = 100;
+
 /** Puts processes on cores, and sees to it that none outlives the run. */
 export class Processes implements AsyncDisposable {
   /** Whether servers and load are kept apart. */
@@ -41,19 +44,19 @@ export class Processes implements AsyncDisposable {
   }
 
   /** Starts a server and waits until it listens. */
-  async listen(command: string[]): Promise<ListeningServer> {
-    const child = this.spawn("server", command);
+  async listen(command: string[], core: Core = "server"): Promise<ListeningServer> {
+    const child = this.spawn(core, command);
     const lines = new LineReader(child.stdout);
     // One that hangs is killed, and the line it never prints is then the end of its output.
     const timer = setTimeout(() => kill(child), START_TIMEOUT);
     const line = await lines.next();
     clearTimeout(timer);
-    const port = /^listening (\d+)$/.exec(line ?? "")?.[1];
-    if (port === undefined) {
+    const where = /^listening (\S+)$/.exec(line ?? "")?.[1];
+    if (where === undefined) {
       await this.stop(child);
       throw new Error(`it did not say where it listens: ${command.join(" ")}`);
     }
-    return new ListeningServer(this, child, port);
+    return new ListeningServer(this, child, where);
   }
 
   /** Runs a program to its end and gives what it printed. */
@@ -92,20 +95,29 @@ export class Processes implements AsyncDisposable {
 
 /** A server that is ready. */
 export class ListeningServer implements AsyncDisposable {
-  readonly port: string;
+  /** Its port, or the path of its Unix socket. */
+  readonly where: string;
   #processes: Processes;
   #child: Deno.ChildProcess;
 
-  constructor(processes: Processes, child: Deno.ChildProcess, port: string) {
+  constructor(processes: Processes, child: Deno.ChildProcess, where: string) {
     this.#processes = processes;
     this.#child = child;
-    this.port = port;
+    this.where = where;
   }
 
   /** How much memory it has in RAM, in bytes. */
   async residentMemory(): Promise<number> {
     const status = await Deno.readTextFile(`/proc/${this.#child.pid}/status`);
     return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)![1]) * 1024;
+  }
+
+  /** How long its threads have worked so far, in seconds. */
+  async cpuTime(): Promise<number> {
+    const stat = await Deno.readTextFile(`/proc/${this.#child.pid}/stat`);
+    // The name, which may have any characters, ends at the last bracket; the state is the 3rd field.
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    return (Number(fields[14 - 3]) + Number(fields[15 - 3])) / TICKS;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -133,6 +145,16 @@ export class LineReader {
     const line = this.#rest.slice(0, end);
     this.#rest = this.#rest.slice(end + 1);
     return line;
+  }
+}
+
+/** What a program prints; `null` where it cannot be run or fails. */
+export async function output(program: string, ...args: string[]): Promise<string | null> {
+  try {
+    const { success, stdout } = await new Deno.Command(program, { args, stderr: "null", stdin: "null" }).output();
+    return success ? new TextDecoder().decode(stdout).trim() : null;
+  } catch {
+    return null; // Not installed.
   }
 }
 

@@ -1,8 +1,9 @@
 /** The figures as a table to read, and as JSON. */
 import type { Measured, Result } from "./measure.ts";
-import { type Missing, TANDEM } from "./servers.ts";
+import { TANDEM } from "./servers.ts";
 import { geometricMean, ratio, summarize } from "./statistics.ts";
-import { ECHO_WORKLOADS, type Workload } from "./workloads.ts";
+import type { Missing } from "./tools.ts";
+import { ECHO_WORKLOADS, type Subject } from "./workloads.ts";
 
 /** Where and how it was measured. */
 export interface Surroundings {
@@ -18,13 +19,19 @@ export interface Surroundings {
 const NONE = "-";
 
 /** How figures of each unit are printed. */
-const SCALES: Record<Workload["unit"], { unit: string; divisor: number; digits: number }> = {
+const SCALES: Record<Subject["unit"], { unit: string; divisor: number; digits: number }> = {
   "req": { unit: "thousand req/s", divisor: 1e3, digits: 1 },
   "dgram": { unit: "thousand datagrams/s", divisor: 1e3, digits: 1 },
-  "conn": { unit: "thousand connections/s", divisor: 1e3, digits: 2 },
+  "conn": { unit: "thousand connections/s", divisor: 1e3, digits: 1 },
   "B/s": { unit: "MB/s", divisor: 1e6, digits: 0 },
   "B": { unit: "KiB, less is better", divisor: 1024, digits: 1 },
+  "s": { unit: "µs, less is better", divisor: 1e-6, digits: 0 },
 };
+
+/** Whether a smaller figure is the better one. */
+export function isLessBetter({ unit }: Subject): boolean {
+  return unit === "B" || unit === "s";
+}
 
 /** Finds the row that all ratios are taken to. */
 export function bareRow(results: Result[]): Result | undefined {
@@ -34,7 +41,8 @@ export function bareRow(results: Result[]): Result | undefined {
 /** One workload as a table. */
 export function table({ workload, results }: Measured): string {
   const { unit, divisor, digits } = SCALES[workload.unit];
-  const format = (figure: number) => (figure / divisor).toFixed(digits);
+  // Small ones would else be all the same.
+  const format = (figure: number) => (figure / divisor).toFixed(figure / divisor < 10 ? digits + 1 : digits);
   const tandem = results.find(({ server }) => server === TANDEM);
   const rows = results.map((result) => {
     const summary = summarize(result);
@@ -90,7 +98,8 @@ function loadLine({ workload, results }: Measured): string[] {
   const ratios = tested.map((result) => limit === undefined ? null : ratio(limit, result));
   const least = Math.min(...ratios.filter((value) => value !== null));
   const faster = Number.isFinite(least) ? `; C epoll reaches ${least.toFixed(2)} of the fastest of them` : "";
-  const warning = busy > SATURATED ? "; THE LOAD MAY BE THE BOTTLENECK" : "";
+  const saturating = tested.filter(({ loadBusy }) => (loadBusy ?? 0) > SATURATED).map(({ server }) => server);
+  const warning = saturating.length > 0 ? `; IT MAY BE THE BOTTLENECK under ${saturating.join("; ")}` : "";
   return [
     `load:       ${workload.name}: busy ${(busy * 100).toFixed(0)} % at most under the servers${faster}${warning}`,
   ];
@@ -109,9 +118,46 @@ export function json(measured: Measured[], surroundings: Surroundings): string {
       loadBusy: result.loadBusy,
       ...summarize(result),
       ofBare: ratio(result, bareRow(results)),
+      // To each peer, by its name.
+      of: Object.fromEntries(
+        results.filter((peer) => peer !== result).map((peer) => [peer.server, ratio(result, peer)]),
+      ),
     })),
   }));
   return JSON.stringify({ ...surroundings, workloads }, null, 2) + "\n";
+}
+
+/** A file that `json` has made, as far as it is read again. */
+interface Saved extends Surroundings {
+  workloads: (Subject & { results: Result[] })[];
+}
+
+/**
+ * Puts runs together that were measured one after the other, on one machine.
+ *
+ * @param texts What `json` gave for each. Where two have the same workload, the later one stands.
+ * @throws {Error} If one is something else.
+ */
+export function restore(texts: string[]): { measured: Measured[]; surroundings: Surroundings } {
+  const runs = texts.map((text) => JSON.parse(text) as Saved);
+  if (!runs.every(({ workloads, versions }) => Array.isArray(workloads) && versions)) {
+    throw new Error("it is no file that --json has written");
+  }
+  const [first] = runs as [Saved];
+  const { date, machine, versions } = first;
+  const workloads = new Map(runs.flatMap(({ workloads }) => workloads).map((one) => [one.name, one]));
+  const missing = new Map(runs.flatMap(({ missing }) => missing).map((one) => [one.name, one]));
+  return {
+    measured: [...workloads.values()].map(({ results, ...workload }) => ({ workload, results })),
+    surroundings: {
+      date,
+      machine,
+      versions,
+      command: runs.map(({ command }) => command).join("; "),
+      pinned: runs.every(({ pinned }) => pinned),
+      missing: [...missing.values()],
+    },
+  };
 }
 
 function formatRatio(value: number | null): string {

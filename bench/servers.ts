@@ -1,4 +1,7 @@
 /** Who is measured, and how each is started. */
+import { fileURLToPath } from "node:url";
+import { output } from "./process.ts";
+import type { Missing, Tools } from "./tools.ts";
 import type { Mode } from "./workloads.ts";
 
 export interface ServerKind {
@@ -11,66 +14,85 @@ export interface ServerKind {
   command(mode: Mode): string[];
 }
 
-/** One that cannot run here. */
-export interface Missing {
-  name: string;
-  reason: string;
-}
-
 export const BARE = "bare Deno loop";
 export const TANDEM = "Tandem, Protocol, write";
 
-const ALL: readonly Mode[] = ["echo", "idle", "pipelined", "source", "sink", "udp", "pipe"];
+const PLAIN: readonly Mode[] = ["echo", "idle", "pipelined", "source", "sink", "udp", "pipe"];
+const TLS: readonly Mode[] = ["tls-http", "tls-echo", "tls-unix", "tls-client"];
+const ALL: readonly Mode[] = [...PLAIN, ...TLS];
+
+/** Who can run here, and who cannot. */
+export interface Found {
+  servers: ServerKind[];
+  missing: Missing[];
+}
 
 /**
  * Finds out who can run here.
  *
- * @param epollEcho The path of the C server, `null` where it could not be built.
+ * @param tools Among them are the C servers.
+ * @param folder Where Unix sockets may be.
  */
-export async function findServers(epollEcho: string | null): Promise<{ servers: ServerKind[]; missing: Missing[] }> {
+export async function findServers(tools: Tools, folder: string): Promise<Found> {
   const missing: Missing[] = [];
-  const deno = (script: string, ...args: string[]) => [Deno.execPath(), "run", "-A", "--quiet", path(script), ...args];
+  let sockets = 0;
+  /** What a mode needs to know besides its name. */
+  const place = (mode: Mode) => mode === "tls-unix" ? [`${folder}/${sockets++}.sock`] : [];
+  const script = (mode: Mode, name: string) => path(mode.startsWith("tls-") ? `tls_${name}` : name);
+  const deno = [Deno.execPath(), "run", "-A", "--quiet"];
   const tandem = (kind: string, name: string, modes: readonly Mode[]): ServerKind => ({
     name,
     group: "tandem",
     modes,
-    command: (mode) => deno("tandem.ts", mode, kind),
+    command: (mode) => [...deno, script(mode, "tandem.ts"), mode, kind, ...place(mode)],
   });
-  const peer = (name: string, modes: readonly Mode[], command: (mode: Mode) => string[]): ServerKind => ({
+  const peer = (name: string, program: string[], file: string): ServerKind => ({
     name,
     group: "peer",
-    modes,
-    command,
+    modes: ALL,
+    command: (mode) => [...program, script(mode, file), mode, ...place(mode)],
   });
 
   const servers: ServerKind[] = [
-    { name: BARE, group: "bare", modes: ALL, command: (mode) => deno("bare.ts", mode) },
+    { ...peer(BARE, deno, "bare.ts"), group: "bare" },
     tandem("write", TANDEM, ALL),
-    tandem("owned", "Tandem, Protocol, writeOwned", ["echo", "idle", "source"]),
+    tandem("owned", "Tandem, Protocol, writeOwned", ["echo", "idle", "source", "tls-echo"]),
     tandem("buffered", "Tandem, BufferedProtocol, write", ["echo", "idle", "pipelined", "sink"]),
     tandem("buffered-owned", "Tandem, BufferedProtocol, writeOwned", ["echo"]),
-    peer("node: on Deno", ALL, (mode) => deno("net.mjs", mode)),
+    tandem("native", "Tandem, native TLS", ["tls-http", "tls-echo", "tls-client"]),
+    tandem("start-tls", "Tandem, startTls", TLS),
+    peer("node: on Deno", deno, "node.mjs"),
   ];
 
-  const node = await output("node", "--version");
-  if (node !== null) servers.push(peer("Node", ALL, (mode) => ["node", path("net.mjs"), mode]));
+  if (await output("node", "--version") !== null) servers.push(peer("Node", ["node"], "node.mjs"));
   else missing.push({ name: "Node", reason: "no `node` on the PATH" });
 
   const bun = await findBun();
-  if (bun !== null) servers.push(peer("Bun", ALL, (mode) => [bun, path("bun.ts"), mode]));
-  else missing.push({ name: "Bun", reason: "no `bun` on the PATH and none installed for npx" });
+  if (bun !== null) servers.push(peer("Bun", [bun], "bun.ts"));
+  else missing.push({ name: "Bun", reason: "no `bun` on the PATH, nor in the variable BUN" });
 
   const { python, uvloop } = await findPython();
-  if (python !== null) servers.push(...pythons(python, "asyncio", peer));
+  if (python !== null) servers.push(...pythons(python, "asyncio", place));
   else missing.push({ name: "asyncio", reason: "no `python3` on the PATH" });
-  if (uvloop) servers.push(...pythons(python!, "uvloop", peer));
+  if (uvloop) servers.push(...pythons(python!, "uvloop", place));
   else missing.push({ name: "uvloop", reason: "no python3 here can import uvloop" });
 
-  if (epollEcho !== null) {
-    const modes = ALL.filter((mode) => mode !== "pipe");
-    servers.push({ name: "C epoll", group: "limit", modes, command: (mode) => [epollEcho, mode] });
-  }
+  servers.push({ name: "C epoll", group: "limit", modes: ALL, command: (mode) => limit(tools, mode, place(mode)) });
   return { servers, missing };
+}
+
+/** What the system can do at all, and the load with it. */
+function limit({ pipe, epollEcho, tlsEcho, tlsLoad }: Tools, mode: Mode, place: string[]): string[] {
+  if (mode === "pipe") return [pipe];
+  if (mode === "tls-client") return [tlsLoad!, mode];
+  if (!mode.startsWith("tls-")) return [epollEcho, mode];
+  const { cert, key } = certificates();
+  return [tlsEcho!, mode, cert, key, ...place];
+}
+
+/** The server's certificate of the examples, and its key. */
+export function certificates(): { cert: string; key: string } {
+  return { cert: path("../../examples/certs/server.pem"), key: path("../../examples/certs/server.key") };
 }
 
 /** The versions of what was measured, by name. */
@@ -88,16 +110,19 @@ export async function versions(): Promise<Record<string, string>> {
   return Object.fromEntries(present);
 }
 
-function pythons(
-  python: string,
-  loop: string,
-  peer: (name: string, modes: readonly Mode[], command: (mode: Mode) => string[]) => ServerKind,
-): ServerKind[] {
+function pythons(python: string, loop: string, place: (mode: Mode) => string[]): ServerKind[] {
+  const row = (name: string, kind: string, modes: readonly Mode[]): ServerKind => ({
+    name: `${loop}, ${name}`,
+    group: "peer",
+    modes,
+    command: (mode) => {
+      const tls = mode.startsWith("tls-");
+      return [python, path(tls ? "tls_aio.py" : "aio.py"), loop, mode, ...(tls ? place(mode) : [kind])];
+    },
+  });
   return [
-    peer(`${loop}, Protocol`, ALL, (mode) => [python, path("aio.py"), loop, mode, "protocol"]),
-    peer(`${loop}, BufferedProtocol`, ["echo", "idle", "pipelined", "sink"], (mode) => {
-      return [python, path("aio.py"), loop, mode, "buffered"];
-    }),
+    row("Protocol", "protocol", ALL),
+    row("BufferedProtocol", "buffered", ["echo", "idle", "pipelined", "sink"]),
   ];
 }
 
@@ -114,22 +139,11 @@ async function findPython(): Promise<{ python: string | null; uvloop: boolean }>
   return { python: null, uvloop: false };
 }
 
-/** Finds Bun itself rather than npx, whose child could be neither pinned nor stopped. Installs nothing. */
+/** Finds Bun itself, for npx's child could be neither pinned nor stopped: in the variable BUN, or on the PATH. */
 async function findBun(): Promise<string | null> {
-  const where = ["-e", "console.log(process.execPath)"];
-  return await output("bun", ...where) ?? await output("npx", "--no-install", "bun", ...where);
-}
-
-/** What a program prints; `null` where it cannot be run or fails. */
-async function output(program: string, ...args: string[]): Promise<string | null> {
-  try {
-    const { success, stdout } = await new Deno.Command(program, { args, stderr: "null", stdin: "null" }).output();
-    return success ? new TextDecoder().decode(stdout).trim() : null;
-  } catch {
-    return null; // Not installed.
-  }
+  return await output(Deno.env.get("BUN") ?? "bun", "-e", "console.log(process.execPath)");
 }
 
 function path(script: string): string {
-  return new URL(`servers/${script}`, import.meta.url).pathname;
+  return fileURLToPath(new URL(`servers/${script}`, import.meta.url));
 }

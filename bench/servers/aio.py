@@ -130,10 +130,13 @@ class Pipe(asyncio.SubprocessProtocol):
 async def main():
     loop = asyncio.get_running_loop()
     if mode == "pipe":
-        started_at = time.monotonic()
+        started_at, seconds = time.monotonic(), float(rest[0])
         lost = loop.create_future()
-        end_at = started_at + float(rest[0])
+        end_at = started_at + seconds
         _, protocol = await loop.subprocess_exec(lambda: Pipe(end_at, lost), *rest[1:], stderr=None)
+        # The first fifth is warm-up.
+        await asyncio.sleep(seconds * 0.2)
+        started_at, protocol.received = time.monotonic(), 0
         await lost
         print("result", protocol.received / (time.monotonic() - started_at), flush=True)
         return

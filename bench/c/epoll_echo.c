@@ -3,44 +3,12 @@
 //   epoll_echo echo | idle | pipelined | source | sink | udp
 //
 // Listens on a port of the system's choice and prints "listening PORT".
-#define _GNU_SOURCE
-#include <arpa/inet.h>
-#include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <poll.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/epoll.h>
-#include <sys/socket.h>
-#include <unistd.h>
+#include "server.h"
 
-#define EVENTS 256
+#include <fcntl.h>
+
 #define ANSWERS 16
 #define ANSWER_SIZE 64
-
-static char buffer[256 * 1024];
-
-static void check(int result, const char *what) {
-  if (result >= 0) return;
-  perror(what);
-  exit(1);
-}
-
-static int listen_on_any_port(int type) {
-  struct sockaddr_in address = {.sin_family = AF_INET};
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t length = sizeof address;
-  int fd = socket(AF_INET, type, 0);
-  check(fd, "socket");
-  check(bind(fd, (struct sockaddr *)&address, length), "bind");
-  if (type == SOCK_STREAM) check(listen(fd, 1024), "listen");
-  check(getsockname(fd, (struct sockaddr *)&address, &length), "getsockname");
-  printf("listening %d\n", ntohs(address.sin_port));
-  fflush(stdout);
-  return fd;
-}
 
 // Waits where the kernel takes no more, as the bare Deno.Conn loop waits for each write.
 static int send_all(int fd, size_t length) {
@@ -49,8 +17,7 @@ static int send_all(int fd, size_t length) {
     if (n >= 0) {
       sent += n;
     } else if (errno == EAGAIN) {
-      struct pollfd writable = {.fd = fd, .events = POLLOUT};
-      poll(&writable, 1, -1);
+      wait_for(fd, POLLOUT);
     } else {
       return 0;
     }
@@ -67,23 +34,25 @@ static void echo_datagrams(int fd) {
   }
 }
 
-static void accept_one(int epoll, int listener, int source) {
-  int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK), on = 1;
-  if (fd < 0) return;
-  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-  struct epoll_event event = {.events = source ? EPOLLOUT : EPOLLIN, .data.fd = fd};
-  check(epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event), "epoll_ctl");
+static void accept_all(int epoll, int listener, int source) {
+  for (int fd, on = 1; (fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK)) >= 0;) {
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    struct epoll_event event = {.events = source ? EPOLLOUT : EPOLLIN, .data.fd = fd};
+    check(epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event), "epoll_ctl");
+  }
 }
 
 int main(int argc, char **argv) {
   const char *mode = argc == 2 ? argv[1] : "";
-  int echo = !strcmp(mode, "echo") || !strcmp(mode, "idle"), pipelined = !strcmp(mode, "pipelined"), source = !strcmp(mode, "source");
+  int echo = !strcmp(mode, "echo") || !strcmp(mode, "idle"), pipelined = !strcmp(mode, "pipelined");
+  int source = !strcmp(mode, "source");
   if (!strcmp(mode, "udp")) echo_datagrams(listen_on_any_port(SOCK_DGRAM));
   if (!echo && !pipelined && !source && strcmp(mode, "sink")) {
     fputs("epoll_echo: echo, idle, pipelined, source, sink or udp\n", stderr);
     return 2;
   }
   int listener = listen_on_any_port(SOCK_STREAM), epoll = epoll_create1(0);
+  check(fcntl(listener, F_SETFL, O_NONBLOCK), "O_NONBLOCK");
   struct epoll_event event = {.events = EPOLLIN, .data.fd = listener}, events[EVENTS];
   check(epoll_ctl(epoll, EPOLL_CTL_ADD, listener, &event), "epoll_ctl");
   for (;;) {
@@ -91,7 +60,7 @@ int main(int argc, char **argv) {
     for (int i = 0; i < ready; i++) {
       int fd = events[i].data.fd, open = 1;
       if (fd == listener) {
-        accept_one(epoll, listener, source);
+        accept_all(epoll, listener, source);
         continue;
       }
       if (source) {

@@ -1,0 +1,119 @@
+/**
+ * Tandem over TLS.
+ *
+ *   tls_tandem.ts tls-http KIND | tls-echo KIND
+ *   tls_tandem.ts tls-unix KIND PATH
+ *   tls_tandem.ts tls-client KIND PORT CONNECTIONS SIZE SECONDS
+ *
+ * KIND is `write` or `owned` for the complete engine and each way of owning memory, `native` for `native: true`,
+ * `start-tls` for a connection that is upgraded as soon as it is made.
+ */
+import { getRunningLoop, Protocol, type TlsOptions, type Transport } from "../../mod.ts";
+import { type Exchanges, HTTP_ANSWER, readCertificates, runClient } from "./tls_common.mjs";
+
+const [mode = "", kind = "", ...rest] = Deno.args;
+const { cert, key, ca } = readCertificates();
+const loop = getRunningLoop();
+// Connections that end in a handshake are the load's way to look whether anybody is there, or to stop.
+loop.setExceptionHandler((context) => {
+  if (!(context.error instanceof Deno.errors.UnexpectedEof)) loop.defaultExceptionHandler(context);
+});
+const native = kind === "native" ? { native: true } : {};
+
+class Base extends Protocol {
+  protected transport!: Transport;
+  override connectionMade(transport: Transport): void {
+    this.transport = transport;
+  }
+}
+
+class Echo extends Base {
+  override dataReceived(data: Uint8Array): void {
+    this.transport.write(data);
+  }
+}
+
+class OwnedEcho extends Base {
+  override dataReceived(data: Uint8Array): void {
+    this.transport.writeOwned(data);
+  }
+}
+
+class Http extends Base {
+  override dataReceived(): void {
+    this.transport.write(HTTP_ANSWER);
+  }
+}
+
+class Caller extends Base {
+  #exchanges: Exchanges;
+  #isComplete: (bytes: number) => boolean;
+  constructor(exchanges: Exchanges) {
+    super();
+    this.#exchanges = exchanges;
+    this.#isComplete = exchanges.counter();
+  }
+  override connectionMade(transport: Transport): void {
+    super.connectionMade(transport);
+    this.send();
+  }
+  override dataReceived(data: Uint8Array): void {
+    if (this.#isComplete(data.length)) this.send();
+  }
+  protected send(): void {
+    // Ours for good as far as nobody ever changes it.
+    if (kind === "owned") this.transport.writeOwned(this.#exchanges.request);
+    else this.transport.write(this.#exchanges.request);
+  }
+}
+
+/** Upgrades its connection at once, to go on as another protocol. */
+class Upgrade extends Base {
+  #next: Base;
+  #options: Parameters<typeof loop.startTls>[2];
+  constructor(next: Base, options: Parameters<typeof loop.startTls>[2]) {
+    super();
+    this.#next = next;
+    this.#options = options;
+  }
+  override connectionMade(transport: Transport): void {
+    // A load that hangs up in the middle of a handshake is none of ours to tell.
+    loop.startTls(transport, this.#next, this.#options).then((upgraded) => this.#next.connectionMade(upgraded))
+      .catch(() => {});
+  }
+}
+
+const tls: TlsOptions = { cert, key, ...native };
+
+function makeServerProtocol(): Base {
+  const protocol = mode === "tls-http" ? new Http() : kind === "owned" ? new OwnedEcho() : new Echo();
+  return kind === "start-tls" ? new Upgrade(protocol, { serverSide: true, ...tls }) : protocol;
+}
+
+async function serve(): Promise<void> {
+  const secure = kind === "start-tls" ? {} : { tls };
+  if (mode === "tls-unix") {
+    const path = rest[0]!;
+    const server = await loop.createUnixServer(makeServerProtocol, { path, ...secure });
+    console.log(`listening ${path}`);
+    return await server.serveForever();
+  }
+  const server = await loop.createServer(makeServerProtocol, { hostname: "127.0.0.1", port: 0, ...secure });
+  console.log(`listening ${(server.addresses[0] as Deno.NetAddr).port}`);
+  await server.serveForever();
+}
+
+async function call(exchanges: Exchanges, port: number): Promise<void> {
+  const caller = new Caller(exchanges);
+  const hostname = "localhost";
+  if (kind !== "start-tls") {
+    await loop.createConnection(() => caller, { hostname, port, tls: { caCerts: [ca], ...native } });
+    return;
+  }
+  const [transport] = await loop.createConnection(() => new Protocol(), { hostname, port });
+  const upgraded = await loop.startTls(transport, caller, { serverHostname: hostname, caCerts: [ca] });
+  caller.connectionMade(upgraded);
+}
+
+if (mode === "tls-client") await runClient(rest, call);
+else await serve();
