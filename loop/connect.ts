@@ -6,6 +6,7 @@
 import { setImmediate } from "node:timers";
 import type { LoopContext } from "../transports/context.ts";
 import { StreamTransport, type TransportOwner } from "../transports/stream_transport.ts";
+import type { TlsContext } from "../transports/tls_context.ts";
 import type { StreamCallbacks, Transport } from "../transports/transport.ts";
 import { checkExisting, checkHostname, checkPath, checkPort, checkStreamCall, makeProtocol } from "./factory.ts";
 import type { ProtocolFactory } from "./factory.ts";
@@ -26,7 +27,7 @@ export interface StreamOptions {
    *
    * @default {false}
    */
-  tls?: boolean | TlsOptions | undefined;
+  tls?: boolean | TlsOptions | TlsContext | undefined;
 }
 
 /** What every TCP connection may be given. */

@@ -82,6 +82,8 @@ export function checkStreamCall(
   if (typeof options !== "object" || options === null) {
     throw new TypeError(`options must be an object, got ${describe(options)}`);
   }
+  // asyncio's name for it, and a door left open if it were overlooked.
+  if ("ssl" in options) throw new TypeError("ssl is no option: it is called tls");
   checkTimeout(options.closeTimeout, "closeTimeout");
   if (options.signal !== undefined && !(options.signal instanceof AbortSignal)) {
     throw new TypeError(`signal must be an AbortSignal, got ${describe(options.signal)}`);

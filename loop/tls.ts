@@ -10,6 +10,7 @@ import type { StreamHandle } from "../transports/stream_handle.ts";
 import {
   chosenContext,
   clientContext,
+  CONTEXT_OPTIONS,
   materialOf,
   pickContextOptions,
   serverContext,
@@ -69,6 +70,17 @@ export interface TlsOptions extends TlsContextOptions {
   native?: boolean | undefined;
 }
 
+/** All of them; a misspelled one could mean a door left open. `startTls` has one more. */
+const KNOWN_OPTIONS: ReadonlySet<string> = new Set([
+  ...CONTEXT_OPTIONS,
+  "context",
+  "serverHostname",
+  "handshakeTimeout",
+  "shutdownTimeout",
+  "native",
+  "serverSide",
+]);
+
 /** A connection as a transport needs it. */
 export interface Stream {
   /** What moves its bytes. */
@@ -99,9 +111,13 @@ export interface TlsPlan {
  * @throws {RangeError} If a time limit is not a number of milliseconds.
  * @throws {Deno.errors.NotSupported} If `native` does not go with the others.
  */
-export function planTls(tls: boolean | TlsOptions | undefined, serverSide: boolean, hostname?: string): TlsPlan | null {
+export function planTls(
+  tls: boolean | TlsOptions | TlsContext | undefined,
+  serverSide: boolean,
+  hostname?: string,
+): TlsPlan | null {
   if (tls === undefined || tls === false) return null;
-  const options = tls === true ? {} : tls;
+  const options: TlsOptions = tls === true ? {} : tls instanceof TlsContext ? { context: tls } : tls;
   if (typeof options !== "object" || options === null) {
     throw new TypeError(`tls must be true or an object with options, got ${describe(options)}`);
   }
@@ -113,22 +129,45 @@ export function planTls(tls: boolean | TlsOptions | undefined, serverSide: boole
     throw new TypeError("tls: a server must have cert and key, or sni");
   }
   const { serverHostname = hostname, native = false } = options;
-  if (serverHostname !== undefined) checkHostname(serverHostname, "serverHostname");
   if (!serverSide && serverHostname === undefined && rejectUnauthorized !== false) {
-    throw new TypeError("serverHostname must be given where no hostname is: the server's certificate must be for it");
+    const message = "serverHostname must be given where no hostname is: the server's certificate must be for it";
+    throw new TypeError(`${message} (or serverSide: true, to be the server)`);
   }
   if (native) checkNative(materialOf(context).options);
   return {
     context,
     serverSide,
-    serverHostname: serverSide ? "" : serverHostname ?? "",
+    serverHostname: serverSide || serverHostname === undefined ? "" : toServerName(serverHostname),
     handshakeTimeout: options.handshakeTimeout ?? HANDSHAKE_TIMEOUT,
     shutdownTimeout: options.shutdownTimeout ?? SHUTDOWN_TIMEOUT,
     native,
   };
 }
 
+/** Puts a host's name in the one form that is sent, and compared to the certificate's. */
+function toServerName(hostname: string): string {
+  checkHostname(hostname, "serverHostname");
+  const bare = hostname.replace(/^\[(.*)\]$/, "$1");
+  let name = bare;
+  // deno-lint-ignore no-control-regex -- all of ASCII
+  if (/[^\x00-\x7f]/.test(bare)) {
+    try {
+      name = new URL(`https://${bare}`).hostname;
+    } catch {
+      name = "";
+    }
+  }
+  // The certificate may have wildcards, a server has a name; the dot of the root may end it (RFC 1034, 3.1).
+  const isName = name.replace(/\.$/, "").split(".").every((label) => /^[^*]{1,63}$/.test(label));
+  if (isName) return name;
+  throw new TypeError(`serverHostname must be a host's name or address, got ${describe(hostname)}`);
+}
+
 function contextOf(options: TlsOptions): TlsContext {
+  const unknown = Object.keys(options).find((name) => !KNOWN_OPTIONS.has(name));
+  if (unknown !== undefined) {
+    throw new TypeError(`tls.${unknown} is not an option; there are ${[...KNOWN_OPTIONS].join(", ")}`);
+  }
   const { context } = options;
   if (context === undefined) return new TlsContext(options);
   if (!(context instanceof TlsContext)) {
@@ -260,7 +299,7 @@ export function makeTlsHandle(tls: NodeTls, lower: StreamHandle, plan: TlsPlan):
     requestCert,
     rejectUnauthorized,
     ciphers,
-    verified: material.clients,
+    authorities: material.authorities!,
     sni: sni && (async (name) => {
       const context = await sni(name);
       if (context === null) return null;

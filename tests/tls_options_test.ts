@@ -29,9 +29,19 @@ const wrong: [what: string, tls: unknown, ErrorClass: new (...args: never[]) => 
   ],
   ["caCerts", { caCerts: CA }, TypeError, /^caCerts must be an array of strings, got string "-----BEGIN/],
   ["caCerts", { caCerts: [CA, 7] }, TypeError, /^caCerts\[1\] must be a non-empty string, got number 7$/],
-  ["caCerts", { caCerts: ["no PEM"] }, TypeError, /^caCerts\[0\] must be a PEM certificate: /],
+  [
+    "caCerts",
+    { caCerts: ["no PEM"] },
+    TypeError,
+    /^caCerts\[0\] must be a PEM certificate, got a text that is none: a file.s name, perhaps$/,
+  ],
   ["cert", { cert: 1, key: SERVER.key }, TypeError, /^cert must be a non-empty string, got number 1$/],
-  ["cert", { ...SERVER, cert: "no PEM" }, TypeError, /^cert must be a PEM certificate: /],
+  [
+    "cert",
+    { ...SERVER, cert: "no PEM" },
+    TypeError,
+    /^cert must be a PEM certificate, got a text that is none: a file.s name, perhaps$/,
+  ],
   [
     "cert alone",
     { cert: SERVER.cert, key: undefined },
@@ -39,7 +49,12 @@ const wrong: [what: string, tls: unknown, ErrorClass: new (...args: never[]) => 
     /^cert and key must be given together, got only cert$/,
   ],
   ["key alone", { cert: undefined, key: SERVER.key }, TypeError, /^cert and key must be given together, got only key$/],
-  ["key", { ...SERVER, key: "no PEM" }, TypeError, /^key must be a PEM private key: /],
+  [
+    "key",
+    { ...SERVER, key: "no PEM" },
+    TypeError,
+    /^key must be a PEM private key, got a text that is none: a file.s name, perhaps$/,
+  ],
   ["key of another", { ...SERVER, key: SECOND.key }, TypeError, /^key must be the private key of cert, and is not$/],
   ["alpnProtocols", { alpnProtocols: "h2" }, TypeError, /^alpnProtocols must be an array of strings, got string "h2"$/],
   [

@@ -65,9 +65,19 @@ export interface TlsWrap {
   shutdown(request: object): number;
   /** Gives what is wrong with the other side's certificate, or nothing. */
   verifyError(): string;
+  /** Gives the certificates that the other side has shown, as DER, its own first. */
+  getPeerCertificateChain(): { certificates: Uint8Array[] } | null;
 }
 
-const METHODS = ["readStart", "readBuffer", "drainEncOut", "writeBuffer", "shutdown", "verifyError"] as const;
+const METHODS = [
+  "readStart",
+  "readBuffer",
+  "drainEncOut",
+  "writeBuffer",
+  "shutdown",
+  "verifyError",
+  "getPeerCertificateChain",
+] as const;
 
 /**
  * Insists that this Deno is made inside as {@linkcode TlsWrap} says.

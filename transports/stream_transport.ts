@@ -129,7 +129,8 @@ export class StreamTransport implements Transport, ReceiverHost, SenderHost {
    */
   beginUpgrade(): () => void {
     if (this.#upgrading) throw new InvalidStateError("startTls() has taken the connection over already");
-    if (this.#closing || this.#eofWritten) throw new InvalidStateError("startTls(): the transport is closing");
+    if (this.#closing) throw new InvalidStateError("startTls(): the transport is closing");
+    if (this.#eofWritten) throw new InvalidStateError("startTls(): the transport is half closed");
     if (this.sendingFile) throw new InvalidStateError("startTls() cannot be called during sendfile()");
     const paused = this.#receiver.paused;
     this.pauseReading();
@@ -256,7 +257,7 @@ export class StreamTransport implements Transport, ReceiverHost, SenderHost {
   }
 
   canWriteEof(): boolean {
-    return this.#handle.writable && this.#handle.halfCloses !== false;
+    return this.#handle.writable && this.#handle.halfCloses !== false && !this.#upgrading;
   }
 
   getWriteBufferSize(): number {

@@ -5,6 +5,7 @@
  */
 import { checkString, describe } from "./errors.ts";
 import type { NodeTls, SecureContext } from "./node_tls.ts";
+import { Authorities } from "./tls_authorities.ts";
 
 /** A version of TLS; Deno has these two. */
 export type TlsVersion = "TLSv1.2" | "TLSv1.3";
@@ -84,10 +85,8 @@ export interface TlsMaterial {
   client: SecureContext | null;
   /** {@inheritDoc TlsMaterial.client} */
   server: SecureContext | null;
-  /** Whether certificates and keys have been found to be good. */
-  checked: boolean;
-  /** The fingerprints of clients' certificates that rustls has verified against these `caCerts`, oldest first. */
-  clients: Set<string>;
+  /** Those of `caCerts`; `null` before certificates and keys have been found to be good. */
+  authorities: Authorities | null;
 }
 
 let materialOfContext: (context: TlsContext) => TlsMaterial;
@@ -130,8 +129,7 @@ export class TlsContext {
       options: pickContextOptions(options),
       client: null,
       server: null,
-      checked: false,
-      clients: new Set(),
+      authorities: null,
     };
   }
 
@@ -151,8 +149,7 @@ export class TlsContext {
    */
   async load(): Promise<void> {
     const material = this.#material;
-    if (!material.checked) await checkMaterial(material.options);
-    material.checked = true;
+    material.authorities ??= await checkMaterial(material.options);
   }
 
   /**
@@ -175,10 +172,8 @@ export class TlsContext {
   async reload(options: TlsContextOptions): Promise<void> {
     const next = { ...this.#material.options, ...pickContextOptions(options) };
     checkContextOptions(next);
-    await checkMaterial(next);
-    const sameTrust = String(next.caCerts) === String(this.#material.options.caCerts);
-    const clients = sameTrust ? this.#material.clients : new Set<string>();
-    this.#material = { options: next, client: null, server: null, checked: true, clients };
+    const authorities = await checkMaterial(next);
+    this.#material = { options: next, client: null, server: null, authorities };
   }
 }
 
@@ -230,8 +225,9 @@ export function serverContext(tls: NodeTls, material: TlsMaterial): SecureContex
  * @returns An object for one connection.
  */
 export function chosenContext(tls: NodeTls, material: TlsMaterial, chosen: TlsMaterial): SecureContext {
-  const { caCerts = [] } = material.options;
-  return tls.createSecureContext({ ...identity(chosen.options), ...caCerts.length > 0 && { ca: caCerts } });
+  const { caCerts, requestCert } = material.options;
+  // Only where it is needed, for node:tls sends what it is given as `ca` to every client, behind the own certificate.
+  return tls.createSecureContext({ ...identity(chosen.options), ...requestCert && caCerts && { ca: caCerts } });
 }
 
 /** Who to be, in the terms of `node:tls`. */
@@ -239,7 +235,8 @@ function identity({ cert, key, minVersion = "TLSv1.2", maxVersion = "TLSv1.3" }:
   return { minVersion, maxVersion, ...cert !== undefined && { cert }, ...key !== undefined && { key } };
 }
 
-const OPTION_NAMES = [
+/** Their names. */
+export const CONTEXT_OPTIONS = [
   "caCerts",
   "cert",
   "key",
@@ -260,7 +257,7 @@ const OPTION_NAMES = [
  */
 export function pickContextOptions(options: TlsContextOptions): TlsContextOptions {
   const picked: Record<string, unknown> = {};
-  for (const name of OPTION_NAMES) if (options[name] !== undefined) picked[name] = options[name];
+  for (const name of CONTEXT_OPTIONS) if (options[name] !== undefined) picked[name] = options[name];
   return picked;
 }
 
@@ -313,23 +310,29 @@ function checkStrings(list: unknown, name: string): void {
 }
 
 /** Parses what a context is made of, so that nobody connects to find out. */
-async function checkMaterial({ caCerts = [], cert, key }: TlsContextOptions): Promise<void> {
+async function checkMaterial({ caCerts = [], cert, key }: TlsContextOptions): Promise<Authorities> {
   const { createPrivateKey, X509Certificate } = await import("node:crypto");
-  const parse = <T>(name: string, what: string, make: () => T): T => {
+  const parse = <T>(name: string, what: string, text: string, make: () => T): T => {
     try {
       return make();
     } catch (cause) {
-      throw new TypeError(`${name} must be a PEM ${what}: ${(cause as Error).message}`, { cause });
+      const label = text.match(/-----BEGIN ([A-Z0-9 ]+)-----/)?.[1];
+      // Never the text itself, which may be a key.
+      const kind = `a ${label?.endsWith(what.toUpperCase()) ? "broken " : ""}${label}`;
+      const got = label === undefined ? "a text that is none: a file's name, perhaps" : kind;
+      throw new TypeError(`${name} must be a PEM ${what}, got ${got}`, { cause });
     }
   };
   const parseAll = (name: string, text: string) => {
     // Several may follow each other, and X509Certificate reads the first.
     const blocks = text.match(/-----BEGIN CERTIFICATE-----[^]*?-----END CERTIFICATE-----/g) ?? [text];
-    return blocks.map((block) => parse(name, "certificate", () => new X509Certificate(block)));
+    return blocks.map((block) => parse(name, "certificate", text, () => new X509Certificate(block)));
   };
-  caCerts.forEach((pem, i) => parseAll(`caCerts[${i}]`, pem));
-  if (cert === undefined || key === undefined) return;
+  const roots = caCerts.flatMap((pem, i) => parseAll(`caCerts[${i}]`, pem));
+  const authorities = new Authorities(roots, (der) => new X509Certificate(der));
+  if (cert === undefined || key === undefined) return authorities;
   const certificate = parseAll("cert", cert)[0]!;
-  const privateKey = parse("key", "private key", () => createPrivateKey(key));
+  const privateKey = parse("key", "private key", key, () => createPrivateKey(key));
   if (!certificate.checkPrivateKey(privateKey)) throw new TypeError("key must be the private key of cert, and is not");
+  return authorities;
 }

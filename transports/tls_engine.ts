@@ -10,6 +10,7 @@
  */
 import { Duplex } from "node:stream";
 import { toError } from "./errors.ts";
+import type { Authorities } from "./tls_authorities.ts";
 import { TlsError, toTlsError } from "./tls_error.ts";
 import { checkWrap, type NodeTls, type SecureContext, type TlsSocket, type TlsWrap } from "./node_tls.ts";
 import { type PeerCertificate, type TlsCipher, toCipher, toPeerCertificate } from "./tls_info.ts";
@@ -28,14 +29,14 @@ export interface TlsEngineOptions {
   serverHostname: string;
   /** What the connection may be used for. */
   alpnProtocols: string[];
+  /** Those of `caCerts`. */
+  authorities: Authorities;
   /** Server: ask for a certificate. */
   requestCert: boolean;
   /** Refuse a certificate that cannot be verified. */
   rejectUnauthorized: boolean;
   /** The cipher suites to accept, with colons between. */
   ciphers: string | undefined;
-  /** Server: the certificates that have been verified, by fingerprint. */
-  verified: Set<string>;
   /** Server: finds another context by name; `null` for the first one. */
   sni: ((serverName: string) => Promise<SecureContext | null>) | undefined;
 }
@@ -46,6 +47,8 @@ export interface TlsEngineSink {
   ciphertext(data: Uint8Array): void;
   /** The other side has said that it sends nothing more. */
   ended(): void;
+  /** Waits for `sni`, or goes on: what is received meanwhile only piles up. */
+  choosing(pending: boolean): void;
   /** The handshake is done. */
   ready(): void;
   /** It is over; what `ciphertext` was given still says so to the other side. */
@@ -196,16 +199,16 @@ export class TlsEngine {
    */
   #judge(): boolean {
     if (this.#judged === null) return false;
-    const { serverSide, requestCert, rejectUnauthorized, serverHostname, ciphers } = this.#options;
+    const { serverSide, requestCert, rejectUnauthorized, serverHostname, ciphers, authorities } = this.#options;
     // A server has shown its certificate when there is one; a client has when the handshake is done.
     const shown = serverSide ? this.#done : this.#done || toPeerCertificate(this.#socket.getPeerCertificate()) !== null;
     if (!shown) return true;
     let error = judgeCipher(this.#socket, ciphers);
     if (error === null && serverSide) {
       // rustls lets every client pass here, and keeps what it thinks of it for whoever asks.
-      if (requestCert && rejectUnauthorized) error = judgeClient(this.#socket, this.#options.verified);
+      if (requestCert && rejectUnauthorized) error = judgeClient(this.#socket, authorities);
     } else if (error === null && rejectUnauthorized) {
-      error = judgeServer(this.#tls, this.#socket, serverHostname);
+      error = judgeServer(this.#tls, this.#socket, serverHostname, authorities);
       // What node:tls thinks of it counts as well.
       if (error === null && this.#done && !this.#socket.authorized) {
         error = new TlsError("BAD_CERTIFICATE", `TLS: the certificate is bad (${this.#socket.authorizationError})`);
@@ -223,10 +226,11 @@ export class TlsEngine {
   }
 
   async #chooseContext(name: string, done: Parameters<ChooseContext>[1]): Promise<void> {
+    this.#sink.choosing(true);
     try {
-      const context = await this.#options.sni!(name);
-      done(null, context);
+      done(null, await this.#options.sni!(name));
       this.#drain();
+      this.#sink.choosing(false);
     } catch (error) {
       this.#refuse(toError(error), plainAlert("FAILED"));
     }

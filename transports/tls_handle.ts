@@ -73,6 +73,10 @@ export class TlsHandle implements StreamHandle {
         this.#ended = true;
         this.#farewell?.resolve();
       },
+      choosing: (pending) => {
+        if (pending) this.#lower.readStop();
+        else if (this.#handshake !== null) this.#lower.readStart(this.lowerSink);
+      },
       ready: () => this.#handshake?.resolve(),
       failed: (error) => this.#fail(error),
     });
@@ -145,7 +149,8 @@ export class TlsHandle implements StreamHandle {
 
   write(data: Uint8Array): Promise<number> {
     if (this.#busy) return this.#sending.then(() => this.write(data));
-    return this.#send(data);
+    // The rest comes again, when this has left: so the buffer's size tells how much still waits.
+    return this.#send(data.length > MAX_BUFFER ? data.subarray(0, MAX_BUFFER) : data);
   }
 
   closeWrite(): Promise<void> {
@@ -223,22 +228,11 @@ export class TlsHandle implements StreamHandle {
    * @returns How much of the cleartext was taken: all.
    */
   async #send(data: Uint8Array | null): Promise<number> {
-    const length = data === null ? 0 : data.length;
-    let encrypted = 0;
     this.#busy = true;
     try {
-      for (;;) {
-        let piece: Uint8Array;
-        if (this.#outbox.length > 0) {
-          piece = this.#outbox.shift()!;
-        } else if (encrypted < length) {
-          piece = this.#engine.encrypt(
-            length <= MAX_BUFFER ? data! : data!.subarray(encrypted, encrypted + MAX_BUFFER),
-          );
-          encrypted += MAX_BUFFER;
-        } else {
-          break;
-        }
+      if (data !== null) this.#outbox.push(this.#engine.encrypt(data));
+      while (this.#outbox.length > 0) {
+        const piece = this.#outbox.shift()!;
         for (let start = 0; start < piece.length;) {
           const taken = this.#lower.write(start === 0 ? piece : piece.subarray(start));
           const count = typeof taken === "number" ? taken : await taken;
@@ -252,6 +246,6 @@ export class TlsHandle implements StreamHandle {
     }
     this.#busy = false;
     if (this.#sendError !== null) throw this.#sendError;
-    return length;
+    return data === null ? 0 : data.length;
   }
 }

@@ -7,14 +7,12 @@
  * @module
  */
 import type { NodeTls, TlsSocket } from "./node_tls.ts";
+import type { Authorities } from "./tls_authorities.ts";
 import { TlsError, type TlsErrorCode, toTlsError } from "./tls_error.ts";
 import { toPeerCertificate } from "./tls_info.ts";
 
 /** What `verifyError()` says of whatever it has no code of its own for, dates among it. */
 const VAGUE = "UNABLE_TO_VERIFY_LEAF_SIGNATURE";
-
-/** As many clients may take up their sessions again; 95 bytes each. */
-const MAX_VERIFIED = 10_000;
 
 /**
  * Judges a server.
@@ -22,13 +20,19 @@ const MAX_VERIFIED = 10_000;
  * @param tls The module `node:tls`.
  * @param socket The client's side, after the server has shown its certificate.
  * @param hostname The name that it must be for.
+ * @param authorities Those of `caCerts`.
  * @returns What is wrong, or `null`.
  */
-export function judgeServer(tls: NodeTls, socket: TlsSocket, hostname: string): TlsError | null {
+export function judgeServer(
+  tls: NodeTls,
+  socket: TlsSocket,
+  hostname: string,
+  authorities: Authorities,
+): TlsError | null {
   // Cannot be (see clientContext), and must not: a session that is taken up again has not been verified here.
   if (socket.isSessionReused()) return new TlsError("FAILED", "TLS: a session was resumed that was not ours");
   const certificate = socket.getPeerCertificate() ?? {};
-  const error = judgeCertificate(socket, socket._handle.verifyError());
+  const error = judgeCertificate(socket, socket._handle.verifyError()) ?? judgeChain(socket, authorities);
   if (error !== null) return error;
   const stranger = tls.checkServerIdentity(hostname, certificate);
   return stranger === undefined ? null : toTlsError(stranger) as TlsError;
@@ -37,28 +41,33 @@ export function judgeServer(tls: NodeTls, socket: TlsSocket, hostname: string): 
 /**
  * Judges a client that was asked for a certificate.
  *
- * A client that takes up a session again shows none: rustls knows it from the ticket, and verifies nothing. The tickets
- * of all servers of a process are alike in Deno, those of one that lets everybody in among them, so only a certificate
- * that has been verified here before will do.
+ * One that takes up a session again shows none: rustls knows it from the ticket, and verifies nothing. The tickets of all
+ * servers of a process are alike in Deno, those of one that lets everybody in among them, so it is verified here. That
+ * the client has the key was proved when the session began, whoever served it.
  *
  * @param socket The server's side, after the handshake.
- * @param verified The fingerprints of the certificates that have been; this one is added if it is good.
+ * @param authorities Those of `caCerts`.
  * @returns What is wrong, or `null`.
  */
-export function judgeClient(socket: TlsSocket, verified: Set<string>): TlsError | null {
-  const certificate = toPeerCertificate(socket.getPeerCertificate());
-  if (certificate === null) return new TlsError("NO_CLIENT_CERTIFICATE", "TLS: the client has no certificate");
-  const { fingerprint256, notAfter } = certificate;
+export function judgeClient(socket: TlsSocket, authorities: Authorities): TlsError | null {
+  const chain = chainOf(socket);
+  if (chain.length === 0) return new TlsError("NO_CLIENT_CERTIFICATE", "TLS: the client has no certificate");
   if (!socket.isSessionReused()) {
-    const error = judgeCertificate(socket, socket._handle.verifyError());
-    if (error !== null) return error;
-    verified.delete(fingerprint256);
-    verified.add(fingerprint256);
-    if (verified.size > MAX_VERIFIED) verified.delete(verified.values().next().value!);
-    return null;
+    return judgeCertificate(socket, socket._handle.verifyError()) ?? judgeChain(socket, authorities);
   }
-  if (verified.has(fingerprint256) && notAfter.getTime() >= Date.now()) return null;
-  return new TlsError("BAD_CERTIFICATE", "TLS: the client resumed a session in which its certificate was not verified");
+  if (authorities.haveIssued(chain)) return null;
+  const message = "TLS: the client resumed a session in which it showed a certificate that is not good here";
+  return new TlsError("BAD_CERTIFICATE", message);
+}
+
+function chainOf(socket: TlsSocket): Uint8Array[] {
+  return socket._handle.getPeerCertificateChain()?.certificates ?? [];
+}
+
+function judgeChain(socket: TlsSocket, authorities: Authorities): TlsError | null {
+  if (authorities.vouchFor(chainOf(socket))) return null;
+  const message = "TLS: nobody who is trusted has signed the certificate: it only names one of caCerts";
+  return new TlsError("UNKNOWN_ISSUER", message);
 }
 
 /**

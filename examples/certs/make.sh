@@ -49,3 +49,16 @@ leaf second second.test "DNS:second.test" serverAuth 20200101000000Z 20860101000
 leaf client client "DNS:client" clientAuth 20200101000000Z 20860101000000Z
 leaf expired localhost "DNS:localhost,IP:127.0.0.1" serverAuth 20200101000000Z 20200201000000Z
 leaf future localhost "DNS:localhost,IP:127.0.0.1" serverAuth 20800101000000Z 20860101000000Z
+
+# Signed by somebody who only has the name of the authority: one of version 1, and one that is badly encoded.
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 21900 -keyout "$work/liar.key" -out "$work/liar.pem" \
+  -subj "/CN=Tandem test authority" -addext "basicConstraints=critical,CA:TRUE"
+# forged NAME EXTENSIONS
+forged() {
+  openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$1.key" -out "$work/$1.csr" -subj "/CN=localhost"
+  printf '%s' "$2" > "$work/$1.ext"
+  openssl x509 -req -in "$work/$1.csr" -CA "$work/liar.pem" -CAkey "$work/liar.key" -set_serial 1 -days 21900 \
+    -out "$1.pem" ${2:+-extfile "$work/$1.ext"}
+}
+forged forged_v1 ""
+forged forged_v3 "$(printf 'subjectAltName=DNS:localhost\nbasicConstraints=DER:30:03:01:01:01')"
