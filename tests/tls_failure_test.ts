@@ -173,8 +173,8 @@ const causes: Cause[] = [
       what: `${what} in ${maxVersion}`,
       server: { requestCert: true, caCerts: [ca], maxVersion },
       client: identity,
-      // Nobody can send an alert at that point: the client only sees the connection close.
-      codes: ["UnexpectedEof", code],
+      // In TLS 1.3 nobody can send an alert at that point: the client only sees the connection close.
+      codes: [maxVersion === "TLSv1.2" ? "ALERT" : "UnexpectedEof", code],
       remedy: ca === CA ? CLIENT : null,
       ...code === "BAD_CERTIFICATE" && { otherUse: true },
       native: false,

@@ -10,8 +10,10 @@
  */
 import type { X509Certificate } from "node:crypto";
 
-/** Longer chains than this do not occur, and are refused. */
-const MAX_CHAIN = 10;
+/** A hostile chain may name each as the issuer of each; honest ones need five. */
+const MAX_VERIFICATIONS = 100;
+/** More certificates are refused; a server with requestCert sends its `caCerts`, too. */
+const MAX_CHAIN = 200;
 
 /** extKeyUsage, and two of its values, clientAuth and any, as DER has them: RFC 5280, 4.2.1.12. */
 const EXT_KEY_USAGE = [6, 3, 0x55, 0x1d, 0x25];
@@ -49,7 +51,7 @@ export class Authorities {
       if (!isVersion3(own)) return false;
       // An authority itself: rustls asks for the key of that one.
       if (this.#roots.some((root) => root.fingerprint256 === own.fingerprint256)) return true;
-      return !this.#isReached(own, others, isNamed) || this.#isReached(own, others, isSigned);
+      return !this.#isReached(own, others, isNamed) || this.#isReached(own, others.filter(isVersion3), bySignature());
     } catch {
       return false; // Not to be read, or signed in a way that Deno cannot check.
     }
@@ -65,7 +67,9 @@ export class Authorities {
     if (chain.length === 0 || chain.length > MAX_CHAIN) return false;
     try {
       const [own, ...others] = chain.map(this.#parse) as [X509Certificate, ...X509Certificate[]];
-      return isVersion3(own) && isForClients(own) && this.#isReached(own, others, isSigned);
+      if (!isVersion3(own) || !isForClients(own)) return false;
+      return this.#roots.some((root) => root.fingerprint256 === own.fingerprint256 && isValid(own)) ||
+        this.#isReached(own, others.filter(isVersion3), bySignature());
     } catch {
       return false;
     }
@@ -76,11 +80,7 @@ export class Authorities {
     const reached = [from];
     for (const certificate of reached) {
       if (this.#roots.some((root) => isLink(certificate, root))) return true;
-      for (const issuer of others) {
-        // An authority in between must say that it is one.
-        const goesOn = !reached.includes(issuer) && (isLink === isNamed || issuer.ca) && isLink(certificate, issuer);
-        if (goesOn) reached.push(issuer);
-      }
+      reached.push(...others.filter((issuer) => !reached.includes(issuer) && isLink(certificate, issuer)));
     }
     return false;
   }
@@ -90,11 +90,18 @@ function isNamed(certificate: X509Certificate, issuer: X509Certificate): boolean
   return certificate.issuer === issuer.subject;
 }
 
-function isSigned(certificate: X509Certificate, issuer: X509Certificate): boolean {
-  if (!isNamed(certificate, issuer)) return false;
+function bySignature(): Link {
+  let left = MAX_VERIFICATIONS;
+  return (certificate, issuer) => {
+    // An authority must say that it is one. A root of version 1 cannot; in between there are none of these.
+    const mayIssue = isNamed(certificate, issuer) && (issuer.ca || !isVersion3(issuer));
+    return mayIssue && isValid(certificate) && left-- > 0 && certificate.verify(issuer.publicKey);
+  };
+}
+
+function isValid(certificate: X509Certificate): boolean {
   const now = Date.now();
-  const isValid = Date.parse(certificate.validFrom) <= now && now <= Date.parse(certificate.validTo);
-  return isValid && certificate.verify(issuer.publicKey);
+  return Date.parse(certificate.validFrom) <= now && now <= Date.parse(certificate.validTo);
 }
 
 /** Reads the extended key usage, which X509Certificate does not tell. */

@@ -111,6 +111,7 @@ let materialOfContext: (context: TlsContext) => TlsMaterial;
  */
 export class TlsContext {
   #material: TlsMaterial;
+  #reloading: Promise<void> = Promise.resolve();
 
   static {
     materialOfContext = (context) => context.#material;
@@ -169,7 +170,12 @@ export class TlsContext {
    * await context.reload({ cert: await Deno.readTextFile("new.pem"), key: await Deno.readTextFile("new.key") });
    * ```
    */
-  async reload(options: TlsContextOptions): Promise<void> {
+  reload(options: TlsContextOptions): Promise<void> {
+    // One after the other, or the second would undo what the first changes.
+    return this.#reloading = this.#reloading.catch(() => {}).then(() => this.#replace(options));
+  }
+
+  async #replace(options: TlsContextOptions): Promise<void> {
     const next = { ...this.#material.options, ...pickContextOptions(options) };
     checkContextOptions(next);
     const authorities = await checkMaterial(next);

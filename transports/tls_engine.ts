@@ -119,7 +119,7 @@ export class TlsEngine {
     this.#shutdown = shutdown;
     this.#wrap.onread = (data) => {
       if (data === undefined) this.#ended = true;
-      else this.#cleartext = this.#cleartext === null ? new Uint8Array(data) : joined(this.#cleartext, data);
+      else this.#cleartext = new Uint8Array(data); // Once at most in each decrypt(): all that has come out.
     };
     this.#wrap.readStart();
     // The second one is a server's, which tells of an error after the handshake by no other way.
@@ -139,6 +139,7 @@ export class TlsEngine {
    * @returns What they hold, the caller's, or `null` where that is nothing for it.
    */
   decrypt(data: Uint8Array): Uint8Array | null {
+    if (this.#judged === null) return null;
     this.#wrap.readBuffer(data);
     if (this.#judged !== true && !this.#judge()) return null;
     const cleartext = this.#cleartext;
@@ -198,7 +199,6 @@ export class TlsEngine {
    * @returns Whether to go on.
    */
   #judge(): boolean {
-    if (this.#judged === null) return false;
     const { serverSide, requestCert, rejectUnauthorized, serverHostname, ciphers, authorities } = this.#options;
     // A server has shown its certificate when there is one; a client has when the handshake is done.
     const shown = serverSide ? this.#done : this.#done || toPeerCertificate(this.#socket.getPeerCertificate()) !== null;
@@ -215,7 +215,9 @@ export class TlsEngine {
       }
     }
     if (error !== null) {
-      this.#refuse(error, serverSide ? null : plainAlert(error.code));
+      // A server of TLS 1.3 has no way left to say so: its keys are in force, and rustls takes no alerts to send.
+      const mute = serverSide && this.#socket.getProtocol() === "TLSv1.3";
+      this.#refuse(error, mute ? null : plainAlert(error.code));
       return false;
     }
     if (this.#done) {
@@ -249,13 +251,6 @@ export class TlsEngine {
     const data = this.#wrap.drainEncOut();
     if (data.length > 0) this.#sink.ciphertext(data);
   }
-}
-
-function joined(first: Uint8Array, second: ArrayBuffer): Uint8Array {
-  const both = new Uint8Array(first.length + second.byteLength);
-  both.set(first);
-  both.set(new Uint8Array(second), first.length);
-  return both;
 }
 
 function clientSocket(tls: NodeTls, wire: Duplex, options: TlsEngineOptions): TlsSocket {

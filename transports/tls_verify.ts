@@ -34,6 +34,8 @@ export function judgeServer(
   const certificate = socket.getPeerCertificate() ?? {};
   const error = judgeCertificate(socket, socket._handle.verifyError()) ?? judgeChain(socket, authorities);
   if (error !== null) return error;
+  // The subject has not been a name for long (RFC 6125, 6.4.4), and is none for Deno's own TLS.
+  if (!certificate.subjectaltname) return new TlsError("WRONG_NAME", "TLS: the certificate has no subjectAltName");
   const stranger = tls.checkServerIdentity(hostname, certificate);
   return stranger === undefined ? null : toTlsError(stranger) as TlsError;
 }
@@ -117,7 +119,8 @@ const ALERTS: Partial<Record<TlsErrorCode, number>> = {
 };
 
 /**
- * Says what is wrong to the other side, in the clear, as either may until its Finished.
+ * Says what is wrong to the other side, in the clear: in TLS 1.3 it should be encrypted from a client's second message on
+ * (RFC 8446, 5), but peers take it, and know why.
  *
  * @param code What is wrong.
  * @returns A whole record.
