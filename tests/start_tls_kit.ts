@@ -4,7 +4,8 @@ import nodeTls from "node:tls";
 import { type ServerOptions, socketPair, type StartTlsOptions, type TcpOptions, type Transport } from "../mod.ts";
 import type { Server } from "../mod.ts";
 import type { StreamSink } from "../transports/stream_handle.ts";
-import { concat, EventLog, loop, portOf, Recorder, tempPath, text, turn } from "./kit.ts";
+import { assertEquals } from "./std.ts";
+import { concat, EventLog, loop, pattern, portOf, Recorder, tempPath, text, turn } from "./kit.ts";
 import { FakeHandle } from "./stream_kit.ts";
 import { CA, clientTls, SERVER, serverTls, tlsRecorders } from "./tls_kit.ts";
 
@@ -112,6 +113,19 @@ export async function upgrade(
     loop.startTls(asking.transport, asking, clientTls(options.client)),
     loop.startTls(answering.transport, answering, { ...serverTls(options.server), serverSide: true }),
   ]) as [Transport, Transport];
+}
+
+/** Sends a pattern each way, and checks what arrives. */
+export async function exchange({ clientSide, serverSide }: PlainPair, length: number): Promise<void> {
+  const before = [clientSide.received, serverSide.received] as const;
+  clientSide.transport.write(pattern(length, 1));
+  serverSide.transport.write(pattern(length, 2));
+  await Promise.all([
+    clientSide.untilReceived(before[0] + length),
+    serverSide.untilReceived(before[1] + length),
+  ]);
+  assertEquals(clientSide.data.subarray(before[0]), pattern(length, 2));
+  assertEquals(serverSide.data.subarray(before[1]), pattern(length, 1));
 }
 
 /** A handle whose other end is a client of node:tls: what is read, and when, is the test's. */

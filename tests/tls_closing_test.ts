@@ -1,9 +1,20 @@
 /** How TLS connections end: taken leave of, cut off, given up. */
 import { Protocol, TimeoutError } from "../mod.ts";
-import { assert, assertEquals, assertInstanceOf, assertRejects } from "./std.ts";
+import { assert, assertEquals, assertInstanceOf, assertMatch, assertRejects } from "./std.ts";
 import { bytes, captureExceptions, EventLog, loop, pattern, portOf, Recorder, turn } from "./kit.ts";
 import { closeQuietly, readAll } from "./stream_kit.ts";
-import { CA, clientTls, ENGINES, serverTls, TlsPair, type TlsPairOptions, tlsRecorders, WAYS } from "./tls_kit.ts";
+import {
+  CA,
+  clientTls,
+  connectTls,
+  ENGINES,
+  hangUp,
+  serverTls,
+  type TlsPair,
+  type TlsPairOptions,
+  tlsRecorders,
+  WAYS,
+} from "./tls_kit.ts";
 
 /** What a stream ends with that was cut off. */
 const TRUNCATED = "TLS: the other side closed the connection without close_notify: bytes may be missing";
@@ -93,21 +104,13 @@ async function wired(
   options: TlsPairOptions,
 ): Promise<AsyncDisposable & { pair: TlsPair<Recorder, Recorder>; wire: Wire }> {
   const wire = new Wire();
-  const made = Promise.withResolvers<Recorder>();
-  const { native = false } = options;
-  const server = await loop.createServer(
-    () => {
-      const protocol = new Recorder();
-      loop.callSoon(() => made.resolve(protocol));
-      return protocol;
-    },
-    { hostname: "127.0.0.1", port: 0, ...options.server, tls: serverTls({ native, ...options.serverTls }) },
-  );
-  const relayed = wire.relay(portOf(server));
-  const tls = clientTls({ native, ...options.clientTls });
-  const [, client] = await loop.createConnection(() => new Recorder(), { port: wire.port, ...options.client, tls });
+  let relayed!: Promise<void>;
+  const through = (port: number) => {
+    relayed = wire.relay(port);
+    return wire.port;
+  };
+  const pair = await connectTls(() => new Recorder(), () => new Recorder(), { ...options, through });
   await relayed;
-  const pair = new TlsPair(server, await made.promise, client);
   return {
     pair,
     wire,
@@ -197,7 +200,7 @@ for (const { name, native } of ENGINES) {
     await using both = await wired({ native });
     const { pair, wire } = both;
     wire.hold();
-    pair.clientSide.transport.write(pattern(10_000_000));
+    pair.clientSide.transport.write(new Uint8Array(10_000_000));
     pair.clientSide.transport.abort();
     assertEquals(pair.clientSide.log.entries.at(-1), "pauseWriting");
     await pair.clientSide.untilLost();
@@ -219,11 +222,23 @@ for (const { name, native } of ENGINES) {
     await using both = await wired({ native, client: { closeTimeout: 50 } });
     const { pair, wire } = both;
     wire.hold();
-    pair.clientSide.transport.write(pattern(20_000_000));
+    pair.clientSide.transport.write(new Uint8Array(20_000_000));
     pair.clientSide.transport.close();
     await pair.clientSide.untilLost();
     assertInstanceOf(pair.clientSide.error, TimeoutError);
     assert(pair.clientSide.error.message.startsWith("closeTimeout: "), pair.clientSide.error.message);
+  });
+
+  Deno.test(`close() gives up a peer that never reads after shutdownTimeout, which covers the flush (${name})`, async () => {
+    await using both = await wired({ native, clientTls: { shutdownTimeout: 50 } });
+    const { pair, wire } = both;
+    wire.hold();
+    pair.clientSide.transport.write(new Uint8Array(20_000_000));
+    pair.clientSide.transport.close();
+    await pair.clientSide.untilLost();
+    assertInstanceOf(pair.clientSide.error, TimeoutError);
+    assertMatch(pair.clientSide.error.message, /^shutdownTimeout: \d+ bytes were not taken within 50 ms$/);
+    assertEquals(pair.clientSide.log.entries, ["connectionMade", "pauseWriting", "connectionLost TimeoutError"]);
   });
 
   Deno.test(`closeTimeout covers the wait for close_notify, too (${name})`, async () => {
@@ -302,9 +317,7 @@ for (const { name, native } of ENGINES) {
     // Its protocol closes in answer to the end.
     await secured.closeWrite();
     assertEquals(await readAll(secured), bytes(""));
-    transport.close();
-    await client.untilLost();
-    await turn();
+    await hangUp([transport, client]);
   });
 
   Deno.test(`a factory that throws is reported, ends that connection, and the server goes on (${name})`, async () => {
@@ -322,10 +335,7 @@ for (const { name, native } of ENGINES) {
     assertEquals(captured.contexts.map(({ error }) => (error as Error).message), ["no more"]);
     broken = false;
     const [transport, second] = await loop.createConnection(() => new Recorder(), options);
-    transport.close();
-    await second.untilLost();
-    assertEquals(second.error, null);
-    await turn();
+    await hangUp([transport, second]);
   });
 
   Deno.test(`createConnection() with a factory that throws closes the connection (${name})`, async () => {

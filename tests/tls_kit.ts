@@ -1,14 +1,20 @@
 /** For the tests of TLS: certificates, and pairs that speak it over every kind of socket, with either engine. */
+import { Buffer } from "node:buffer";
 import {
   type ConnectionOptions,
   type Server,
   type ServerOptions,
   socketPair,
   type StreamCallbacks,
+  TlsError,
   type TlsOptions,
   type Transport,
 } from "../mod.ts";
+import { assert, assertEquals } from "./std.ts";
 import { type EventLog, loop, portOf, Recorder, tempPath, turn } from "./kit.ts";
+
+/** Where the tests' servers are. */
+export const HOST = "127.0.0.1";
 
 /** A certificate and its key, PEM: `cert` and `key` of `TlsOptions`. */
 export interface Identity {
@@ -91,6 +97,8 @@ export interface TlsPairOptions {
   server?: Partial<ServerOptions>;
   /** Options beside `tls`. */
   client?: Partial<ConnectionOptions>;
+  /** TCP: makes the port that the client dials, of the one that the server has. */
+  through?: (port: number) => number;
 }
 
 /** Two connected TLS transports; leaving the scope aborts what is left of them and waits for the end. */
@@ -133,7 +141,7 @@ export async function connectTls<S extends Recording, C extends Recording>(
   makeClientSide: () => C,
   options: TlsPairOptions = {},
 ): Promise<TlsPair<S, C>> {
-  const { medium = "tcp", native = false } = options;
+  const { medium = "tcp", native = false, through = (port) => port } = options;
   const server = { ...options.server, tls: serverTls({ native, ...options.serverTls }) };
   const client = { ...options.client, tls: clientTls({ native, ...options.clientTls }) };
   if (medium === "socketPair") {
@@ -158,13 +166,19 @@ export async function connectTls<S extends Recording, C extends Recording>(
     const [, clientSide] = await loop.createUnixConnection(makeClientSide, { path, tls: client.tls });
     return new TlsPair(unixServer, await made.promise, clientSide, directory);
   }
-  const tcpServer = await loop.createServer(factory, { hostname: "127.0.0.1", port: 0, ...server });
-  const [, clientSide] = await loop.createConnection(makeClientSide, {
-    hostname: "127.0.0.1",
-    port: portOf(tcpServer),
-    ...client,
-  });
+  const tcpServer = await loop.createServer(factory, { hostname: HOST, port: 0, ...server });
+  const port = through(portOf(tcpServer));
+  const [, clientSide] = await loop.createConnection(makeClientSide, { hostname: HOST, port, ...client });
   return new TlsPair(tcpServer, await made.promise, clientSide);
+}
+
+/** Connects, asks both sides, and leaves. */
+export async function agreed<T>(
+  options: TlsPairOptions,
+  ask: (transport: Transport) => T,
+): Promise<{ server: T; client: T }> {
+  await using pair = await tlsRecorders(options);
+  return { server: ask(pair.serverSide.transport), client: ask(pair.clientSide.transport) };
 }
 
 /** A server's `tls`: `SERVER`, unless told otherwise. */
@@ -175,4 +189,101 @@ export function serverTls(tls: TlsOptions = {}): TlsOptions {
 /** A client's `tls`: `TRUSTING`, unless told otherwise. */
 export function clientTls(tls: TlsOptions = {}): TlsOptions {
   return tls.context !== undefined ? { serverHostname: TRUSTING.serverHostname, ...tls } : { ...TRUSTING, ...tls };
+}
+
+/** Sends everything back, at the pace of whoever takes it. */
+export class Echo extends Recorder {
+  override dataReceived(data: Uint8Array): void {
+    this.transport.write(data);
+    super.dataReceived(data);
+  }
+  override pauseWriting(): void {
+    super.pauseWriting();
+    this.transport.pauseReading();
+  }
+  override resumeWriting(): void {
+    super.resumeWriting();
+    this.transport.resumeReading();
+  }
+}
+
+/** A server, and the protocols that it has made. */
+export interface Served<P> extends AsyncDisposable {
+  server: Server;
+  port: number;
+  protocols: P[];
+  /** Waits for the first connection. */
+  first(): Promise<P>;
+}
+
+/** Serves a protocol with TLS, or without, and insists at the end that no connection is left. */
+export async function serve<P extends Recorder>(make: () => P, tls?: TlsOptions): Promise<Served<P>> {
+  const protocols: P[] = [];
+  const made = Promise.withResolvers<P>();
+  const factory = () => {
+    const protocol = make();
+    protocols.push(protocol);
+    // A turn later, after connectionMade has run.
+    loop.callSoon(() => made.resolve(protocol));
+    return protocol;
+  };
+  const server = await loop.createServer(factory, { hostname: HOST, port: 0, ...tls && { tls } });
+  return {
+    server,
+    port: portOf(server),
+    protocols,
+    first: () => made.promise,
+    async [Symbol.asyncDispose]() {
+      server.close();
+      server.abortClients();
+      await server.waitClosed();
+    },
+  };
+}
+
+/** Dials such a server, or somebody else's, by the name that `SERVER` is for. */
+export function dial(port: number, tls: TlsOptions = TRUSTING): Promise<[Transport, Recorder]> {
+  return loop.createConnection(() => new Recorder(), { hostname: "localhost", port, tls });
+}
+
+/** Closes a connection, and insists that it ends cleanly. */
+export async function hangUp([transport, protocol]: [Transport, Recorder]): Promise<void> {
+  transport.close();
+  await protocol.untilLost();
+  assertEquals(protocol.error, null);
+  await turn();
+}
+
+/** Insists that the other side has taken leave. */
+export function assertClean(protocol: Recorder): void {
+  assertEquals(protocol.error, null);
+  assertEquals(protocol.log.entries.filter((entry) => entry === "eofReceived").length, 1);
+}
+
+/** The subject's common name in what the other side has shown, or `null`. */
+export function peerName(transport: Transport): unknown {
+  return transport.getExtraInfo("peercert")?.subject["CN"] ?? null;
+}
+
+/** A TLS error's code, or what kind of error it is else. */
+export function causeOf(error: unknown): string {
+  assert(error instanceof Error, String(error));
+  return error instanceof TlsError ? error.code : error.name;
+}
+
+/** Whether the bytes are the same; `assertEquals` takes seconds for megabytes. */
+export function same(a: Uint8Array, b: Uint8Array): boolean {
+  return Buffer.compare(a, b) === 0;
+}
+
+/** Once through the kernel and back, by a connection of its own. */
+export async function roundTrip(): Promise<void> {
+  using listener = Deno.listen({ hostname: HOST, port: 0 });
+  const [near, far] = await Promise.all([
+    Deno.connect({ hostname: HOST, port: listener.addr.port }),
+    listener.accept(),
+  ]);
+  near.close();
+  await far.read(new Uint8Array(1));
+  far.close();
 }

@@ -4,6 +4,9 @@ import { assert, assertEquals, assertRejects } from "./std.ts";
 import { loop } from "./kit.ts";
 import { CA, CLIENT, clientTls, SECOND, SERVER, serverTls } from "./tls_kit.ts";
 
+/** A certificate that is none, though it looks like one. */
+const BROKEN = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+
 /** Options that are wrong, with what the message says of them. */
 const wrong: [what: string, tls: unknown, ErrorClass: new (...args: never[]) => Error, message: RegExp][] = [
   ["tls", 1, TypeError, /^tls must be true or an object with options, got number 1$/],
@@ -41,6 +44,18 @@ const wrong: [what: string, tls: unknown, ErrorClass: new (...args: never[]) => 
     { ...SERVER, cert: "no PEM" },
     TypeError,
     /^cert must be a PEM certificate, got a text that is none: a file.s name, perhaps$/,
+  ],
+  [
+    "cert behind the first",
+    { ...SERVER, cert: SERVER.cert + BROKEN },
+    TypeError,
+    /^cert must be a PEM certificate, got a broken CERTIFICATE$/,
+  ],
+  [
+    "caCerts behind the first",
+    { caCerts: [CA + BROKEN] },
+    TypeError,
+    /^caCerts\[0\] must be a PEM certificate, got a broken CERTIFICATE$/,
   ],
   [
     "cert alone",

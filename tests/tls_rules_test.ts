@@ -77,7 +77,7 @@ const RULES: [rule: string, holds: (way: Way) => Promise<void>][] = [
   ["3: abort() drops what is buffered", async (way) => {
     await using pair = await actors(way);
     pair.serverSide.transport.pauseReading();
-    pair.clientSide.transport.write(pattern(50_000_000));
+    pair.clientSide.transport.write(new Uint8Array(50_000_000));
     pair.clientSide.transport.abort();
     await pair.clientSide.untilLost();
     pair.serverSide.transport.resumeReading();

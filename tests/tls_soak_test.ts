@@ -1,25 +1,13 @@
 /** A thousand handshakes, a third of them failing, over one server: nothing leaks and nothing goes unheard. */
 import { connect as connectNode } from "node:net";
-import { Protocol, TlsContext, TlsError, type TlsOptions, type Transport } from "../mod.ts";
+import { TlsContext, TlsError, type TlsOptions } from "../mod.ts";
 import { assert, assertEquals, assertMatch } from "./std.ts";
 import { bytes, captureExceptions, loop, portOf, Recorder, turn } from "./kit.ts";
 import { readAll, resetNode, writeAll } from "./stream_kit.ts";
-import { CA, CLIENT, ENGINES, EXPIRED, FUTURE, SERVER, STRANGER, TRUSTING } from "./tls_kit.ts";
+import { CA, CLIENT, Echo, ENGINES, EXPIRED, FUTURE, hangUp, HOST, SERVER, STRANGER, TRUSTING } from "./tls_kit.ts";
 
-const HOST = "127.0.0.1";
 const HANDSHAKES = 1000;
 const AT_ONCE = 48;
-
-/** Sends everything back. */
-class Echo extends Protocol {
-  #transport!: Transport;
-  override connectionMade(transport: Transport): void {
-    this.#transport = transport;
-  }
-  override dataReceived(data: Uint8Array): void {
-    this.#transport.write(data);
-  }
-}
 
 /** One connection that comes to nothing; tells what its client hears of it, where that is one of ours. */
 type Failing = (port: number) => Promise<unknown>;
@@ -117,9 +105,7 @@ async function good(port: number, native: boolean, i: number): Promise<void> {
   });
   transport.write(bytes(`hello ${i}`));
   await protocol.untilReceived(6 + String(i).length);
-  transport.close();
-  await protocol.untilLost();
-  await turn();
+  await hangUp([transport, protocol]);
   assertEquals([protocol.text, protocol.error], [`hello ${i}`, null]);
 }
 
