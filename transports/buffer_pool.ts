@@ -9,7 +9,7 @@
  */
 import { markAsUntransferable } from "node:worker_threads";
 
-/** The smallest size kept, and what a new or quiet connection reads into: with 1 KiB, 8,000 idle ones are 5 % larger. */
+/** The smallest size kept, and what a new or quiet connection reads into; with 1 KiB an idle one is 5 % larger. */
 export const MIN_BUFFER = 512;
 /** The largest size kept, and the most that is read or joined at once: CPython's `max_size` of a read. */
 export const MAX_BUFFER = 256 * 1024;

@@ -1,10 +1,10 @@
 /**
  * A second opinion on certificates that lead to one of `caCerts`.
  *
- * rustls verifies them. But where it cannot read one (version 1, or badly encoded), the `node:tls` of Deno goes by names
- * alone, so that old certificates work (`verify_chain_structure` in its ext/node/ops/tls_wrap.rs), and asks for no proof
- * of the private key: whoever knows the name of an authority could pass as anybody. So what leads to one of `caCerts` by
- * names must do so by signatures, too, and be of version 3. What does not lead there rustls has verified.
+ * rustls verifies them. But where it cannot read one (version 1, or badly encoded), the `node:tls` of Deno goes by
+ * names alone, so that old certificates work (`verify_chain_structure` in its ext/node/ops/tls_wrap.rs), and asks for
+ * no proof of the private key: whoever knows the name of an authority could pass as anybody. So what leads to one of
+ * `caCerts` by names must do so by signatures, too, and be of version 3. What does not lead there rustls has verified.
  *
  * @module
  */

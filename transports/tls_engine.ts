@@ -194,7 +194,8 @@ export class TlsEngine {
   }
 
   /**
-   * Judges the other side, before anything of ours leaves: a client's Finished would make the server believe that all is well.
+   * Judges the other side, before anything of ours leaves: a client's Finished would make the server believe that all
+   * is well.
    *
    * @returns Whether to go on.
    */

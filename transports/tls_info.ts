@@ -16,7 +16,10 @@ export interface TlsCipher {
   bits: number;
 }
 
-/** What a certificate says. The first six fields have the names of Python's `SSLSocket.getpeercert()`, and JavaScript's types. */
+/**
+ * What a certificate says. The first six fields have the names of Python's `SSLSocket.getpeercert()`, and JavaScript's
+ * types.
+ */
 export interface PeerCertificate {
   /** Whose it is, by attribute: `{ CN: "localhost" }`. */
   subject: Record<string, string | string[]>;

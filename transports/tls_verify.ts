@@ -43,9 +43,9 @@ export function judgeServer(
 /**
  * Judges a client that was asked for a certificate.
  *
- * One that takes up a session again shows none: rustls knows it from the ticket, and verifies nothing. The tickets of all
- * servers of a process are alike in Deno, those of one that lets everybody in among them, so it is verified here. That
- * the client has the key was proved when the session began, whoever served it.
+ * One that takes up a session again shows none: rustls knows it from the ticket, and verifies nothing. The tickets of
+ * all servers of a process are alike in Deno, those of one that lets everybody in among them, so it is verified here.
+ * That the client has the key was proved when the session began, whoever served it.
  *
  * @param socket The server's side, after the handshake.
  * @param authorities Those of `caCerts`.
@@ -119,8 +119,8 @@ const ALERTS: Partial<Record<TlsErrorCode, number>> = {
 };
 
 /**
- * Says what is wrong to the other side, in the clear: in TLS 1.3 it should be encrypted from a client's second message on
- * (RFC 8446, 5), but peers take it, and know why.
+ * Says what is wrong to the other side, in the clear: in TLS 1.3 it should be encrypted from a client's second message
+ * on (RFC 8446, 5), but peers take it, and know why.
  *
  * @param code What is wrong.
  * @returns A whole record.
