@@ -10,7 +10,8 @@ import type { TlsContext } from "../transports/tls_context.ts";
 import type { StreamCallbacks, Transport } from "../transports/transport.ts";
 import { checkExisting, checkHostname, checkPath, checkPort, checkStreamCall, makeProtocol } from "./factory.ts";
 import type { ProtocolFactory } from "./factory.ts";
-import { dialNative, plainStream, planTls, secureStream, type Stream, type TlsOptions, type TlsPlan } from "./tls.ts";
+import { dialNative, plainStream, secureStream, type Stream } from "./tls.ts";
+import { planTls, refuseNative, type TlsOptions } from "./tls_options.ts";
 
 /** What every stream may be given. */
 export interface StreamOptions {
@@ -156,16 +157,6 @@ async function takeConn(options: ExistingConnOptions, serverSide: boolean): Prom
  */
 export function isTlsConn(conn: Deno.Conn): boolean {
   return "handshake" in conn;
-}
-
-/**
- * Insists that Deno's own TLS is not asked for where it cannot be had.
- *
- * @param plan What is asked for.
- * @throws {Deno.errors.NotSupported} If it is.
- */
-export function refuseNative(plan: TlsPlan | null): void {
-  if (plan?.native) throw new Deno.errors.NotSupported("tls.native is for TCP connections that Tandem makes itself");
 }
 
 /**

@@ -23,5 +23,5 @@ export type { SendfileOptions } from "./sendfile.ts";
 export type { ExistingListenerOptions, ServerOptions, UnixServerOptions } from "./serve.ts";
 export { type ServeOptions, Server } from "./server.ts";
 export type { StartTlsOptions } from "./start_tls.ts";
-export type { TlsOptions } from "./tls.ts";
+export type { TlsOptions } from "./tls_options.ts";
 export { socketPair } from "./socket_pair.ts";

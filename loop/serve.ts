@@ -6,7 +6,7 @@
 import type { LoopContext } from "../transports/context.ts";
 import { describe } from "../transports/errors.ts";
 import type { StreamCallbacks } from "../transports/transport.ts";
-import { refuseNative, type StreamOptions, type TcpOptions } from "./connect.ts";
+import type { StreamOptions, TcpOptions } from "./connect.ts";
 import {
   checkExisting,
   checkHostname,
@@ -16,7 +16,8 @@ import {
   type ProtocolFactory,
 } from "./factory.ts";
 import { type Served, type ServeOptions, Server } from "./server.ts";
-import { listenNative, planTls, type TlsPlan } from "./tls.ts";
+import { listenNative } from "./tls.ts";
+import { planTls, refuseNative, type TlsPlan } from "./tls_options.ts";
 import { bindUnixPath } from "./unix_path.ts";
 
 /** Where to serve TCP. */

@@ -9,7 +9,8 @@ import type { StreamTransport, TransportOwner } from "../transports/stream_trans
 import type { ExtraInfo, StreamCallbacks } from "../transports/transport.ts";
 import { isTlsConn, makeStream, setTcpOptions, type TcpOptions } from "./connect.ts";
 import type { ProtocolFactory } from "./factory.ts";
-import { plainStream, secureStream, type Stream, type TlsPlan } from "./tls.ts";
+import { plainStream, secureStream, type Stream } from "./tls.ts";
+import type { TlsPlan } from "./tls_options.ts";
 
 /** How long to wait after the system has run out of something, in milliseconds; asyncio's ACCEPT_RETRY_DELAY. */
 const ACCEPT_RETRY_DELAY = 1000;

@@ -9,8 +9,8 @@ import { StreamTransport } from "../transports/stream_transport.ts";
 import type { NodeTls } from "../transports/node_tls.ts";
 import type { TlsHandle } from "../transports/tls_handle.ts";
 import type { ExtraInfo, StreamCallbacks, Transport } from "../transports/transport.ts";
-import { refuseNative } from "./connect.ts";
-import { handshake, loadTls, makeTlsHandle, planTls, type TlsOptions } from "./tls.ts";
+import { handshake, loadTls, makeTlsHandle } from "./tls.ts";
+import { planTls, refuseNative, type TlsOptions } from "./tls_options.ts";
 
 /** How to upgrade a connection. */
 export interface StartTlsOptions extends TlsOptions {

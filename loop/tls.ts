@@ -1,85 +1,20 @@
 /**
- * TLS: its options, and the handshake that makes a handle of a connection.
+ * Streams: what a transport needs of a connection, plain or after a TLS handshake.
  *
  * @module
  */
 import { ConnHandle } from "../transports/conn_handle.ts";
-import { checkTimeout, describe, toError } from "../transports/errors.ts";
+import { describe, toError } from "../transports/errors.ts";
 import { NativeTlsHandle } from "../transports/native_tls_handle.ts";
 import type { StreamHandle } from "../transports/stream_handle.ts";
-import {
-  chosenContext,
-  clientContext,
-  CONTEXT_OPTIONS,
-  materialOf,
-  pickContextOptions,
-  serverContext,
-  TlsContext,
-  type TlsContextOptions,
-} from "../transports/tls_context.ts";
+import { chosenContext, clientContext, materialOf, serverContext, TlsContext } from "../transports/tls_context.ts";
 import type { LegacyCertificate, NodeTls } from "../transports/node_tls.ts";
 import { TlsEngine, type TlsEngineOptions, type TlsSession } from "../transports/tls_engine.ts";
 import { toTlsError } from "../transports/tls_error.ts";
 import { handshakeTimedOut, TlsHandle } from "../transports/tls_handle.ts";
 import { type PeerCertificate, toPeerCertificate } from "../transports/tls_info.ts";
 import type { ExtraInfo } from "../transports/transport.ts";
-import { checkHostname } from "./factory.ts";
-
-/** asyncio's SSL_HANDSHAKE_TIMEOUT and SSL_SHUTDOWN_TIMEOUT, in milliseconds. */
-const HANDSHAKE_TIMEOUT = 60_000;
-const SHUTDOWN_TIMEOUT = 30_000;
-
-/** How to speak TLS over a connection. */
-export interface TlsOptions extends TlsContextOptions {
-  /**
-   * A context that is shared with other connections, and can be reloaded. It takes the place of all options of
-   * {@linkcode TlsContextOptions}, which cannot be given besides.
-   *
-   * @default {undefined} one of this connection's, or server's, own
-   */
-  context?: TlsContext | undefined;
-  /**
-   * Client: the name or address that the server's certificate must be for. A name is also what the server hears (SNI).
-   *
-   * @default {hostname} of the connection; there is none with `{ conn }`, on a Unix socket and for `startTls`
-   */
-  serverHostname?: string | undefined;
-  /**
-   * How long the handshake may take, in milliseconds, before it fails with a `TimeoutError`.
-   *
-   * @default {60000}
-   */
-  handshakeTimeout?: number | undefined;
-  /**
-   * How long `close()` may take to flush and to hear the other side's close_notify, in milliseconds, before it becomes
-   * an abort with a `TimeoutError`.
-   *
-   * @default {30000}
-   */
-  shutdownTimeout?: number | undefined;
-  /**
-   * Leave TLS to `Deno.connectTls` and `Deno.listenTls`: faster for small messages, but for TCP from the first byte
-   * alone, not for `startTls`, Unix sockets or `{ conn }`. `requestCert`, `rejectUnauthorized`, the versions, `ciphers`
-   * and `sni` are then `Deno.errors.NotSupported`, a server does not notice `reload()`, and `getExtraInfo("cipher")`
-   * knows nothing. Deno cannot set `TCP_NODELAY` on what it accepts so, hence a server's answers of more than a few
-   * KiB may wait 40 ms for the client's acknowledgement; `abort()` looks like a clean end to the other side; and the
-   * socket of a handshake that is given up stays open until the other side closes it.
-   *
-   * @default {false}
-   */
-  native?: boolean | undefined;
-}
-
-/** All of them; a misspelled one could mean a door left open. `startTls` has one more. */
-const KNOWN_OPTIONS: ReadonlySet<string> = new Set([
-  ...CONTEXT_OPTIONS,
-  "context",
-  "serverHostname",
-  "handshakeTimeout",
-  "shutdownTimeout",
-  "native",
-  "serverSide",
-]);
+import { HANDSHAKE_TIMEOUT, SHUTDOWN_TIMEOUT, type TlsPlan } from "./tls_options.ts";
 
 /** A connection as a transport needs it. */
 export interface Stream {
@@ -87,103 +22,6 @@ export interface Stream {
   handle: StreamHandle;
   /** What is known about it. */
   extra: Partial<ExtraInfo>;
-}
-
-/** Options that have been checked. */
-export interface TlsPlan {
-  context: TlsContext;
-  serverSide: boolean;
-  /** Empty on a server, and where a client verifies nothing. */
-  serverHostname: string;
-  handshakeTimeout: number;
-  shutdownTimeout: number;
-  native: boolean;
-}
-
-/**
- * Checks what is asked for.
- *
- * @param tls The option, or `startTls`'s options.
- * @param serverSide Which side to be.
- * @param hostname The name that is dialled, where one is.
- * @returns What to do, or `null` for no TLS.
- * @throws {TypeError} If an option is of the wrong kind, or one is missing.
- * @throws {RangeError} If a time limit is not a number of milliseconds.
- * @throws {Deno.errors.NotSupported} If `native` does not go with the others.
- */
-export function planTls(
-  tls: boolean | TlsOptions | TlsContext | undefined,
-  serverSide: boolean,
-  hostname?: string,
-): TlsPlan | null {
-  if (tls === undefined || tls === false) return null;
-  const options: TlsOptions = tls === true ? {} : tls instanceof TlsContext ? { context: tls } : tls;
-  if (typeof options !== "object" || options === null) {
-    throw new TypeError(`tls must be true or an object with options, got ${describe(options)}`);
-  }
-  checkTimeout(options.handshakeTimeout, "handshakeTimeout");
-  checkTimeout(options.shutdownTimeout, "shutdownTimeout");
-  const context = contextOf(options);
-  const { cert, sni, rejectUnauthorized } = materialOf(context).options;
-  if (serverSide && cert === undefined && sni === undefined) {
-    throw new TypeError("tls: a server must have cert and key, or sni");
-  }
-  const { serverHostname = hostname, native = false } = options;
-  if (!serverSide && serverHostname === undefined && rejectUnauthorized !== false) {
-    const message = "serverHostname must be given where no hostname is: the server's certificate must be for it";
-    throw new TypeError(`${message} (or serverSide: true, to be the server)`);
-  }
-  if (native) checkNative(materialOf(context).options);
-  return {
-    context,
-    serverSide,
-    serverHostname: serverSide || serverHostname === undefined ? "" : toServerName(serverHostname),
-    handshakeTimeout: options.handshakeTimeout ?? HANDSHAKE_TIMEOUT,
-    shutdownTimeout: options.shutdownTimeout ?? SHUTDOWN_TIMEOUT,
-    native,
-  };
-}
-
-/** Puts a host's name in the one form that is sent, and compared to the certificate's. */
-function toServerName(hostname: string): string {
-  checkHostname(hostname, "serverHostname");
-  const bare = hostname.replace(/^\[(.*)\]$/, "$1");
-  let name = bare;
-  // deno-lint-ignore no-control-regex -- all of ASCII
-  if (/[^\x00-\x7f]/.test(bare)) {
-    try {
-      name = new URL(`https://${bare}`).hostname;
-    } catch {
-      name = "";
-    }
-  }
-  // The certificate may have wildcards, a server has a name; the dot of the root may end it (RFC 1034, 3.1).
-  const isName = name.replace(/\.$/, "").split(".").every((label) => /^[^*]{1,63}$/.test(label));
-  if (isName) return name;
-  throw new TypeError(`serverHostname must be a host's name or address, got ${describe(hostname)}`);
-}
-
-function contextOf(options: TlsOptions): TlsContext {
-  const unknown = Object.keys(options).find((name) => !KNOWN_OPTIONS.has(name));
-  if (unknown !== undefined) {
-    throw new TypeError(`tls.${unknown} is not an option; there are ${[...KNOWN_OPTIONS].join(", ")}`);
-  }
-  const { context } = options;
-  if (context === undefined) return new TlsContext(options);
-  if (!(context instanceof TlsContext)) {
-    throw new TypeError(`tls.context must be a TlsContext, got ${describe(context)}`);
-  }
-  const [besides] = Object.keys(pickContextOptions(options));
-  if (besides !== undefined) throw new TypeError(`tls.context and tls.${besides} cannot both be given`);
-  return context;
-}
-
-function checkNative(options: TlsContextOptions): void {
-  for (const name of ["requestCert", "rejectUnauthorized", "minVersion", "maxVersion", "ciphers", "sni"] as const) {
-    if (options[name] !== undefined) {
-      throw new Deno.errors.NotSupported(`tls.${name} is not to be had with tls.native: Deno cannot be told`);
-    }
-  }
 }
 
 /**

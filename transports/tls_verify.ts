@@ -68,7 +68,8 @@ function chainOf(socket: TlsSocket): Uint8Array[] {
 
 function judgeChain(socket: TlsSocket, authorities: Authorities): TlsError | null {
   if (authorities.vouchFor(chainOf(socket))) return null;
-  const message = "TLS: nobody who is trusted has signed the certificate: it only names one of caCerts";
+  const why = "it only names one of caCerts, or is signed in a way that Deno cannot check";
+  const message = `TLS: nobody who is trusted has signed the certificate: ${why}`;
   return new TlsError("UNKNOWN_ISSUER", message);
 }
 
