@@ -242,7 +242,7 @@ export class TlsHandle implements StreamHandle {
           if (count === 0) throw new Deno.errors.WriteZero("a write took no bytes");
           start += count;
         }
-        // Left to the garbage collector, such memory comes back 64 MB later, and cold: an echo of 16 KiB is a fifth
+        // Left to the garbage collector, such memory comes back 64 MB later, and cold: an echo of 16 KiB is a tenth
         // faster for this, one of 100 KiB a third.
         if (piece.length >= LARGE) (piece.buffer as ArrayBuffer).transfer(0);
       }
