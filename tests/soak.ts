@@ -7,6 +7,7 @@
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { getRunningLoop, Protocol, type Transport } from "../mod.ts";
+import { countFiles } from "./open_files.ts";
 
 const CONNECTIONS = 20_000;
 const WARM_UP = 4_000;
@@ -147,26 +148,6 @@ async function measure(): Promise<Figures> {
   }
   const { heapUsed, external, rss } = Deno.memoryUsage();
   return { connections: begun, files: countFiles(), timers: timers.size, heap: heapUsed, external, rss };
-}
-
-/**
- * Counts open files, Unix sockets aside: Deno starts a thread for signals, which has a pair of them, some time
- * after the program has begun. The connections here are all TCP.
- */
-function countFiles(): number | null {
-  try {
-    const unix = new Set(Deno.readTextFileSync("/proc/net/unix").split("\n").map((line) => line.split(/\s+/)[6]));
-    return [...Deno.readDirSync("/proc/self/fd")].filter(({ name }) => {
-      try {
-        const inode = /^socket:\[(\d+)\]$/.exec(Deno.readLinkSync(`/proc/self/fd/${name}`))?.[1];
-        return inode === undefined || !unix.has(inode);
-      } catch {
-        return false; // The one that lists the directory.
-      }
-    }).length;
-  } catch {
-    return null; // Only Linux tells.
-  }
 }
 
 function print({ connections, files, timers, heap, external, rss }: Figures): void {

@@ -3,6 +3,7 @@ import { connect as connectNode } from "node:net";
 import { TlsContext, TlsError, type TlsOptions } from "../mod.ts";
 import { assert, assertEquals, assertMatch } from "./std.ts";
 import { bytes, captureExceptions, loop, portOf, Recorder, turn } from "./kit.ts";
+import { countFiles } from "./open_files.ts";
 import { readAll, resetNode, writeAll } from "./stream_kit.ts";
 import { CA, CLIENT, Echo, ENGINES, EXPIRED, FUTURE, hangUp, HOST, SERVER, STRANGER, TRUSTING } from "./tls_kit.ts";
 
@@ -109,19 +110,6 @@ async function good(port: number, native: boolean, i: number): Promise<void> {
   assertEquals([protocol.text, protocol.error], [`hello ${i}`, null]);
 }
 
-/** Counts open files but Unix sockets, of which Deno's signal thread opens a pair when it likes. */
-function countFiles(): number {
-  const unix = new Set(Deno.readTextFileSync("/proc/net/unix").split("\n").map((line) => line.split(/\s+/)[6]));
-  return [...Deno.readDirSync("/proc/self/fd")].filter(({ name }) => {
-    try {
-      const inode = /^socket:\[(\d+)\]$/.exec(Deno.readLinkSync(`/proc/self/fd/${name}`))?.[1];
-      return inode === undefined || !unix.has(inode);
-    } catch {
-      return false; // The one that lists the directory.
-    }
-  }).length;
-}
-
 for (const { name, native } of ENGINES) {
   Deno.test(`createServer() outlives a thousand TLS handshakes, a third of them failing, and leaks nothing (${name} engine)`, async () => {
     const rejections: unknown[] = [];
@@ -145,8 +133,8 @@ for (const { name, native } of ENGINES) {
     const port = portOf(server);
     // What is loaded and opened once is not counted.
     await good(port, native, 0);
-    const linux = Deno.build.os === "linux";
-    const before = linux ? countFiles() : 0;
+    const openFiles = () => countFiles() ?? 0;
+    const before = openFiles();
     const failures = native ? BOTH : COMPLETE;
     let next = 0;
     let failed = 0;
@@ -167,8 +155,8 @@ for (const { name, native } of ENGINES) {
     assertEquals(failed, Math.ceil(HANDSHAKES / 3));
     await good(port, native, HANDSHAKES);
     // Nothing tells when Deno has given the last sockets back.
-    for (let i = 0; linux && i < 500 && countFiles() > before; i++) await new Promise((r) => setTimeout(r, 5));
-    const after = linux ? countFiles() : 0;
+    for (let i = 0; i < 500 && openFiles() > before; i++) await new Promise((r) => setTimeout(r, 5));
+    const after = openFiles();
     server.close();
     server.abortClients();
     await server.waitClosed();
