@@ -106,8 +106,7 @@ export class ConnHandle implements StreamHandle {
             sink.filled(count);
             // A write that the kernel takes at once has ended in three microtasks. Its memory, still in the cache,
             // then serves the next read: a 100 KiB echo by writeOwned() goes from 0.3 to 0.95 of the bare loop.
-            // Two more where the read has to wait for that (`readStop`), so that it goes on without a new coroutine.
-            for (let i = 0; this.#wrote && i < (this.#wanted ? 3 : 5); i++) await null;
+            for (let i = 0; this.#wrote && i < 3; i++) await null;
           } finally {
             if (inTurn) passTurn();
           }

@@ -32,7 +32,7 @@ let lentData: Uint8Array | null = null;
 let lentWindow: Uint8Array | null = null;
 let holder: LoanHolder | null = null;
 /** The memory of a protocol that has just been filled. */
-let lentMemory: ArrayBufferLike | null = null;
+let lentMemory: Uint8Array | null = null;
 let memoryLender: Lender | null = null;
 
 /**
@@ -64,7 +64,7 @@ export function endWindowLoan(): boolean {
  * @param memory The memory.
  * @param lender Whom to tell when bytes of it that the protocol gives away have been sent.
  */
-export function lendMemory(memory: ArrayBufferLike, lender: Lender): void {
+export function lendMemory(memory: Uint8Array, lender: Lender): void {
   lentMemory = memory;
   memoryLender = lender;
 }
@@ -89,7 +89,7 @@ export function returnLoan(data: Uint8Array, by: LoanHolder): void {
       // Given away twice, say to each of several transports. Then it is nobody's, and each sends what it was given.
       holder.window = null;
     }
-  } else if (data.buffer === lentMemory) {
+  } else if (lentMemory !== null && data.buffer === lentMemory.buffer) {
     // Also where it is another part, for getBuffer() may give that part next.
     by.lender = memoryLender;
     by.lender!.lent();

@@ -28,9 +28,9 @@ export interface ReceiverHost {
   readEnded(): void;
   /** A data callback has returned; what it wrote may leave. */
   afterCallback(): void;
-  /** The protocol has given its memory to `writeOwned`: nothing may be read into it for now. */
+  /** Bytes have come in memory of their own while the protocol's is not its own: no more for now. */
   readLater(): void;
-  /** That memory is the protocol's again: read on, if nothing else is in the way. */
+  /** Read on, if nothing else is in the way: the memory that was in it is the protocol's again. */
   readAgain(): void;
 }
 
@@ -57,6 +57,8 @@ export class StreamReceiver implements StreamSink, Lender {
 
   /** Writes of the protocol's own memory that are not done; nothing is read into it until they are. */
   #loans = 0;
+  /** Reading has come to a halt for that. */
+  #halted = false;
   /** Made for the first loan: most connections never need it, and an idle one should be small. */
   #onSettled: (() => void) | null = null;
 
@@ -121,7 +123,7 @@ export class StreamReceiver implements StreamSink, Lender {
     this.#heldChunk = null;
     if (chunk !== null) this.#dispatchChunk(chunk);
     else if (count > 0) this.filled(count);
-    if (this.paused || this.#stopped || this.#ended || this.#loans > 0) return false;
+    if (this.paused || this.#stopped || this.#ended || this.#mustHalt()) return false;
     if (this.#heldError !== null) this.failed(this.#heldError);
     else if (this.#heldEnd) this.end();
     else return true;
@@ -133,8 +135,8 @@ export class StreamReceiver implements StreamSink, Lender {
   }
 
   settled(): void {
+    if (--this.#loans > 0 || !this.#halted) return;
     // In a microtask of its own, for readAgain() runs callbacks.
-    if (--this.#loans > 0) return;
     queueMicrotask(
       this.#onSettled ??= () => {
         if (this.#loans === 0 && !this.#stopped) this.#host.readAgain();
@@ -143,7 +145,7 @@ export class StreamReceiver implements StreamSink, Lender {
   }
 
   allocate(sizeHint: number): Uint8Array | null {
-    if (this.#stopped) return null;
+    if (this.#stopped || this.#mustHalt()) return null;
     if (this.#buffered) {
       // Noted first, for getBuffer() may call setProtocol().
       this.#targetOwner = this.#protocol;
@@ -273,7 +275,7 @@ export class StreamReceiver implements StreamSink, Lender {
     const protocol = this.#protocol;
     const startedAt = this.#loop.debug ? performance.now() : 0;
     this.dispatching = true;
-    lendMemory(memory.buffer, this);
+    lendMemory(memory, this);
     try {
       const result = protocol.bufferUpdated!(count) as unknown;
       if (result !== undefined) adoptPromise(this.#loop, result, "bufferUpdated", this.#host, protocol);
@@ -281,7 +283,6 @@ export class StreamReceiver implements StreamSink, Lender {
       this.#host.callbackFailed("bufferUpdated", toError(error));
     }
     endMemoryLoan();
-    if (this.#loans > 0) this.#host.readLater();
     this.#afterDispatch("bufferUpdated", protocol, startedAt);
   }
 
@@ -298,9 +299,9 @@ export class StreamReceiver implements StreamSink, Lender {
   /** Delivers bytes that are not in the protocol's memory, piece by piece if it gives less than they need. */
   #dispatchChunk(chunk: Uint8Array): void {
     while (chunk.length > 0 && !this.#stopped) {
-      if (this.paused || this.#loans > 0) {
+      if (this.paused || this.#mustHalt()) {
         this.#heldChunk = chunk;
-        return;
+        break;
       }
       if (!this.#buffered) {
         this.#dispatchData(chunk);
@@ -315,5 +316,11 @@ export class StreamReceiver implements StreamSink, Lender {
       chunk = chunk.subarray(count);
       this.#dispatchUpdate(buffer, count);
     }
+    if (this.#mustHalt()) this.#host.readLater();
+  }
+
+  /** Tells whether memory that was given away is in the way, and if so, sees to it that reading goes on later. */
+  #mustHalt(): boolean {
+    return this.#halted = this.#loans > 0;
   }
 }
