@@ -30,7 +30,8 @@ export interface SubprocessOptions {
   stdout?: Stdio;
   /**
    * The child's standard error; `"stdout"` sends it where standard output goes, in order. That takes a
-   * passing `/bin/sh` and the permission to run it, and is not to be had on Windows.
+   * passing `/bin/sh` and the permission to run it, and is not to be had on Windows. Environment variables whose
+   * names are none in a shell do not get past it.
    *
    * @default {"piped"}
    */

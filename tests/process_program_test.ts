@@ -26,8 +26,9 @@ function programs(): Disposable & { directory: string } {
 function variablesThatDiffer(a: string, b: string): string[] {
   const [linesOfA, linesOfB] = [new Set(a.split("\n")), new Set(b.split("\n"))];
   const names = [...linesOfA.symmetricDifference(linesOfB)].map((line) => line.split("=", 1)[0]!);
-  // Where the system's shell is bash, it sets these two as it hands over, and nothing can be done about it.
-  return names.filter((name) => name !== "_" && name !== "SHLVL");
+  // Where the system's shell is bash, it sets these two as it hands over, and nothing can be done about it. Nor does a
+  // shell pass on what it could not name, such as the "?" that `deno task` gives to its second command.
+  return names.filter((name) => name !== "_" && name !== "SHLVL" && /^\w+$/.test(name));
 }
 
 /** What came of a call: the error's name and code, or the output. */
