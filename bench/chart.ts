@@ -96,7 +96,7 @@ function toBars(results: Result[], lessIsBetter: boolean): Bar[] {
   const bars = new Map<string, Bar>();
   for (const result of results) {
     const value = ratio(result, bareRow(results));
-    if (value === null) continue;
+    if (value === null || result.group === "rules") continue;
     const { server, group } = result;
     const label = group === "peer" ? server.split(",")[0]! : server;
     const former = bars.get(label)?.value;

@@ -7,7 +7,7 @@ import type { Mode } from "./workloads.ts";
 export interface ServerKind {
   name: string;
   /** The row that Tandem's share of the chart and of the ratios goes by. */
-  group: "tandem" | "bare" | "peer" | "limit";
+  group: "tandem" | "bare" | "rules" | "peer" | "limit";
   /** What it can do. */
   modes: readonly Mode[];
   /** The command that starts it. */
@@ -53,8 +53,18 @@ export async function findServers(tools: Tools, folder: string): Promise<Found> 
     command: (mode) => [...program, script(mode, file), mode, ...place(mode)],
   });
 
+  const rules = (name: string, kind: string, modes: readonly Mode[]): ServerKind => ({
+    name,
+    group: "rules",
+    modes,
+    command: (mode) => [...deno, script(mode, "rules.ts"), mode, ...kind === "" ? place(mode) : [kind]],
+  });
+
   const servers: ServerKind[] = [
     { ...peer(BARE, deno, "bare.ts"), group: "bare" },
+    rules("bare loop, a copy of what is written", "copy", ["echo"]),
+    rules("bare loop, that and fresh memory to read into", "fresh", ["echo", "udp", "sink"]),
+    rules("bare loop over Tandem's TLS engine", "", ["tls-http", "tls-echo", "tls-unix"]),
     tandem("write", TANDEM, ALL),
     tandem("owned", "Tandem, Protocol, writeOwned", ["echo", "idle", "source", "tls-echo"]),
     tandem("buffered", "Tandem, BufferedProtocol, write", ["echo", "idle", "pipelined", "sink"]),

@@ -1,0 +1,68 @@
+/**
+ * Tandem's TLS engine in a bare loop, with nothing else of Tandem: the most that a transport over it can reach.
+ *
+ *   tls_rules.ts tls-http | tls-echo
+ *   tls_rules.ts tls-unix PATH
+ */
+import tls from "node:tls";
+import type { NodeTls, SecureContext } from "../../transports/node_tls.ts";
+import { Authorities } from "../../transports/tls_authorities.ts";
+import { TlsEngine } from "../../transports/tls_engine.ts";
+import { HTTP_ANSWER, readCertificates } from "./tls_common.mjs";
+
+const [mode = "", path = ""] = Deno.args;
+const { cert, key } = readCertificates();
+const options = {
+  serverSide: true,
+  secureContext: tls.createSecureContext({ cert, key }) as unknown as SecureContext,
+  serverHostname: "",
+  alpnProtocols: [],
+  authorities: new Authorities([], () => {
+    throw new Error("nobody shows a certificate");
+  }),
+  requestCert: false,
+  rejectUnauthorized: false,
+  ciphers: undefined,
+  sni: undefined,
+};
+/** From here on, freeing what was sent is worth it. */
+const LARGE = 8 * 1024;
+
+async function handle(conn: Deno.Conn): Promise<void> {
+  const outbox: Uint8Array[] = [];
+  let over = false;
+  const end = () => void (over = true);
+  const sink = { ciphertext: (data: Uint8Array) => void outbox.push(data), choosing() {}, ready() {}, ended: end };
+  const engine = new TlsEngine(tls as unknown as NodeTls, { ...sink, failed: end }, options);
+  const buffer = new Uint8Array(256 * 1024);
+  try {
+    while (!over) {
+      const count = await conn.read(buffer);
+      if (count === null) return;
+      const cleartext = engine.decrypt(buffer.subarray(0, count));
+      if (cleartext !== null) outbox.push(engine.encrypt(mode === "tls-http" ? HTTP_ANSWER : cleartext));
+      for (const data of outbox) {
+        for (let sent = 0; sent < data.length;) sent += await conn.write(sent === 0 ? data : data.subarray(sent));
+        if (data.length >= LARGE) (data.buffer as ArrayBuffer).transfer(0);
+      }
+      outbox.length = 0;
+    }
+  } finally {
+    engine.destroy();
+  }
+}
+
+function listen(): Deno.Listener {
+  if (path !== "") {
+    console.log(`listening ${path}`);
+    return Deno.listen({ transport: "unix", path });
+  }
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  console.log(`listening ${listener.addr.port}`);
+  return listener;
+}
+
+for await (const conn of listen()) {
+  (conn as Partial<Deno.TcpConn>).setNoDelay?.(true);
+  handle(conn).catch(() => {}).finally(() => conn.close());
+}
