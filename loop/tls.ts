@@ -8,7 +8,7 @@ import { describe, toError } from "../transports/errors.ts";
 import { NativeTlsHandle } from "../transports/native_tls_handle.ts";
 import type { StreamHandle } from "../transports/stream_handle.ts";
 import { chosenContext, clientContext, materialOf, serverContext, TlsContext } from "../transports/tls_context.ts";
-import type { LegacyCertificate, NodeTls } from "../transports/node_tls.ts";
+import { type LegacyCertificate, loadNodeTls, type NodeTls } from "../transports/node_tls.ts";
 import { TlsEngine, type TlsEngineOptions, type TlsSession } from "../transports/tls_engine.ts";
 import { toTlsError } from "../transports/tls_error.ts";
 import { handshakeTimedOut, TlsHandle } from "../transports/tls_handle.ts";
@@ -107,7 +107,7 @@ export function listenNative(plan: TlsPlan, options: Deno.TcpListenOptions): Den
 }
 
 /**
- * Loads what TLS needs: `node:tls` only now, for it takes 5 ms that others need not wait for.
+ * Loads what TLS needs.
  *
  * @param plan What to do.
  * @returns The module.
@@ -115,7 +115,7 @@ export function listenNative(plan: TlsPlan, options: Deno.TcpListenOptions): Den
  */
 export async function loadTls(plan: TlsPlan): Promise<NodeTls> {
   await plan.context.load();
-  return (await import("node:tls")).default as unknown as NodeTls;
+  return await loadNodeTls();
 }
 
 /**

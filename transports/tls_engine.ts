@@ -8,7 +8,7 @@
  *
  * @module
  */
-import { Duplex } from "node:stream";
+import type { Duplex } from "node:stream";
 import { toError } from "./errors.ts";
 import type { Authorities } from "./tls_authorities.ts";
 import { TlsError, toTlsError } from "./tls_error.ts";
@@ -103,7 +103,7 @@ export class TlsEngine {
     this.#sink = sink;
     this.#options = options;
     // Only what the handshake begins with goes this way.
-    const wire = new Duplex({
+    const wire = new tls.Duplex({
       read: () => {},
       write: (data: Uint8Array, _encoding, done) => {
         sink.ciphertext(new Uint8Array(data));

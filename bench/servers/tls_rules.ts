@@ -4,17 +4,17 @@
  *   tls_rules.ts tls-http | tls-echo
  *   tls_rules.ts tls-unix PATH
  */
-import tls from "node:tls";
-import type { NodeTls, SecureContext } from "../../transports/node_tls.ts";
+import { loadNodeTls } from "../../transports/node_tls.ts";
 import { Authorities } from "../../transports/tls_authorities.ts";
 import { TlsEngine } from "../../transports/tls_engine.ts";
 import { HTTP_ANSWER, readCertificates } from "./tls_common.mjs";
 
 const [mode = "", path = ""] = Deno.args;
 const { cert, key } = readCertificates();
+const tls = await loadNodeTls();
 const options = {
   serverSide: true,
-  secureContext: tls.createSecureContext({ cert, key }) as unknown as SecureContext,
+  secureContext: tls.createSecureContext({ cert, key }),
   serverHostname: "",
   alpnProtocols: [],
   authorities: new Authorities([], () => {
@@ -33,7 +33,7 @@ async function handle(conn: Deno.Conn): Promise<void> {
   let over = false;
   const end = () => void (over = true);
   const sink = { ciphertext: (data: Uint8Array) => void outbox.push(data), choosing() {}, ready() {}, ended: end };
-  const engine = new TlsEngine(tls as unknown as NodeTls, { ...sink, failed: end }, options);
+  const engine = new TlsEngine(tls, { ...sink, failed: end }, options);
   const buffer = new Uint8Array(256 * 1024);
   try {
     while (!over) {
