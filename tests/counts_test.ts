@@ -145,6 +145,9 @@ class BufferedEcho extends BufferedProtocol {
   }
 }
 
+/** After so many messages a connection is busy. The first one finds the window too small. */
+const UNTIL_BUSY = 1 + 64;
+
 /** Delivers messages one at a time, and gives the number of reads that each took. */
 async function readsPerMessage(conn: CountedConn, size: number, messages: number): Promise<number[]> {
   const counts: number[] = [];
@@ -192,10 +195,9 @@ for (const Kind of [Echo, OwnedEcho, BufferedEcho]) {
     assertEquals(counted.conn.writes.slice(written), new Array(100).fill(KIB));
   });
 
-  Deno.test(`${Kind.name}: a message of 100 KiB is one read and one write once the window has grown`, async () => {
+  Deno.test(`${Kind.name}: a message of 100 KiB is one read and one write once the connection is busy`, async () => {
     await using counted = await Counted.connect(new Kind());
-    // The first one makes it 64 KiB, the second 128 KiB, which takes the third whole.
-    await readsPerMessage(counted.conn, 100 * KIB, 2);
+    await readsPerMessage(counted.conn, 100 * KIB, UNTIL_BUSY);
     const written = counted.conn.writes.length;
     assertEquals(await readsPerMessage(counted.conn, 100 * KIB, 100), new Array(100).fill(1));
     assertEquals(counted.conn.writes.slice(written), new Array(100).fill(100 * KIB));
@@ -206,7 +208,7 @@ for (const Kind of [Echo, OwnedEcho, BufferedEcho]) {
     Deno.test(`${Kind.name}: messages of ${kib} KiB are all read into the same memory`, async () => {
       await using counted = await Counted.connect(new Kind());
       // Windows of all sizes come and go, and trust is found or lost.
-      await readsPerMessage(counted.conn, kib * KIB, 50);
+      await readsPerMessage(counted.conn, kib * KIB, 2 * UNTIL_BUSY);
       const warmUp = counted.conn.posted.length;
       await readsPerMessage(counted.conn, kib * KIB, 1000);
       assertEquals(distinctBuffers(counted.conn, warmUp), 1);
@@ -227,7 +229,7 @@ for (const kib of [1, 16, 100]) {
   Deno.test(`writeOwned() of messages of ${kib} KiB sends from the very memory that they were read into`, async () => {
     await using counted = await Counted.connect(new OwnedEcho());
     const { conn } = counted;
-    await readsPerMessage(conn, kib * KIB, 50);
+    await readsPerMessage(conn, kib * KIB, 2 * UNTIL_BUSY);
     const { posted, written } = conn;
     const [read, sent] = [posted.length, written.length];
     await readsPerMessage(conn, kib * KIB, 100);
@@ -253,14 +255,21 @@ Deno.test("the window doubles up to 256 KiB while reads fill it", async () => {
   await using counted = await Counted.connect(new Protocol());
   await counted.conn.deliver(ALL_BUT_LARGEST + 2 * MAX_BUFFER + 1);
   const sizes = counted.conn.posted.map(({ length }) => length);
-  // The last read but one is not filled, which changes nothing yet; the last one has nothing to read.
-  assertEquals(sizes, [...WINDOWS, MAX_BUFFER, MAX_BUFFER, MAX_BUFFER]);
+  // The last read but one is not filled; the last one has nothing to read, and waits with little.
+  assertEquals(sizes, [...WINDOWS, MAX_BUFFER, MAX_BUFFER, 4 * KIB]);
   assertEquals(MAX_BUFFER, 256 * KIB);
 });
 
+/** Makes a connection busy, its window the largest. */
+async function makeBusy({ conn }: Counted): Promise<void> {
+  await conn.deliver(ALL_BUT_LARGEST);
+  await readsPerMessage(conn, 64 * KIB, UNTIL_BUSY);
+  assertEquals(conn.posted.at(-1)!.length, MAX_BUFFER);
+}
+
 Deno.test("the window shrinks to what is needed after 16 reads in a row that fill little of it", async () => {
   await using counted = await Counted.connect(new Protocol());
-  await counted.conn.deliver(ALL_BUT_LARGEST);
+  await makeBusy(counted);
   const { posted } = counted.conn;
   const start = posted.length - 1;
   await readsPerMessage(counted.conn, 64, 20);
@@ -270,7 +279,7 @@ Deno.test("the window shrinks to what is needed after 16 reads in a row that fil
 
 Deno.test("the window stays as it is while now and then a read needs it", async () => {
   await using counted = await Counted.connect(new Protocol());
-  await counted.conn.deliver(ALL_BUT_LARGEST);
+  await makeBusy(counted);
   const start = counted.conn.posted.length;
   for (let i = 0; i < 10; i++) {
     await readsPerMessage(counted.conn, 64, 15);
@@ -280,8 +289,37 @@ Deno.test("the window stays as it is while now and then a read needs it", async 
   assertEquals(sizes, new Array(160).fill(MAX_BUFFER));
 });
 
-Deno.test("an idle connection holds a window of 4 KiB at most", async () => {
+Deno.test("a connection that is not busy waits with 4 KiB at most, whatever it has received", async () => {
   await using counted = await Counted.connect(new Echo());
-  await counted.conn.deliver(KIB);
-  assertLessOrEqual(counted.conn.posted.at(-1)!.buffer.byteLength, 4 * KIB);
+  for (const size of [1, KIB, 5 * KIB, 100 * KIB, 1000 * KIB, 7]) {
+    await counted.conn.deliver(size);
+    assertLessOrEqual(counted.conn.posted.at(-1)!.buffer.byteLength, 4 * KIB);
+  }
+});
+
+Deno.test("a connection that is not busy takes a large message in two reads", async () => {
+  await using counted = await Counted.connect(new Echo());
+  await readsPerMessage(counted.conn, 100 * KIB, 2);
+  assertEquals(await readsPerMessage(counted.conn, 100 * KIB, 10), new Array(10).fill(2));
+  assertEquals(counted.conn.reads.slice(-2), [4 * KIB, 96 * KIB]);
+});
+
+Deno.test("a connection that is not busy takes small messages in one read, and forgets large ones after 16", async () => {
+  await using counted = await Counted.connect(new Echo());
+  await readsPerMessage(counted.conn, 100 * KIB, 2);
+  assertEquals(await readsPerMessage(counted.conn, KIB, 16), new Array(16).fill(1));
+  assertEquals(counted.conn.posted.at(-1)!.length, 2 * KIB);
+});
+
+Deno.test("a busy connection is a quiet one again after a second without anything to read", async () => {
+  await using counted = await Counted.connect(new Protocol());
+  await makeBusy(counted);
+  const { now } = Date;
+  try {
+    Date.now = () => now() + 1000;
+    await counted.conn.deliver(33 * KIB);
+  } finally {
+    Date.now = now;
+  }
+  assertEquals(counted.conn.posted.at(-1)!.length, 4 * KIB);
 });
