@@ -11,6 +11,8 @@ import { toTlsError } from "./tls_error.ts";
 export class NativeTlsHandle extends ConnHandle {
   /** {@inheritDoc StreamHandle.halfCloses} */
   readonly halfCloses = false;
+  /** Deno does not let anybody turn Nagle's algorithm off here. {@inheritDoc StreamHandle.delaysWrites} */
+  readonly delaysWrites = true;
   /** {@inheritDoc StreamHandle.shutdownTimeout} */
   readonly shutdownTimeout: number;
 

@@ -24,9 +24,18 @@ export class ReceiveWindow {
   size: number = MIN_BUFFER;
   /** How many it would have on a busy connection. */
   #needed = MIN_BUFFER;
+  /** How many bytes it waits with on another one. */
+  #quiet: number;
   #smallReads = 0;
   #busyReads = 0;
   #emptiedAt = 0;
+
+  /**
+   * @param alwaysBusy Whether to read at once what comes at once, whatever it costs.
+   */
+  constructor(alwaysBusy = false) {
+    this.#quiet = alwaysBusy ? MAX_BUFFER : QUIET;
+  }
 
   /**
    * Takes note of a read.
@@ -50,7 +59,7 @@ export class ReceiveWindow {
       this.#needed = Math.max(2 ** Math.ceil(Math.log2(2 * count)), MIN_BUFFER);
       this.#smallReads = 0;
     }
-    this.size = this.#needed <= QUIET || this.#isBusy() ? this.#needed : QUIET;
+    this.size = this.#needed <= this.#quiet || this.#isBusy() ? this.#needed : this.#quiet;
   }
 
   /** Nothing is left to read for now, and only a busy connection will have something soon. */

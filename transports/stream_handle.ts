@@ -38,6 +38,13 @@ export interface StreamHandle {
    * @default {true}
    */
   readonly halfCloses?: boolean;
+  /**
+   * Whether a small write waits until the other side has acknowledged the one before, as Nagle's algorithm does. Then
+   * what has come at once is better read at once, lest an answer to it leave in two.
+   *
+   * @default {false}
+   */
+  readonly delaysWrites?: boolean;
   /** Starts to read, or goes on. Nothing is delivered before this returns. */
   readStart(sink: StreamSink): void;
   /** Stops reading. A read in flight may still be delivered, once. */

@@ -8,7 +8,7 @@ import { adoptPromise } from "./callbacks.ts";
 import type { LoopContext } from "./context.ts";
 import { checkBytes, toError } from "./errors.ts";
 import { endMemoryLoan, endWindowLoan, type Lender, lendMemory, lendWindow } from "./loan.ts";
-import { ReceiveWindow } from "./receive_window.ts";
+import type { ReceiveWindow } from "./receive_window.ts";
 import type { StreamSink } from "./stream_handle.ts";
 import type { StreamCallbacks, Transport } from "./transport.ts";
 
@@ -48,7 +48,7 @@ export class StreamReceiver implements StreamSink, Lender {
 
   /** Memory of ours that nothing is being read into. */
   #window: Uint8Array | null = null;
-  #windowSize = new ReceiveWindow();
+  #windowSize: ReceiveWindow;
   /** How many windows may still be lent on trust; those that come back raise it, the others lower it. */
   #trust = 2;
   /** What the handle is reading into, and the protocol that gave it (`null`: it is our window). */
@@ -72,9 +72,15 @@ export class StreamReceiver implements StreamSink, Lender {
   /** Who gets what the handle still delivers here, once the connection is somebody else's. */
   #successor: StreamSink | null = null;
 
-  constructor(loop: LoopContext, host: ReceiverHost & Transport, protocol: StreamCallbacks) {
+  constructor(
+    loop: LoopContext,
+    host: ReceiverHost & Transport,
+    protocol: StreamCallbacks,
+    windowSize: ReceiveWindow,
+  ) {
     this.#loop = loop;
     this.#host = host;
+    this.#windowSize = windowSize;
     this.protocol = protocol;
   }
 

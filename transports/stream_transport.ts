@@ -14,6 +14,7 @@ import type { LoopContext } from "./context.ts";
 import { checkBytes, checkProtocol, describe, InvalidStateError, TimeoutError, toError } from "./errors.ts";
 import { lookUpExtraInfo } from "./extra_info.ts";
 import type { StreamHandle, StreamSink } from "./stream_handle.ts";
+import { ReceiveWindow } from "./receive_window.ts";
 import { type SenderHost, StreamSender } from "./stream_sender.ts";
 import { type ReceiverHost, StreamReceiver } from "./stream_receiver.ts";
 import type { ExtraInfo, StreamCallbacks, StreamExtraInfo, Transport, WriteBufferLimits } from "./transport.ts";
@@ -73,7 +74,7 @@ export class StreamTransport implements Transport, ReceiverHost, SenderHost {
     this.#extra = options.extra;
     this.#closeTimeout = options.closeTimeout;
     this.#owner = options.owner;
-    this.#receiver = new StreamReceiver(loop, this, protocol);
+    this.#receiver = new StreamReceiver(loop, this, protocol, new ReceiveWindow(handle.delaysWrites));
     this.#sender = new StreamSender(handle, this);
     if (loop.debug) loop.watch(this);
   }
