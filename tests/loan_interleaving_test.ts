@@ -2,6 +2,7 @@
 import type { Transport } from "../mod.ts";
 import { assert, assertEquals } from "./std.ts";
 import { BufferedRecorder, bytes, concat, pattern, Recorder, text, turn } from "./kit.ts";
+import type { StreamSink } from "../transports/stream_handle.ts";
 import { FakeHandle, makeTransport, microtasks } from "./stream_kit.ts";
 
 /** Gives its memory to other transports. */
@@ -159,6 +160,48 @@ Deno.test("pauseReading() and resumeReading() while memory is lent keep it from 
   first.resumeReading();
   await turn();
   assertEquals(source.reading, true);
+  first.abort();
+  second.abort();
+  await turn();
+});
+
+/** A handle that delivers chunks in memory of their own, as those of TLS and web streams do, while it may. */
+class Pushing extends FakeHandle {
+  #sink: StreamSink | null = null;
+  #chunks: Uint8Array[];
+
+  constructor(chunks: Uint8Array[]) {
+    super();
+    this.#chunks = chunks;
+  }
+
+  override readStart(sink: StreamSink): void {
+    this.#sink = sink;
+    queueMicrotask(() => {
+      while (this.#sink !== null && this.#chunks.length > 0) this.#sink.chunk(this.#chunks.shift()!);
+    });
+  }
+
+  override readStop(): void {
+    this.#sink = null;
+  }
+}
+
+Deno.test("chunks that come while memory is lent wait for it, and none is lost", async () => {
+  const sink = new FakeHandle();
+  const protocol = new Gives(4);
+  const second = makeTransport(new Recorder(), sink);
+  protocol.targets = [second];
+  const first = makeTransport(
+    protocol,
+    new Pushing([bytes("one"), bytes("two and three"), bytes("four"), bytes("five")]),
+  );
+  for (let i = 0; i < 20; i++) {
+    await turn();
+    if (sink.writing) await sink.take(sink.posted!.length);
+  }
+  assertEquals(text(protocol.data), "onetwo and threefourfive");
+  assertEquals(text(sink.written), "onetwo and threefourfive");
   first.abort();
   second.abort();
   await turn();
