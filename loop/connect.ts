@@ -174,7 +174,7 @@ export function makeStream<P extends StreamCallbacks>(
   loop: LoopContext,
   factory: ProtocolFactory<P>,
   { handle, extra }: Stream,
-  { closeTimeout }: StreamOptions,
+  { closeTimeout, noDelay }: TcpOptions,
   owner?: TransportOwner,
 ): [StreamTransport, P] {
   let protocol: P;
@@ -184,14 +184,15 @@ export function makeStream<P extends StreamCallbacks>(
     handle.close(false);
     throw error;
   }
-  return [new StreamTransport(loop, handle, protocol, { extra, closeTimeout, owner }), protocol];
+  const delaysWrites = noDelay === false;
+  return [new StreamTransport(loop, handle, protocol, { extra, closeTimeout, owner, delaysWrites }), protocol];
 }
 
 function startClient<P extends StreamCallbacks>(
   loop: LoopContext,
   factory: ProtocolFactory<P>,
   stream: Stream,
-  options: StreamOptions,
+  options: TcpOptions,
 ): [Transport, P] {
   const [transport, protocol] = makeStream(loop, factory, stream, options);
   transport.connected();

@@ -99,10 +99,10 @@ class Counted implements AsyncDisposable {
     this.#transport = transport;
   }
 
-  static async connect(protocol: StreamCallbacks): Promise<Counted> {
+  static async connect(protocol: StreamCallbacks, options: { noDelay?: boolean } = {}): Promise<Counted> {
     const conn = new CountedConn();
     const idle = conn.deliver(0);
-    const [transport] = await loop.createConnection(() => protocol, { conn });
+    const [transport] = await loop.createConnection(() => protocol, { conn, ...options });
     await idle;
     return new Counted(conn, transport);
   }
@@ -335,4 +335,10 @@ Deno.test("a connection whose small writes wait takes large messages in one read
     transport.abort();
     await turn();
   }
+});
+
+Deno.test("a connection with noDelay: false takes large messages in one read, busy or not", async () => {
+  await using counted = await Counted.connect(new Protocol(), { noDelay: false });
+  await readsPerMessage(counted.conn, 100 * KIB, 2);
+  assertEquals(await readsPerMessage(counted.conn, 100 * KIB, 10), new Array(10).fill(1));
 });

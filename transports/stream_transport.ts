@@ -31,6 +31,12 @@ export interface StreamTransportOptions {
   closeTimeout?: number | undefined;
   /** Who keeps count of it. */
   owner?: TransportOwner | undefined;
+  /**
+   * As in {@linkcode StreamHandle}, for what the handle does not know.
+   *
+   * @default {false}
+   */
+  delaysWrites?: boolean;
 }
 
 /** Who keeps count of transports: a server. */
@@ -74,7 +80,12 @@ export class StreamTransport implements Transport, ReceiverHost, SenderHost {
     this.#extra = options.extra;
     this.#closeTimeout = options.closeTimeout;
     this.#owner = options.owner;
-    this.#receiver = new StreamReceiver(loop, this, protocol, new ReceiveWindow(handle.delaysWrites));
+    this.#receiver = new StreamReceiver(
+      loop,
+      this,
+      protocol,
+      new ReceiveWindow(handle.delaysWrites ?? options.delaysWrites),
+    );
     this.#sender = new StreamSender(handle, this);
     if (loop.debug) loop.watch(this);
   }
