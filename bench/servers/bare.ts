@@ -1,4 +1,6 @@
 /** The bare loops over Deno's own sockets: what everything built on them is measured against. */
+import { serve } from "./bare_common.ts";
+
 const [mode = "", ...rest] = Deno.args;
 
 /** An idle connection costs what the server makes it cost, not what this program reads into. */
@@ -36,15 +38,6 @@ async function source(conn: Deno.TcpConn): Promise<void> {
 async function sink(conn: Deno.TcpConn): Promise<void> {
   const buffer = new Uint8Array(BUFFER_SIZE);
   while (await conn.read(buffer) !== null);
-}
-
-async function serve(handler: (conn: Deno.TcpConn) => Promise<void>): Promise<void> {
-  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  console.log(`listening ${listener.addr.port}`);
-  for await (const conn of listener) {
-    conn.setNoDelay(true);
-    handler(conn).catch(() => {}).finally(() => conn.close());
-  }
 }
 
 async function echoDatagrams(): Promise<void> {

@@ -10,6 +10,7 @@
  */
 import { copyBytes, giveBuffer, takeBuffer } from "../../transports/buffer_pool.ts";
 import { ReceiveWindow } from "../../transports/receive_window.ts";
+import { serve } from "./bare_common.ts";
 
 const [mode = "", kind = ""] = Deno.args;
 
@@ -54,15 +55,6 @@ async function echo(conn: Deno.TcpConn): Promise<void> {
 async function sink(conn: Deno.TcpConn): Promise<void> {
   const reader = new Reader();
   while (await reader.read(conn) !== null);
-}
-
-async function serve(handler: (conn: Deno.TcpConn) => Promise<void>): Promise<void> {
-  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  console.log(`listening ${listener.addr.port}`);
-  for await (const conn of listener) {
-    conn.setNoDelay(true);
-    handler(conn).catch(() => {}).finally(() => conn.close());
-  }
 }
 
 async function echoDatagrams(): Promise<void> {
