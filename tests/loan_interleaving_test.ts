@@ -3,6 +3,7 @@ import type { Transport } from "../mod.ts";
 import { assert, assertEquals } from "./std.ts";
 import { BufferedRecorder, bytes, concat, pattern, Recorder, text, turn } from "./kit.ts";
 import type { StreamSink } from "../transports/stream_handle.ts";
+import type { StreamTransport } from "../transports/stream_transport.ts";
 import { FakeHandle, makeTransport, microtasks } from "./stream_kit.ts";
 
 /** Gives its memory to other transports. */
@@ -204,5 +205,30 @@ Deno.test("chunks that come while memory is lent wait for it, and none is lost",
   assertEquals(text(sink.written), "onetwo and threefourfive");
   first.abort();
   second.abort();
+  await turn();
+});
+
+Deno.test("memory that is lent when startTls() takes the connection over is not read into before it is back", async () => {
+  const sink = new FakeHandle();
+  const protocol = new Gives(16);
+  const second = makeTransport(new Recorder(), sink);
+  protocol.targets = [second];
+  const source = new FakeHandle();
+  const first = makeTransport(protocol, source);
+  source.deliver(bytes("plain"));
+  first.beginUpgrade();
+  let heir!: StreamTransport;
+  first.giveUp(() => {
+    heir = makeTransport(protocol, new Pushing([bytes("secret")]));
+    return [heir, { allocate: () => null, filled() {}, chunk() {}, end() {}, failed() {} }];
+  });
+  await turn();
+  await turn();
+  assertEquals(text(protocol.data), "plain");
+  assertEquals(text(sink.posted!), "plain");
+  await sink.take(5);
+  await turn();
+  assertEquals(text(protocol.data), "plainsecret");
+  for (const transport of [heir, second]) transport.abort();
   await turn();
 });

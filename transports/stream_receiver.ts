@@ -57,6 +57,8 @@ export class StreamReceiver implements StreamSink, Lender {
 
   /** Writes of the protocol's own memory that are not done; nothing is read into it until they are. */
   #loans = 0;
+  /** Who waits for them, once the connection is somebody else's. */
+  #heir: StreamReceiver | null = null;
   /** Reading has come to a halt for that. */
   #halted = false;
   /** Made for the first loan: most connections never need it, and an idle one should be small. */
@@ -136,11 +138,25 @@ export class StreamReceiver implements StreamSink, Lender {
     return false;
   }
 
+  /**
+   * Waits in another one's place for memory that its protocol has given away: that is this one's protocol now, perhaps.
+   *
+   * @param former The one that had the connection before.
+   */
+  inherit(former: StreamReceiver): void {
+    this.#loans += former.#loans;
+    former.#heir = this;
+  }
+
   lent(): void {
     this.#loans++;
   }
 
   settled(): void {
+    if (this.#heir !== null) {
+      this.#heir.settled();
+      return;
+    }
     if (--this.#loans > 0 || !this.#halted) return;
     // In a microtask of its own, for readAgain() runs callbacks.
     queueMicrotask(

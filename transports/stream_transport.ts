@@ -172,6 +172,7 @@ export class StreamTransport implements Transport, ReceiverHost, SenderHost {
     const [heir, sink] = makeHeir(this.#handle, options);
     this.#heir = heir;
     this.#owner?.replaced(this, heir);
+    heir.#receiver.inherit(this.#receiver);
     this.#receiver.divert(sink);
     return heir;
   }
