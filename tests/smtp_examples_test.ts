@@ -204,6 +204,7 @@ class Server(asyncio.Protocol):
         elif line.startswith("EHLO"):
             self.reply("250-python\\r\\n250 STARTTLS" if not self.secure else "250 python")
         elif line == "STARTTLS":
+            self.transport.pause_reading() # The client's first bytes may be faster than the task is.
             self.reply("220 go ahead")
             asyncio.ensure_future(self.upgrade())
         elif line == "DATA":
