@@ -13,7 +13,8 @@ export interface StreamSink {
    * Gives memory to read into.
    *
    * @param sizeHint A size in bytes that suits the handle.
-   * @returns The memory, the handle's until the next call on the sink, or `null` if reading is over.
+   * @returns The memory, the handle's until the next call on the sink, or `null` if nothing is to be read before the next
+   * `readStart`.
    */
   allocate(sizeHint: number): Uint8Array | null;
   /** Bytes have been read into the memory that `allocate` gave. */
