@@ -10,8 +10,8 @@ import type { TlsContext } from "../transports/tls_context.ts";
 import type { StreamCallbacks, Transport } from "../transports/transport.ts";
 import { checkExisting, checkHostname, checkPath, checkPort, checkStreamCall, makeProtocol } from "./factory.ts";
 import type { ProtocolFactory } from "./factory.ts";
-import { dialNative, plainStream, secureStream, type Stream } from "./tls.ts";
-import { planTls, refuseNative, type TlsOptions } from "./tls_options.ts";
+import { plainStream, secureStream, type Stream } from "./tls.ts";
+import { planTls, type TlsOptions } from "./tls_options.ts";
 
 /** What every stream may be given. */
 export interface StreamOptions {
@@ -65,7 +65,11 @@ export interface ConnectionOptions extends TcpOptions {
 
 /** A connection that exists already. The transport owns it from now on. */
 export interface ExistingConnOptions extends TcpOptions {
-  /** The connection, with nothing being read from it or written to it. */
+  /**
+   * The connection. Nothing else may read from it or write to it.
+   *
+   * A `Deno.TlsConn` brings Deno's own TLS, and its limits: see `listener` of {@linkcode ExistingListenerOptions}.
+   */
   conn: Deno.Conn;
 }
 
@@ -96,11 +100,7 @@ export async function createConnection<P extends StreamCallbacks>(
   checkHostname(hostname);
   const plan = planTls(options.tls, false, hostname);
   await plan?.context.load();
-  const conn = await dial<Deno.Conn>(signal, (signal) => {
-    return plan?.native
-      ? dialNative(plan, hostname, port, signal)
-      : Deno.connect({ hostname, port, ...signal && { signal } });
-  });
+  const conn = await dial(signal, (signal) => Deno.connect({ hostname, port, ...signal && { signal } }));
   setTcpOptions(conn, options);
   const stream = plan === null ? plainStream(conn) : await secureStream(conn, plan, {}, signal);
   return startClient(loop, factory, stream, options);
@@ -120,7 +120,6 @@ export async function createUnixConnection<P extends StreamCallbacks>(
   const { path, signal } = options;
   checkPath(path);
   const plan = planTls(options.tls, false);
-  refuseNative(plan);
   await plan?.context.load();
   const conn = await dial(signal, () => Deno.connect({ transport: "unix", path }));
   // A server may have bound the socket under another name and moved it here.
@@ -144,7 +143,6 @@ export async function connectAcceptedSocket<P extends StreamCallbacks>(
 async function takeConn(options: ExistingConnOptions, serverSide: boolean): Promise<Stream> {
   const { conn } = options;
   const plan = planTls(options.tls, serverSide);
-  refuseNative(plan);
   setTcpOptions(conn, options);
   return plan === null && !isTlsConn(conn) ? plainStream(conn) : await secureStream(conn, plan);
 }

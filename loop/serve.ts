@@ -16,8 +16,7 @@ import {
   type ProtocolFactory,
 } from "./factory.ts";
 import { type Served, type ServeOptions, Server } from "./server.ts";
-import { listenNative } from "./tls.ts";
-import { planTls, refuseNative, type TlsPlan } from "./tls_options.ts";
+import { planTls, type TlsPlan } from "./tls_options.ts";
 import { bindUnixPath } from "./unix_path.ts";
 
 /** Where to serve TCP. */
@@ -46,7 +45,15 @@ export interface ServerOptions extends TcpOptions, ServeOptions {
 
 /** A listener that exists already. The server owns it from now on. */
 export interface ExistingListenerOptions extends TcpOptions, ServeOptions {
-  /** The listener, with nobody accepting from it. */
+  /**
+   * The listener. Nothing else may accept from it.
+   *
+   * A `Deno.TlsListener` brings Deno's own TLS, which is faster for small messages; `tls` would put a second TLS inside
+   * it. Deno's TLS has no `requestCert`, `rejectUnauthorized`, `minVersion`, `maxVersion`, `ciphers`, `sni`, `reload()`
+   * and `getExtraInfo("cipher")`, and its timeouts are the defaults of `tls`. `TCP_NODELAY` cannot be set: a message of
+   * more than 16 KiB, or in several writes, may wait 40 ms for the peer's acknowledgement. `abort()` looks like a clean
+   * end to the peer. The socket of a handshake that has timed out stays open until the peer closes its end.
+   */
   listener: Deno.Listener;
 }
 
@@ -93,7 +100,7 @@ export async function createServer(
     for (const hostname of hostnames) {
       // Two options that Deno has, and its stable types do not all name.
       const where = { hostname, port, tcpBacklog: backlog, reusePort } as Deno.TcpListenOptions;
-      const listener = plan?.native ? listenNative(plan, where) : Deno.listen(where);
+      const listener = Deno.listen(where);
       served.push({ listener, address: listener.addr });
     }
   } catch (error) {
@@ -123,10 +130,9 @@ export async function createUnixServer(
   return new Server(loop, factory, [{ listener, address: { transport: "unix", path }, onClose }], options, plan);
 }
 
-/** Checks what TLS is asked for over a listener that is not Deno's own TLS. */
+/** Checks what TLS is asked for. */
 async function takePlan({ tls }: StreamOptions): Promise<TlsPlan | null> {
   const plan = planTls(tls, true);
-  refuseNative(plan);
   await plan?.context.load();
   return plan;
 }

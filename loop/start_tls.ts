@@ -10,7 +10,7 @@ import type { NodeTls } from "../transports/node_tls.ts";
 import type { TlsHandle } from "../transports/tls_handle.ts";
 import type { ExtraInfo, StreamCallbacks, Transport } from "../transports/transport.ts";
 import { handshake, loadTls, makeTlsHandle } from "./tls.ts";
-import { planTls, refuseNative, type TlsOptions } from "./tls_options.ts";
+import { planTls, type TlsOptions } from "./tls_options.ts";
 
 /** How to upgrade a connection. */
 export interface StartTlsOptions extends TlsOptions {
@@ -37,7 +37,6 @@ export async function startTls(
     throw new TypeError(`options must be an object, got ${describe(options)}`);
   }
   const plan = planTls(options, options.serverSide ?? false)!;
-  refuseNative(plan);
   // From here on, before anything is awaited, what arrives belongs to TLS.
   const giveBack = transport.beginUpgrade();
   let tls: NodeTls;

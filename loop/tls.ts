@@ -54,56 +54,15 @@ export async function secureStream(
   signal?: AbortSignal,
 ): Promise<Stream> {
   const extra = { ...socketInfo(conn), ...addresses };
-  if (plan === null || plan.native) {
-    const handle = new NativeTlsHandle(conn, plan?.shutdownTimeout ?? SHUTDOWN_TIMEOUT);
-    const known = await orClose(handle, signal, () => nativeHandshake(conn as Deno.TlsConn, plan));
+  if (plan === null) {
+    const handle = new NativeTlsHandle(conn, SHUTDOWN_TIMEOUT);
+    const known = await orClose(handle, signal, () => nativeHandshake(conn as Deno.TlsConn));
     return { handle, extra: { ...extra, ...known } };
   }
   const lower = new ConnHandle(conn, { readable: true, writable: true });
   const handle = await orClose(lower, signal, async () => makeTlsHandle(await loadTls(plan), lower, plan));
   const known = await orClose(handle, signal, () => handshake(handle, plan));
   return { handle, extra: { ...extra, ...known } };
-}
-
-/**
- * Connects with Deno's own TLS. The handshake is still to come.
- *
- * @param plan What to do.
- * @param hostname Where to.
- * @param port Where to.
- * @param signal Calls it off, where Deno can.
- * @returns The connection.
- * @throws {Deno.errors.NotSupported} If Deno cannot do both a client certificate and another name.
- */
-export async function dialNative(
-  plan: TlsPlan,
-  hostname: string,
-  port: number,
-  signal: AbortSignal | undefined,
-): Promise<Deno.TlsConn> {
-  const { caCerts = [], cert, key, alpnProtocols } = materialOf(plan.context).options;
-  const options = { caCerts, ...alpnProtocols && { alpnProtocols } };
-  if (cert !== undefined && key !== undefined) {
-    if (plan.serverHostname !== hostname) {
-      throw new Deno.errors.NotSupported("tls.native with cert cannot have a serverHostname other than hostname");
-    }
-    return await Deno.connectTls({ hostname, port, cert, key, ...options });
-  }
-  const conn = await Deno.connect({ hostname, port, ...signal && { signal } });
-  conn.setNoDelay(true);
-  return await Deno.startTls(conn, { hostname: plan.serverHostname, ...options });
-}
-
-/**
- * Listens with Deno's own TLS.
- *
- * @param plan What to do.
- * @param options Where.
- * @returns The listener.
- */
-export function listenNative(plan: TlsPlan, options: Deno.TcpListenOptions): Deno.TlsListener {
-  const { cert, key, alpnProtocols } = materialOf(plan.context).options;
-  return Deno.listenTls({ ...options, cert: cert!, key: key!, ...alpnProtocols && { alpnProtocols } });
 }
 
 /**
@@ -164,14 +123,14 @@ export async function handshake(handle: TlsHandle, plan: TlsPlan): Promise<Parti
   return tlsInfo(session, plan.context, handle.sslObject);
 }
 
-async function nativeHandshake(conn: Deno.TlsConn, plan: TlsPlan | null): Promise<Partial<ExtraInfo>> {
-  const timeout = plan?.handshakeTimeout ?? HANDSHAKE_TIMEOUT;
+/** Does Deno's handshake. One that fails by its time limit keeps its socket: Deno closes that when the peer has. */
+async function nativeHandshake(conn: Deno.TlsConn): Promise<Partial<ExtraInfo>> {
   const late = Promise.withResolvers<never>();
-  const timer = setTimeout(() => late.reject(handshakeTimedOut(timeout)), timeout);
+  const timer = setTimeout(() => late.reject(handshakeTimedOut(HANDSHAKE_TIMEOUT)), HANDSHAKE_TIMEOUT);
   try {
     const { alpnProtocol } = await Promise.race([conn.handshake(), late.promise]);
     const peercert = nativeCertificate(conn);
-    return tlsInfo({ cipher: null, peercert, alpnProtocol }, plan?.context, conn);
+    return tlsInfo({ cipher: null, peercert, alpnProtocol }, undefined, conn);
   } catch (error) {
     throw toTlsError(toError(error));
   } finally {

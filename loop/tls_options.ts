@@ -46,17 +46,6 @@ export interface TlsOptions extends TlsContextOptions {
    * @default {30000}
    */
   shutdownTimeout?: number | undefined;
-  /**
-   * Leave TLS to `Deno.connectTls` and `Deno.listenTls`: faster for small messages, but for TCP from the first byte
-   * alone, not for `startTls`, Unix sockets or `{ conn }`. `requestCert`, `rejectUnauthorized`, the versions, `ciphers`
-   * and `sni` are then `Deno.errors.NotSupported`, a server does not notice `reload()`, and `getExtraInfo("cipher")`
-   * knows nothing. Deno cannot set `TCP_NODELAY` on what it accepts so, hence a server's answers of more than a few
-   * KiB may wait 40 ms for the client's acknowledgement; `abort()` looks like a clean end to the other side; and the
-   * socket of a handshake that is given up stays open until the other side closes it.
-   *
-   * @default {false}
-   */
-  native?: boolean | undefined;
 }
 
 /** All of them; a misspelled one could mean a door left open. `startTls` has one more. */
@@ -66,7 +55,6 @@ const KNOWN_OPTIONS: ReadonlySet<string> = new Set([
   "serverHostname",
   "handshakeTimeout",
   "shutdownTimeout",
-  "native",
   "serverSide",
 ]);
 
@@ -78,7 +66,6 @@ export interface TlsPlan {
   serverHostname: string;
   handshakeTimeout: number;
   shutdownTimeout: number;
-  native: boolean;
 }
 
 /**
@@ -90,7 +77,6 @@ export interface TlsPlan {
  * @returns What to do, or `null` for no TLS.
  * @throws {TypeError} If an option is of the wrong kind, or one is missing.
  * @throws {RangeError} If a time limit is not a number of milliseconds.
- * @throws {Deno.errors.NotSupported} If `native` does not go with the others.
  */
 export function planTls(
   tls: boolean | TlsOptions | TlsContext | undefined,
@@ -109,19 +95,17 @@ export function planTls(
   if (serverSide && cert === undefined && sni === undefined) {
     throw new TypeError("tls: a server must have cert and key, or sni");
   }
-  const { serverHostname = hostname, native = false } = options;
+  const { serverHostname = hostname } = options;
   if (!serverSide && serverHostname === undefined && rejectUnauthorized !== false) {
     const message = "serverHostname must be given where no hostname is: the server's certificate must be for it";
     throw new TypeError(`${message} (or serverSide: true, to be the server)`);
   }
-  if (native) checkNative(materialOf(context).options);
   return {
     context,
     serverSide,
     serverHostname: serverSide || serverHostname === undefined ? "" : toServerName(serverHostname),
     handshakeTimeout: options.handshakeTimeout ?? HANDSHAKE_TIMEOUT,
     shutdownTimeout: options.shutdownTimeout ?? SHUTDOWN_TIMEOUT,
-    native,
   };
 }
 
@@ -157,22 +141,4 @@ function contextOf(options: TlsOptions): TlsContext {
   const [besides] = Object.keys(pickContextOptions(options));
   if (besides !== undefined) throw new TypeError(`tls.context and tls.${besides} cannot both be given`);
   return context;
-}
-
-function checkNative(options: TlsContextOptions): void {
-  for (const name of ["requestCert", "rejectUnauthorized", "minVersion", "maxVersion", "ciphers", "sni"] as const) {
-    if (options[name] !== undefined) {
-      throw new Deno.errors.NotSupported(`tls.${name} is not to be had with tls.native: Deno cannot be told`);
-    }
-  }
-}
-
-/**
- * Insists that Deno's own TLS is not asked for where it cannot be had.
- *
- * @param plan What is asked for.
- * @throws {Deno.errors.NotSupported} If it is.
- */
-export function refuseNative(plan: TlsPlan | null): void {
-  if (plan?.native) throw new Deno.errors.NotSupported("tls.native is for TCP connections that Tandem makes itself");
 }

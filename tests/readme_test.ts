@@ -279,7 +279,7 @@ const globalErrors = { Error, TypeError, RangeError };
 const uses: Record<string, string> = {
   "`createConnection`, also with `tls`":
     `await loop.createConnection(() => ({}), { hostname: "HOST", port: PORT, tls: { caCerts } })`,
-  "`createServer`, also with `tls`": `for (const tls of [undefined, { cert, key }, { cert, key, native: true }]) {
+  "`createServer`, also with `tls`": `for (const tls of [undefined, { cert, key }]) {
       await loop.createServer(() => ({}), { hostname: "HOST", port: 0, tls });
     }`,
   "`createServer` with `reusePort`":

@@ -125,7 +125,7 @@ const BAD_OPTIONS: Record<string, StartTlsOptions> = {
   "a version that is none": clientTls({ minVersion: "TLSv1.1" as "TLSv1.2" }),
   "versions the wrong way round": clientTls({ minVersion: "TLSv1.3", maxVersion: "TLSv1.2" }),
   "a handshakeTimeout that is none": clientTls({ handshakeTimeout: -1 }),
-  "native": clientTls({ native: true }),
+  "an option that there is not": { ...clientTls(), native: true } as StartTlsOptions,
   "null": null as unknown as StartTlsOptions,
 };
 

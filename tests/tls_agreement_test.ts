@@ -1,8 +1,20 @@
 /** What the two sides agree upon: protocols, names, authorities, certificates, versions, ciphers. */
 import { Protocol, type TlsOptions, type TlsVersion, type Transport } from "../mod.ts";
 import { assertEquals } from "./std.ts";
-import { loop, portOf, Recorder } from "./kit.ts";
-import { agreed, CA, CLIENT, ENGINES, EXPIRED, hangUp, peerName, serverTls, STRANGER } from "./tls_kit.ts";
+import { portOf, Recorder } from "./kit.ts";
+import {
+  agreed,
+  CA,
+  CLIENT,
+  createConnection,
+  createServer,
+  ENGINES,
+  EXPIRED,
+  hangUp,
+  peerName,
+  serverTls,
+  STRANGER,
+} from "./tls_kit.ts";
 
 for (const { name, native } of ENGINES) {
   const alpn: [server: string[] | undefined, client: string[] | undefined, agreed: string | null][] = [
@@ -33,14 +45,14 @@ for (const { name, native } of ENGINES) {
   }
 
   Deno.test(`hostname is the name that the certificate must be for where serverHostname is not given (${name})`, async () => {
-    const server = await loop.createServer(() => new Protocol(), {
+    const server = await createServer(() => new Protocol(), {
       hostname: "127.0.0.1",
       port: 0,
       tls: serverTls({ native }),
     });
     await using _closing = server;
     const tls = { caCerts: [CA], native };
-    const [transport, client] = await loop.createConnection(() => new Recorder(), { port: portOf(server), tls });
+    const [transport, client] = await createConnection(() => new Recorder(), { port: portOf(server), tls });
     assertEquals(peerName(transport), "localhost");
     await hangUp([transport, client]);
   });

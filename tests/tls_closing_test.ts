@@ -1,12 +1,14 @@
 /** How TLS connections end: taken leave of, cut off, given up. */
 import { Protocol, TimeoutError } from "../mod.ts";
 import { assert, assertEquals, assertInstanceOf, assertMatch, assertRejects } from "./std.ts";
-import { bytes, captureExceptions, EventLog, loop, pattern, portOf, Recorder, turn } from "./kit.ts";
+import { bytes, captureExceptions, EventLog, pattern, portOf, Recorder, turn } from "./kit.ts";
 import { closeQuietly, readAll } from "./stream_kit.ts";
 import {
   CA,
   clientTls,
   connectTls,
+  createConnection,
+  createServer,
   ENGINES,
   hangUp,
   serverTls,
@@ -183,19 +185,6 @@ for (const { name, native } of ENGINES) {
     assertEquals(pair.clientSide.log.entries.slice(-1), ["connectionLost UnexpectedEof"]);
   });
 
-  Deno.test(`close() gives up a peer that does not answer close_notify after shutdownTimeout (${name})`, async () => {
-    await using both = await wired({ native, clientTls: { shutdownTimeout: 30 } });
-    const { pair, wire } = both;
-    wire.hold();
-    pair.clientSide.transport.close();
-    await pair.clientSide.untilLost();
-    assertInstanceOf(pair.clientSide.error, TimeoutError);
-    assertEquals(
-      pair.clientSide.error.message,
-      "shutdownTimeout: the other side did not answer close_notify within 30 ms",
-    );
-  });
-
   Deno.test(`abort() does not wait for a peer that does not answer (${name})`, async () => {
     await using both = await wired({ native });
     const { pair, wire } = both;
@@ -229,18 +218,6 @@ for (const { name, native } of ENGINES) {
     assert(pair.clientSide.error.message.startsWith("closeTimeout: "), pair.clientSide.error.message);
   });
 
-  Deno.test(`close() gives up a peer that never reads after shutdownTimeout, which covers the flush (${name})`, async () => {
-    await using both = await wired({ native, clientTls: { shutdownTimeout: 50 } });
-    const { pair, wire } = both;
-    wire.hold();
-    pair.clientSide.transport.write(new Uint8Array(20_000_000));
-    pair.clientSide.transport.close();
-    await pair.clientSide.untilLost();
-    assertInstanceOf(pair.clientSide.error, TimeoutError);
-    assertMatch(pair.clientSide.error.message, /^shutdownTimeout: \d+ bytes were not taken within 50 ms$/);
-    assertEquals(pair.clientSide.log.entries, ["connectionMade", "pauseWriting", "connectionLost TimeoutError"]);
-  });
-
   Deno.test(`closeTimeout covers the wait for close_notify, too (${name})`, async () => {
     await using both = await wired({ native, client: { closeTimeout: 50 } });
     const { pair, wire } = both;
@@ -266,7 +243,7 @@ for (const { name, native } of ENGINES) {
       const server = pair.server!;
       using silent = await Deno.connect({ port: portOf(server) });
       // Whoever comes later is served later: the silent one's handshake goes on by now.
-      const [transport, client] = await loop.createConnection(() => new Recorder(), {
+      const [transport, client] = await createConnection(() => new Recorder(), {
         port: portOf(server),
         tls: clientTls({ native }),
       });
@@ -284,13 +261,13 @@ for (const { name, native } of ENGINES) {
 
   Deno.test(`waitClosed() waits for handshakes that go on (${name})`, async () => {
     using _captured = captureExceptions();
-    const server = await loop.createServer(() => new Recorder(), {
+    const server = await createServer(() => new Recorder(), {
       hostname: "127.0.0.1",
       port: 0,
       tls: serverTls({ native }),
     });
     const silent = await Deno.connect({ port: portOf(server) });
-    const [transport, client] = await loop.createConnection(() => new Recorder(), {
+    const [transport, client] = await createConnection(() => new Recorder(), {
       port: portOf(server),
       tls: clientTls({ native }),
     });
@@ -310,7 +287,7 @@ for (const { name, native } of ENGINES) {
     const server = pair.server!;
     const conn = await Deno.connect({ port: portOf(server) });
     const options = { port: portOf(server), tls: clientTls({ native }) };
-    const [transport, client] = await loop.createConnection(() => new Recorder(), options);
+    const [transport, client] = await createConnection(() => new Recorder(), options);
     server.close();
     using secured = await Deno.startTls(conn, { hostname: "localhost", caCerts: [CA] });
     await secured.handshake();
@@ -327,14 +304,14 @@ for (const { name, native } of ENGINES) {
       if (broken) throw new RangeError("no more");
       return new Protocol();
     };
-    await using server = await loop.createServer(factory, { port: 0, tls: serverTls({ native }) });
+    await using server = await createServer(factory, { port: 0, tls: serverTls({ native }) });
     const options = { port: portOf(server), tls: clientTls({ native }) };
-    const [, first] = await loop.createConnection(() => new Recorder(), options);
+    const [, first] = await createConnection(() => new Recorder(), options);
     await first.untilLost();
     await captured.log.has("Exception in a server's protocol factory");
     assertEquals(captured.contexts.map(({ error }) => (error as Error).message), ["no more"]);
     broken = false;
-    const [transport, second] = await loop.createConnection(() => new Recorder(), options);
+    const [transport, second] = await createConnection(() => new Recorder(), options);
     await hangUp([transport, second]);
   });
 
@@ -345,7 +322,32 @@ for (const { name, native } of ENGINES) {
       throw new RangeError("no more");
     };
     const options = { port: portOf(pair.server!), tls: clientTls({ native }) };
-    await assertRejects(() => loop.createConnection(factory, options), RangeError, "no more");
+    await assertRejects(() => createConnection(factory, options), RangeError, "no more");
     assertEquals(captured.contexts, []);
   });
 }
+
+Deno.test("close() gives up a peer that does not answer close_notify after shutdownTimeout", async () => {
+  await using both = await wired({ clientTls: { shutdownTimeout: 30 } });
+  const { pair, wire } = both;
+  wire.hold();
+  pair.clientSide.transport.close();
+  await pair.clientSide.untilLost();
+  assertInstanceOf(pair.clientSide.error, TimeoutError);
+  assertEquals(
+    pair.clientSide.error.message,
+    "shutdownTimeout: the other side did not answer close_notify within 30 ms",
+  );
+});
+
+Deno.test("close() gives up a peer that never reads after shutdownTimeout, which covers the flush", async () => {
+  await using both = await wired({ clientTls: { shutdownTimeout: 50 } });
+  const { pair, wire } = both;
+  wire.hold();
+  pair.clientSide.transport.write(new Uint8Array(20_000_000));
+  pair.clientSide.transport.close();
+  await pair.clientSide.untilLost();
+  assertInstanceOf(pair.clientSide.error, TimeoutError);
+  assertMatch(pair.clientSide.error.message, /^shutdownTimeout: \d+ bytes were not taken within 50 ms$/);
+  assertEquals(pair.clientSide.log.entries, ["connectionMade", "pauseWriting", "connectionLost TimeoutError"]);
+});

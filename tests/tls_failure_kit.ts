@@ -1,8 +1,8 @@
 /** For the tests of handshakes that fail: a server that tells what it hears of them, and a client that tells the same. */
-import type { Server, TlsOptions } from "../mod.ts";
+import type { Server } from "../mod.ts";
 import { assertEquals, assertMatch } from "./std.ts";
-import { captureExceptions, loop, portOf, Recorder, turn } from "./kit.ts";
-import { clientTls, HOST } from "./tls_kit.ts";
+import { captureExceptions, portOf, Recorder, turn } from "./kit.ts";
+import { clientTls, createConnection, createServer, type EitherTls, HOST } from "./tls_kit.ts";
 
 /** A TCP server with TLS, and all that its handshakes come to. */
 export class FailingServer implements AsyncDisposable {
@@ -15,14 +15,14 @@ export class FailingServer implements AsyncDisposable {
     this.protocols = protocols;
   }
 
-  static async start(tls: TlsOptions): Promise<FailingServer> {
+  static async start(tls: EitherTls): Promise<FailingServer> {
     const protocols: Recorder[] = [];
     const factory = () => {
       const protocol = new Recorder();
       protocols.push(protocol);
       return protocol;
     };
-    const server = await loop.createServer(factory, { hostname: HOST, port: 0, tls });
+    const server = await createServer(factory, { hostname: HOST, port: 0, tls });
     return new FailingServer(server, protocols);
   }
 
@@ -43,10 +43,10 @@ export class FailingServer implements AsyncDisposable {
   }
 
   /** Insists that a client that does it right gets in. */
-  async goesOn(tls: TlsOptions = {}): Promise<void> {
+  async goesOn(tls: EitherTls = {}): Promise<void> {
     const before = this.protocols.length;
     const options = { port: this.port, tls: clientTls({ rejectUnauthorized: false, ...tls }) };
-    const [transport, client] = await loop.createConnection(() => new Recorder(), options);
+    const [transport, client] = await createConnection(() => new Recorder(), options);
     transport.close();
     await client.untilLost();
     assertEquals(client.error, null);
@@ -64,10 +64,10 @@ export class FailingServer implements AsyncDisposable {
 }
 
 /** Dials, and tells the error: of the handshake or, where the server decides after the client's part, of the end. */
-export async function refusal(port: number, tls: TlsOptions): Promise<{ error: Error; rejected: boolean }> {
+export async function refusal(port: number, tls: EitherTls): Promise<{ error: Error; rejected: boolean }> {
   const client = new Recorder();
   try {
-    await loop.createConnection(() => client, { port, tls });
+    await createConnection(() => client, { port, tls });
   } catch (error) {
     assertEquals(client.log.entries, []);
     return { error: error as Error, rejected: true };

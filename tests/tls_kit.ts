@@ -49,7 +49,47 @@ export const FUTURE = identity("future");
 /** A client that trusts our authority, and asks for a name that `SERVER` has. */
 export const TRUSTING = { caCerts: [CA], serverHostname: "localhost" };
 
-/** The two engines, for loops over both: `name` for the test's, `native` for the option's. */
+/** What `tls` is in the tests: `native` has Deno's own TLS take the place of Tandem's. */
+export interface EitherTls extends TlsOptions {
+  native?: boolean;
+}
+
+/** `loop.createServer()` with TLS, which `Deno.listenTls` brings where it is native. */
+export function createServer(
+  factory: () => StreamCallbacks,
+  { tls: { native, ...tls }, ...options }: Omit<ServerOptions, "tls"> & { tls: EitherTls },
+): Promise<Server> {
+  if (!native) return loop.createServer(factory, { ...options, tls });
+  const { cert, key, alpnProtocols = [], ...others } = tls;
+  assertEquals(others, {}, "Deno.listenTls has no such options");
+  const { hostname = "0.0.0.0", port, ...rest } = options;
+  const listener = Deno.listenTls({ hostname: String(hostname), port, cert: cert!, key: key!, alpnProtocols });
+  return loop.createServer(factory, { ...rest, listener });
+}
+
+/** `loop.createConnection()` with TLS, which `Deno.connectTls` or `Deno.startTls` brings where it is native. */
+export async function createConnection<P extends StreamCallbacks>(
+  factory: () => P,
+  { tls: { native, ...tls }, ...options }: Omit<ConnectionOptions, "tls"> & { tls: EitherTls },
+): Promise<[Transport, P]> {
+  if (!native) return await loop.createConnection(factory, { ...options, tls });
+  const { hostname = HOST, port, signal, ...rest } = options;
+  const { cert, key, serverHostname = hostname, caCerts = [], alpnProtocols = [], ...others } = tls;
+  assertEquals({ signal, ...others }, { signal: undefined }, "Deno.connectTls has no such options");
+  const shared = { caCerts, alpnProtocols };
+  if (serverHostname === hostname) {
+    const identity = cert !== undefined && key !== undefined ? { cert, key } : {};
+    return await loop.createConnection(factory, {
+      ...rest,
+      conn: await Deno.connectTls({ hostname, port, ...shared, ...identity }),
+    });
+  }
+  assertEquals(cert, undefined, "Deno.startTls has no cert");
+  const conn = await Deno.startTls(await Deno.connect({ hostname, port }), { hostname: serverHostname, ...shared });
+  return await loop.createConnection(factory, { ...rest, conn });
+}
+
+/** The two engines, for loops over both: `name` for the test's, `native` for what the kit is given. */
 export const ENGINES = [
   { name: "complete", native: false },
   { name: "native", native: true },
@@ -90,9 +130,9 @@ export interface TlsPairOptions {
    */
   native?: boolean;
   /** What the server's `tls` has besides `SERVER`. */
-  serverTls?: TlsOptions;
+  serverTls?: EitherTls;
   /** What the client's `tls` has besides `TRUSTING`. */
-  clientTls?: TlsOptions;
+  clientTls?: EitherTls;
   /** Options beside `tls`. */
   server?: Partial<ServerOptions>;
   /** Options beside `tls`. */
@@ -142,8 +182,8 @@ export async function connectTls<S extends Recording, C extends Recording>(
   options: TlsPairOptions = {},
 ): Promise<TlsPair<S, C>> {
   const { medium = "tcp", native = false, through = (port) => port } = options;
-  const server = { ...options.server, tls: serverTls({ native, ...options.serverTls }) };
-  const client = { ...options.client, tls: clientTls({ native, ...options.clientTls }) };
+  const server = { ...options.server, tls: serverTls({ ...native && { native }, ...options.serverTls }) };
+  const client = { ...options.client, tls: clientTls({ ...native && { native }, ...options.clientTls }) };
   if (medium === "socketPair") {
     const [near, far] = await socketPair();
     const [[, serverSide], [, clientSide]] = await Promise.all([
@@ -166,9 +206,9 @@ export async function connectTls<S extends Recording, C extends Recording>(
     const [, clientSide] = await loop.createUnixConnection(makeClientSide, { path, tls: client.tls });
     return new TlsPair(unixServer, await made.promise, clientSide, directory);
   }
-  const tcpServer = await loop.createServer(factory, { hostname: HOST, port: 0, ...server });
+  const tcpServer = await createServer(factory, { hostname: HOST, port: 0, ...server });
   const port = through(portOf(tcpServer));
-  const [, clientSide] = await loop.createConnection(makeClientSide, { hostname: HOST, port, ...client });
+  const [, clientSide] = await createConnection(makeClientSide, { hostname: HOST, port, ...client });
   return new TlsPair(tcpServer, await made.promise, clientSide);
 }
 
@@ -182,12 +222,12 @@ export async function agreed<T>(
 }
 
 /** A server's `tls`: `SERVER`, unless told otherwise. */
-export function serverTls(tls: TlsOptions = {}): TlsOptions {
+export function serverTls(tls: EitherTls = {}): EitherTls {
   return tls.context !== undefined ? tls : { ...SERVER, ...tls };
 }
 
 /** A client's `tls`: `TRUSTING`, unless told otherwise. */
-export function clientTls(tls: TlsOptions = {}): TlsOptions {
+export function clientTls(tls: EitherTls = {}): EitherTls {
   return tls.context !== undefined ? { serverHostname: TRUSTING.serverHostname, ...tls } : { ...TRUSTING, ...tls };
 }
 
@@ -217,7 +257,7 @@ export interface Served<P> extends AsyncDisposable {
 }
 
 /** Serves a protocol with TLS, or without, and insists at the end that no connection is left. */
-export async function serve<P extends Recorder>(make: () => P, tls?: TlsOptions): Promise<Served<P>> {
+export async function serve<P extends Recorder>(make: () => P, tls?: EitherTls): Promise<Served<P>> {
   const protocols: P[] = [];
   const made = Promise.withResolvers<P>();
   const factory = () => {
@@ -227,7 +267,8 @@ export async function serve<P extends Recorder>(make: () => P, tls?: TlsOptions)
     loop.callSoon(() => made.resolve(protocol));
     return protocol;
   };
-  const server = await loop.createServer(factory, { hostname: HOST, port: 0, ...tls && { tls } });
+  const where = { hostname: HOST, port: 0 };
+  const server = await (tls ? createServer(factory, { ...where, tls }) : loop.createServer(factory, where));
   return {
     server,
     port: portOf(server),
@@ -242,8 +283,8 @@ export async function serve<P extends Recorder>(make: () => P, tls?: TlsOptions)
 }
 
 /** Dials such a server, or somebody else's, by the name that `SERVER` is for. */
-export function dial(port: number, tls: TlsOptions = TRUSTING): Promise<[Transport, Recorder]> {
-  return loop.createConnection(() => new Recorder(), { hostname: "localhost", port, tls });
+export function dial(port: number, tls: EitherTls = TRUSTING): Promise<[Transport, Recorder]> {
+  return createConnection(() => new Recorder(), { hostname: "localhost", port, tls });
 }
 
 /** Closes a connection, and insists that it ends cleanly. */

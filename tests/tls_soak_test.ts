@@ -5,7 +5,22 @@ import { assert, assertEquals, assertMatch } from "./std.ts";
 import { bytes, captureExceptions, loop, portOf, Recorder, turn } from "./kit.ts";
 import { countFiles } from "./open_files.ts";
 import { readAll, resetNode, writeAll } from "./stream_kit.ts";
-import { CA, CLIENT, Echo, ENGINES, EXPIRED, FUTURE, hangUp, HOST, SERVER, STRANGER, TRUSTING } from "./tls_kit.ts";
+import {
+  CA,
+  CLIENT,
+  createConnection,
+  createServer,
+  Echo,
+  type EitherTls,
+  ENGINES,
+  EXPIRED,
+  FUTURE,
+  hangUp,
+  HOST,
+  SERVER,
+  STRANGER,
+  TRUSTING,
+} from "./tls_kit.ts";
 
 const HANDSHAKES = 1000;
 const AT_ONCE = 48;
@@ -99,7 +114,7 @@ const CONTEXTS = new Map([
 
 /** One good connection: what is sent comes back, and it ends cleanly. */
 async function good(port: number, native: boolean, i: number): Promise<void> {
-  const [transport, protocol] = await loop.createConnection(() => new Recorder(), {
+  const [transport, protocol] = await createConnection(() => new Recorder(), {
     hostname: "localhost",
     port,
     tls: { ...GOOD, native },
@@ -119,13 +134,13 @@ for (const { name, native } of ENGINES) {
     };
     addEventListener("unhandledrejection", onRejection);
     using captured = captureExceptions();
-    const tls: TlsOptions = native ? { native } : {
+    const tls: EitherTls = native ? { native } : {
       caCerts: [CA],
       requestCert: true,
       sni: (name) => CONTEXTS.get(name) ?? null,
       handshakeTimeout: 800,
     };
-    const server = await loop.createServer(() => new Echo(), {
+    const server = await createServer(() => new Echo(), {
       hostname: HOST,
       port: 0,
       tls: { ...SERVER, alpnProtocols: ["echo"], ...tls },

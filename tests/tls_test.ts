@@ -7,10 +7,12 @@ import {
   CA,
   clientTls,
   connectTls,
+  createServer,
   Echo,
   ENGINES,
   hangUp,
   peerName,
+  SECOND,
   SERVER,
   serverTls,
   STRANGER,
@@ -55,7 +57,7 @@ for (const { name, native } of ENGINES) {
   Deno.test(`createServer() with tls makes no protocol before the handshake (${name})`, async () => {
     let made = 0;
     const accepted = Promise.withResolvers<void>();
-    const server = await loop.createServer(() => {
+    const server = await createServer(() => {
       made++;
       accepted.resolve();
       return new Protocol();
@@ -115,6 +117,20 @@ Deno.test("createServer() and createConnection() take a Deno.TlsListener and a D
   await serverSide.untilLost();
   assertEquals([client.error, serverSide.error], [null, null]);
   await turn();
+});
+
+Deno.test("createServer() and createConnection() with tls speak TLS inside a Deno.TlsListener's and a Deno.TlsConn's", async () => {
+  const listener = Deno.listenTls({ hostname: "127.0.0.1", port: 0, ...SERVER });
+  const conn = await Deno.connectTls({ ...listener.addr as Deno.NetAddr, caCerts: [CA] });
+  await using _server = await loop.createServer(() => new Echo(), { listener, tls: serverTls(SECOND) });
+  const tls = clientTls({ serverHostname: "second.test" });
+  const [transport, client] = await loop.createConnection(() => new Recorder(), { conn, tls });
+  transport.write(bytes("hello"));
+  await client.untilReceived(5);
+  assertStrictEquals(transport.getExtraInfo("socket"), conn);
+  assertEquals(transport.getExtraInfo("cipher")?.version, "TLSv1.3");
+  assertEquals(peerName(transport), "second.test");
+  await hangUp([transport, client]);
 });
 
 Deno.test("connectAcceptedSocket() takes a Deno.TlsConn, and does its handshake", async () => {

@@ -103,6 +103,6 @@ export function checkWrap(wrap: TlsWrap): TlsWrap {
   const missing = METHODS.find((name) => typeof wrap?.[name] !== "function");
   if (missing === undefined) return wrap;
   throw new Deno.errors.NotSupported(
-    `tls: this version of Deno, ${Deno.version.deno}, has no ${missing}() in node:tls; 2.9.6 has, and { native: true } needs none`,
+    `tls: this version of Deno, ${Deno.version.deno}, has no ${missing}() in node:tls; 2.9.6 has; what Deno.listenTls() and Deno.connectTls() give needs none, as { listener } and { conn }`,
   );
 }

@@ -155,7 +155,7 @@ export class TlsContext {
 
   /**
    * Replaces options for the connections to come; those that exist are left alone. If something is wrong with the new
-   * options, nothing changes. What is left out, or `undefined`, stays as it is. A `native` server does not notice.
+   * options, nothing changes. What is left out, or `undefined`, stays as it is.
    *
    * @param options What changes; the rest stays.
    * @returns A promise that resolves when the new options are in force.

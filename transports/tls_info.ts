@@ -41,7 +41,7 @@ export interface PeerCertificate {
 
 /** What {@linkcode BaseTransport.getExtraInfo} knows of TLS. A connection without TLS knows none of it. */
 export interface TlsInfo {
-  /** How the bytes are encrypted. Missing on a `native` connection, which does not tell. */
+  /** How the bytes are encrypted. Missing on a `Deno.TlsConn` that was given, which does not tell. */
   cipher: TlsCipher;
   /** Always `null`: nobody compresses any more. */
   compression: null;

@@ -5,8 +5,8 @@
  *   tls_tandem.ts tls-unix KIND PATH
  *   tls_tandem.ts tls-client KIND PORT CONNECTIONS SIZE SECONDS
  *
- * KIND is `write` or `owned` for the complete engine and each way of owning memory, `native` for `native: true`,
- * `start-tls` for a connection that is upgraded as soon as it is made.
+ * KIND is `write` or `owned` for the complete engine and each way of owning memory, `native` for the TLS of
+ * `Deno.listenTls` and `Deno.connectTls`, `start-tls` for a connection that is upgraded as soon as it is made.
  */
 import { getRunningLoop, Protocol, type TlsOptions, type Transport } from "../../mod.ts";
 import { type Exchanges, HTTP_ANSWER, readCertificates, runClient } from "./tls_common.mjs";
@@ -18,7 +18,6 @@ const loop = getRunningLoop();
 loop.setExceptionHandler((context) => {
   if (!(context.error instanceof Deno.errors.UnexpectedEof)) loop.defaultExceptionHandler(context);
 });
-const native = kind === "native" ? { native: true } : {};
 
 class Base extends Protocol {
   protected transport!: Transport;
@@ -83,7 +82,7 @@ class Upgrade extends Base {
   }
 }
 
-const tls: TlsOptions = { cert, key, ...native };
+const tls: TlsOptions = { cert, key };
 
 function makeServerProtocol(): Base {
   const protocol = mode === "tls-http" ? new Http() : kind === "owned" ? new OwnedEcho() : new Echo();
@@ -98,7 +97,10 @@ async function serve(): Promise<void> {
     console.log(`listening ${path}`);
     return await server.serveForever();
   }
-  const server = await loop.createServer(makeServerProtocol, { hostname: "127.0.0.1", port: 0, ...secure });
+  const where = { hostname: "127.0.0.1", port: 0 };
+  const server = kind === "native"
+    ? await loop.createServer(makeServerProtocol, { listener: Deno.listenTls({ ...where, cert, key }) })
+    : await loop.createServer(makeServerProtocol, { ...where, ...secure });
   console.log(`listening ${(server.addresses[0] as Deno.NetAddr).port}`);
   await server.serveForever();
 }
@@ -106,12 +108,18 @@ async function serve(): Promise<void> {
 async function call(exchanges: Exchanges, port: number): Promise<void> {
   const caller = new Caller(exchanges);
   const hostname = "localhost";
+  const caCerts = [ca];
+  if (kind === "native") {
+    const conn = await Deno.connectTls({ hostname, port, caCerts });
+    await loop.createConnection(() => caller, { conn });
+    return;
+  }
   if (kind !== "start-tls") {
-    await loop.createConnection(() => caller, { hostname, port, tls: { caCerts: [ca], ...native } });
+    await loop.createConnection(() => caller, { hostname, port, tls: { caCerts } });
     return;
   }
   const [transport] = await loop.createConnection(() => new Protocol(), { hostname, port });
-  const upgraded = await loop.startTls(transport, caller, { serverHostname: hostname, caCerts: [ca] });
+  const upgraded = await loop.startTls(transport, caller, { serverHostname: hostname, caCerts });
   caller.connectionMade(upgraded);
 }
 
