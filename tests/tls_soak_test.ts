@@ -138,7 +138,7 @@ for (const { name, native } of ENGINES) {
       caCerts: [CA],
       requestCert: true,
       sni: (name) => CONTEXTS.get(name) ?? null,
-      handshakeTimeout: 800,
+      handshakeTimeout: 3000,
     };
     const server = await createServer(() => new Echo(), {
       hostname: HOST,
