@@ -5,6 +5,7 @@
  */
 import type { ExceptionContext } from "../transports/context.ts";
 import { describe, toError } from "../transports/errors.ts";
+import { isPromise, settle } from "../transports/promises.ts";
 import type { BaseTransport } from "../transports/transport.ts";
 
 /** A function that is told of exceptions. */
@@ -50,7 +51,7 @@ export class Exceptions {
     try {
       const handler = this.handler;
       const result = handler(context) as unknown;
-      if (result instanceof Promise) result.catch((error) => this.#handlerFailed(error, context));
+      if (isPromise(result)) settle(result, undefined, (error) => this.#handlerFailed(error, context));
     } catch (error) {
       this.#handlerFailed(error, context);
     }

@@ -4,6 +4,7 @@
  * @module
  */
 import { checkProtocol, checkTimeout, describe } from "../transports/errors.ts";
+import { isPromise, settle } from "../transports/promises.ts";
 
 /** The longest path of a Unix socket in bytes: `sun_path` in the system's sys/un.h, less its final zero. */
 export const MAX_PATH: number = Deno.build.os === "linux" || Deno.build.os === "android" ? 107 : 103;
@@ -33,7 +34,7 @@ export function checkFactory(factory: unknown): void {
  */
 export function makeProtocol<P>(factory: ProtocolFactory<P>): P {
   const protocol = factory();
-  if (protocol instanceof Promise) protocol.catch(() => {}); // An async factory: the error below says so.
+  if (isPromise(protocol)) settle(protocol, undefined, () => {}); // An async factory: the error below says so.
   checkProtocol(protocol, "what factory returns");
   return protocol;
 }

@@ -6,6 +6,7 @@
 import { setImmediate } from "node:timers";
 import type { Handle, TimerHandle } from "../transports/context.ts";
 import { describe, toError } from "../transports/errors.ts";
+import { isPromise, settle } from "../transports/promises.ts";
 import type { Exceptions } from "./exceptions.ts";
 import { type Timed, TimerHeap } from "./timer_heap.ts";
 
@@ -36,7 +37,13 @@ class ReadyHandle implements Handle {
 
   /** The callback's name, for messages. */
   get name(): string {
-    return this.#callback?.name || "(anonymous)";
+    let name: unknown;
+    try {
+      name = this.#callback?.name;
+    } catch {
+      // A getter or a proxy may throw.
+    }
+    return typeof name === "string" && name !== "" ? name : "(anonymous)";
   }
 
   run(): unknown {
@@ -139,7 +146,7 @@ export class Scheduler {
     const name = startedAt === 0 ? "" : handle.name;
     try {
       const result = handle.run();
-      if (result instanceof Promise) result.catch((error) => this.#failed(handle, error));
+      if (isPromise(result)) settle(result, undefined, (error) => this.#failed(handle, error));
     } catch (error) {
       this.#failed(handle, error);
     }

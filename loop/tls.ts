@@ -6,6 +6,7 @@
 import { ConnHandle } from "../transports/conn_handle.ts";
 import { describe, toError } from "../transports/errors.ts";
 import { NativeTlsHandle } from "../transports/native_tls_handle.ts";
+import { toPromise } from "../transports/promises.ts";
 import type { StreamHandle } from "../transports/stream_handle.ts";
 import { chosenContext, clientContext, materialOf, serverContext, TlsContext } from "../transports/tls_context.ts";
 import { type LegacyCertificate, loadNodeTls, type NodeTls } from "../transports/node_tls.ts";
@@ -98,7 +99,7 @@ export function makeTlsHandle(tls: NodeTls, lower: StreamHandle, plan: TlsPlan):
     ciphers,
     authorities: material.authorities!,
     sni: sni && (async (name) => {
-      const context = await sni(name);
+      const context = await toPromise(sni(name));
       if (context === null) return null;
       if (!(context instanceof TlsContext) || materialOf(context).options.cert === undefined) {
         throw new TypeError(`sni must return a TlsContext with cert and key, or null, got ${describe(context)}`);

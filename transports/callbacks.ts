@@ -5,6 +5,7 @@
  */
 import type { LoopContext } from "./context.ts";
 import { toError } from "./errors.ts";
+import { isPromise, settle } from "./promises.ts";
 import type { BaseCallbacks, BaseTransport } from "./transport.ts";
 
 /** The names of a protocol's callbacks. */
@@ -57,8 +58,8 @@ export function adoptPromise(
   transport: BaseTransport,
   protocol: BaseCallbacks,
 ): void {
-  if (!(result instanceof Promise)) return;
-  result.catch((error: unknown) => {
+  if (!isPromise(result)) return;
+  settle(result, undefined, (error) => {
     const message = `protocol.${name}() is async and rejected`;
     loop.report({ message, error: toError(error), transport, protocol });
   });

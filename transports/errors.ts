@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { isPromise } from "./promises.ts";
 
 /** An operation that the object's state does not allow, such as a write after `writeEof()`. */
 export class InvalidStateError extends DOMException {
@@ -85,17 +86,25 @@ export function toError(thrown: unknown): Error {
 }
 
 /**
- * Names a value's kind for an error message.
+ * Names a value's kind for an error message. Never throws.
  *
  * @param value Any value.
  * @returns For example `null`, `string "abc"`, `ArrayBuffer`.
  */
 export function describe(value: unknown): string {
+  try {
+    return nameOf(value);
+  } catch {
+    return `${typeof value} that cannot be looked at`; // A getter or a proxy may throw.
+  }
+}
+
+function nameOf(value: unknown): string {
   switch (typeof value) {
     case "function":
       return `function ${value.name || "(anonymous)"}`;
     case "object":
-      return value === null ? "null" : value.constructor?.name ?? "object";
+      return value === null ? "null" : `${value.constructor?.name ?? "object"}`;
     case "string":
       return `string ${JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}...` : value)}`;
     case "undefined":
@@ -113,7 +122,7 @@ export function describe(value: unknown): string {
  * @throws {TypeError} If it is not an object.
  */
 export function checkProtocol(protocol: unknown, name: string): void {
-  if (typeof protocol === "object" && protocol !== null && !(protocol instanceof Promise)) return;
+  if (typeof protocol === "object" && protocol !== null && !isPromise(protocol)) return;
   throw new TypeError(`${name} must be a protocol, got ${describe(protocol)}`);
 }
 

@@ -270,7 +270,7 @@ export class StreamReceiver implements StreamSink, Lender {
     try {
       const buffer: unknown = protocol.getBuffer!(sizeHint);
       if (startedAt !== 0) this.#reportIfSlow("getBuffer", protocol, startedAt);
-      if (buffer instanceof Promise) adoptPromise(this.#loop, buffer, "getBuffer", this.#host, protocol);
+      if (!(buffer instanceof Uint8Array)) adoptPromise(this.#loop, buffer, "getBuffer", this.#host, protocol);
       checkBytes(buffer, "what getBuffer() returns");
       if (buffer.length === 0) throw new RangeError("getBuffer() returned an empty buffer");
       return buffer;

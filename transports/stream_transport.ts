@@ -13,6 +13,7 @@ import { adoptPromise, callProtocol } from "./callbacks.ts";
 import type { LoopContext } from "./context.ts";
 import { checkBytes, checkProtocol, describe, InvalidStateError, TimeoutError, toError } from "./errors.ts";
 import { lookUpExtraInfo } from "./extra_info.ts";
+import { isPromise } from "./promises.ts";
 import type { StreamHandle, StreamSink } from "./stream_handle.ts";
 import { ReceiveWindow } from "./receive_window.ts";
 import { type SenderHost, StreamSender } from "./stream_sender.ts";
@@ -328,7 +329,7 @@ export class StreamTransport implements Transport, ReceiverHost, SenderHost {
     this.#receiver.dispatching = true;
     try {
       keepOpen = protocol.eofReceived?.();
-      if (keepOpen instanceof Promise) {
+      if (isPromise(keepOpen)) {
         // An async callback by mistake: no answer in time, and none that would keep a connection open for ever.
         adoptPromise(this.#loop, keepOpen, "eofReceived", this, protocol);
         keepOpen = false;
