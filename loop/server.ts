@@ -5,6 +5,7 @@
  */
 import type { LoopContext } from "../transports/context.ts";
 import { InvalidStateError, toError } from "../transports/errors.ts";
+import { closeQuietly } from "../transports/promises.ts";
 import type { StreamTransport, TransportOwner } from "../transports/stream_transport.ts";
 import type { ExtraInfo, StreamCallbacks } from "../transports/transport.ts";
 import { isTlsConn, makeStream, setTcpOptions, type TcpOptions } from "./connect.ts";
@@ -167,11 +168,7 @@ export class Server implements AsyncDisposable {
     this.#serving = false;
     for (const { listener, onClose } of this.#served) {
       onClose?.();
-      try {
-        listener.close();
-      } catch {
-        // Somebody else has closed it already, which is what was wanted.
-      }
+      closeQuietly(listener);
     }
     for (const [timer, resume] of this.#retries) {
       clearTimeout(timer);

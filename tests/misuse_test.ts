@@ -154,3 +154,61 @@ Deno.test("an IPv4 remoteAddr is heard through a socket for IPv6, too", async ()
   far.close();
   await turn();
 });
+
+Deno.test("a scheduled callback whose name cannot be read is reported, and the other callbacks of the turn run", async () => {
+  const nameless = (name: PropertyDescriptor) =>
+    Object.defineProperty(
+      () => {
+        throw new Error("oops");
+      },
+      "name",
+      { ...name, configurable: true },
+    );
+  const getter = {
+    get(): never {
+      throw new Error("of the getter");
+    },
+  };
+  for (const debug of [false, true]) {
+    using exceptions = captureExceptions();
+    loop.setDebug(debug);
+    for (const name of [getter, { value: Symbol("name") }, { value: 5 }]) loop.callSoon(nameless(name));
+    await turn();
+    loop.setDebug(false);
+    assertEquals(exceptions.log.entries, Array(3).fill("Exception in callback (anonymous)"));
+  }
+});
+
+Deno.test("a pipe whose methods return something else than a promise ends by itself, and nothing else does", async () => {
+  for (const result of [undefined, null, "text", {}]) {
+    const recorder = new Recorder();
+    const pipe = { write: () => result as unknown as Promise<number>, close() {} };
+    const [transport] = await loop.connectWritePipe(() => recorder, pipe);
+    transport.write(bytes("x"));
+    await recorder.untilLost();
+    assertEquals(recorder.log.entries, ["connectionMade", "connectionLost TypeError"]);
+  }
+  const recorder = new Recorder();
+  await loop.connectReadPipe(() => recorder, { read: () => undefined as unknown as Promise<null>, close() {} });
+  await recorder.untilLost();
+  assertEquals(recorder.log.entries, ["connectionMade", "connectionLost TypeError"]);
+});
+
+Deno.test("a pipe or listener whose close() is async and rejects ends nothing", async () => {
+  const close = () => Promise.reject(new Error("later")) as unknown as void;
+  const recorder = new Recorder();
+  const [transport] = await loop.connectWritePipe(() => recorder, { write: () => Promise.resolve(1), close });
+  transport.close();
+  await recorder.untilLost();
+  await turn();
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { close: closeListener } = listener;
+  listener.close = () => {
+    closeListener.call(listener);
+    return close();
+  };
+  const server = await loop.createServer(() => new Protocol(), { listener });
+  server.close();
+  await server.waitClosed();
+  await turn();
+});

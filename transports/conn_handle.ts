@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { toError } from "./errors.ts";
+import { describe, toError } from "./errors.ts";
+import { closeQuietly } from "./promises.ts";
 import { passTurn, TAKES_TURNS, takeTurn } from "./read_turns.ts";
 import type { StreamHandle, StreamSink } from "./stream_handle.ts";
 
@@ -69,11 +70,7 @@ export class ConnHandle implements StreamHandle {
 
   close(): void {
     this.#wanted = false;
-    try {
-      this.#channel.close();
-    } catch {
-      // Somebody else has closed it already, which is what was wanted.
-    }
+    closeQuietly(this.#channel);
   }
 
   /**
@@ -99,6 +96,9 @@ export class ConnHandle implements StreamHandle {
           // Deno reserves the right to, and it is not the end. A turn later, lest it starve everybody.
           await nextTurn();
           continue;
+        }
+        if (!(count > 0)) {
+          throw new TypeError(`read() must resolve to a number of bytes or null, got ${describe(count)}`);
         }
         if (count >= TAKES_TURNS) {
           await takeTurn();

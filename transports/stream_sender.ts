@@ -141,13 +141,14 @@ export class StreamSender {
       let result: number | Promise<number>;
       try {
         result = this.#handle.write(this.#queue.next());
+        if (typeof result !== "number") {
+          result.then(this.#onWritten, this.#onWriteFailed);
+          this.#writing = true;
+          return;
+        }
       } catch (error) {
-        this.#host.fail(toError(error)); // An owned array that its former owner has detached, say.
-        return;
-      }
-      if (typeof result !== "number") {
-        this.#writing = true;
-        result.then(this.#onWritten, this.#onWriteFailed);
+        // An owned array that its former owner has detached, say, or a pipe that returns no promise.
+        this.#host.fail(toError(error));
         return;
       }
       if (!this.#taken(result)) return;
