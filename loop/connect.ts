@@ -162,11 +162,12 @@ export function isTlsConn(conn: Deno.Conn): boolean {
  *
  * @typeParam P The protocol's type.
  * @param loop The loop.
- * @param factory Makes the protocol; if it throws, the stream is closed.
+ * @param factory Makes the protocol.
  * @param stream The stream.
  * @param options What was asked for.
  * @param owner Who keeps count of it.
  * @returns The pair.
+ * @throws What the factory throws, or a getter of the protocol; the stream is then closed.
  */
 export function makeStream<P extends StreamCallbacks>(
   loop: LoopContext,
@@ -175,15 +176,14 @@ export function makeStream<P extends StreamCallbacks>(
   { closeTimeout, noDelay }: TcpOptions,
   owner?: TransportOwner,
 ): [StreamTransport, P] {
-  let protocol: P;
   try {
-    protocol = makeProtocol(factory);
+    const protocol = makeProtocol(factory);
+    const delaysWrites = noDelay === false;
+    return [new StreamTransport(loop, handle, protocol, { extra, closeTimeout, owner, delaysWrites }), protocol];
   } catch (error) {
-    handle.close(false);
+    handle.close(true);
     throw error;
   }
-  const delaysWrites = noDelay === false;
-  return [new StreamTransport(loop, handle, protocol, { extra, closeTimeout, owner, delaysWrites }), protocol];
 }
 
 function startClient<P extends StreamCallbacks>(

@@ -7,10 +7,11 @@ import { ConnHandle } from "../transports/conn_handle.ts";
 import type { LoopContext } from "../transports/context.ts";
 import { describe } from "../transports/errors.ts";
 import type { StreamHandle } from "../transports/stream_handle.ts";
-import { StreamTransport } from "../transports/stream_transport.ts";
+import type { StreamTransport } from "../transports/stream_transport.ts";
 import type { ReadTransport, StreamCallbacks, WriteTransport } from "../transports/transport.ts";
 import { ReadableStreamHandle, WritableStreamHandle } from "../transports/web_stream_handle.ts";
-import { checkFactory, makeProtocol, type ProtocolFactory } from "./factory.ts";
+import { makeStream } from "./connect.ts";
+import { checkFactory, type ProtocolFactory } from "./factory.ts";
 
 /** What can be read as a pipe: `Deno.stdin`, a `Deno.FsFile` such as a FIFO, or a `ReadableStream` of bytes. */
 export type ReadablePipe =
@@ -31,12 +32,12 @@ export async function connectReadPipe<P extends StreamCallbacks>(
 ): Promise<[ReadTransport, P]> {
   checkFactory(factory);
   if (pipe instanceof ReadableStream) {
-    return start(loop, factory, pipe, () => new ReadableStreamHandle(pipe));
+    return start(loop, factory, pipe, new ReadableStreamHandle(pipe));
   }
   if (typeof pipe?.read !== "function" || typeof pipe.close !== "function") {
     throw new TypeError(`pipe must be Deno.stdin, a Deno.FsFile or a ReadableStream, got ${describe(pipe)}`);
   }
-  return start(loop, factory, pipe, () => new ConnHandle(pipe, { readable: true, writable: false }));
+  return start(loop, factory, pipe, new ConnHandle(pipe, { readable: true, writable: false }));
 }
 
 /** {@inheritDoc EventLoop.connectWritePipe} */
@@ -48,24 +49,23 @@ export async function connectWritePipe<P extends StreamCallbacks>(
 ): Promise<[WriteTransport, P]> {
   checkFactory(factory);
   if (pipe instanceof WritableStream) {
-    return start(loop, factory, pipe, () => new WritableStreamHandle(pipe));
+    return start(loop, factory, pipe, new WritableStreamHandle(pipe));
   }
   if (typeof pipe?.write !== "function" || typeof pipe.close !== "function") {
     throw new TypeError(
       `pipe must be Deno.stdout, Deno.stderr, a Deno.FsFile or a WritableStream, got ${describe(pipe)}`,
     );
   }
-  return start(loop, factory, pipe, () => new ConnHandle(pipe, { readable: false, writable: true }));
+  return start(loop, factory, pipe, new ConnHandle(pipe, { readable: false, writable: true }));
 }
 
 function start<P extends StreamCallbacks>(
   loop: LoopContext,
   factory: ProtocolFactory<P>,
   pipe: object,
-  makeHandle: () => StreamHandle,
+  handle: StreamHandle,
 ): [StreamTransport, P] {
-  const protocol = makeProtocol(factory);
-  const transport = new StreamTransport(loop, makeHandle(), protocol, { extra: { pipe } });
+  const [transport, protocol] = makeStream(loop, factory, { handle, extra: { pipe } }, {});
   transport.connected();
   loop.callSoon(() => transport.startReading());
   return [transport, protocol];

@@ -5,6 +5,7 @@
  */
 import type { LoopContext } from "../transports/context.ts";
 import { checkProtocol, describe, type DrainInterrupted, toError } from "../transports/errors.ts";
+import { isBuffered } from "../transports/stream_receiver.ts";
 import { StreamTransport } from "../transports/stream_transport.ts";
 import type { NodeTls } from "../transports/node_tls.ts";
 import type { TlsHandle } from "../transports/tls_handle.ts";
@@ -36,6 +37,8 @@ export async function startTls(
   if (typeof options !== "object" || options === null) {
     throw new TypeError(`options must be an object, got ${describe(options)}`);
   }
+  // Asked here alone, for a getter may throw: then nothing has happened.
+  const buffered = isBuffered(protocol);
   const plan = planTls(options, options.serverSide ?? false)!;
   // From here on, before anything is awaited, what arrives belongs to TLS.
   const giveBack = transport.beginUpgrade();
@@ -56,7 +59,7 @@ export async function startTls(
   const upgraded = transport.giveUp((lower, inherited) => {
     handle = makeTlsHandle(tls, lower, plan);
     extra = inherited.extra;
-    return [new StreamTransport(loop, handle, protocol, inherited), handle.lowerSink];
+    return [new StreamTransport(loop, handle, protocol, { ...inherited, buffered }), handle.lowerSink];
   });
   try {
     Object.assign(extra, await handshake(handle, plan));

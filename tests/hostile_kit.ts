@@ -1,5 +1,6 @@
 /** Promises and protocols that work against whoever looks at them. */
 import vm from "node:vm";
+import type { StreamCallbacks } from "../mod.ts";
 
 /** Throws, whatever it is asked for. */
 function refuse(): never {
@@ -76,4 +77,25 @@ export const SEALED: typeof DISGUISES = {
   "a constructor that throws and cannot be replaced": withOwn("constructor", { get: refuse }),
   "a frozen species that throws": (promise) => Object.freeze(turnInto(SpeciesThrows)(promise)),
   "a frozen species that throws later": (promise) => Object.freeze(turnInto(SpeciesBites)(promise)),
+};
+
+/** Protocols that throw when they are looked at, the first time that a transport does so. */
+export const HOSTILE_PROTOCOLS: Record<string, () => StreamCallbacks> = {
+  "a getter of getBuffer that throws": () => ({
+    get getBuffer() {
+      return refuse();
+    },
+  }),
+  "a getter of bufferUpdated that throws": () => ({
+    getBuffer: () => new Uint8Array(8),
+    get bufferUpdated() {
+      return refuse();
+    },
+  }),
+  "a proxy that throws": () => new Proxy({}, { get: refuse, has: refuse, getPrototypeOf: refuse }),
+  "a proxy that is revoked": () => {
+    const { proxy, revoke } = Proxy.revocable({}, {});
+    revoke();
+    return proxy;
+  },
 };

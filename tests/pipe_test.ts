@@ -215,14 +215,19 @@ Deno.test("connectReadPipe() and connectWritePipe() reject arguments of the wron
   await assertRejects(() => read(locked), TypeError, "locked");
 });
 
-Deno.test("connectReadPipe() whose factory fails leaves the pipe to its owner", async () => {
-  const stream = new ReadableStream<Uint8Array>();
-  const factory = () => {
+Deno.test("connectReadPipe() and connectWritePipe() whose factory fails close the pipe", async () => {
+  const failing = () => {
     throw new EvalError("factory");
   };
-  await assertRejects(() => loop.connectReadPipe(factory, stream), EvalError, "factory");
-  await assertRejects(() => loop.connectReadPipe(() => 5 as unknown as object, stream), TypeError, "number 5");
-  assertEquals(stream.locked, false);
+  for (const factory of [failing, () => 5 as unknown as object]) {
+    const ends: string[] = [];
+    const source = new ReadableStream<Uint8Array>({ cancel: () => void ends.push("cancelled") });
+    await assertRejects(() => loop.connectReadPipe(factory, source), Error);
+    const sink = new WritableStream({ abort: () => void ends.push("aborted"), close: () => void ends.push("closed") });
+    await assertRejects(() => loop.connectWritePipe(factory, sink), Error);
+    await turn();
+    assertEquals(ends, ["cancelled", "aborted"]);
+  }
 });
 
 Deno.test("connectReadPipe() on Deno.stdin and connectWritePipe() on Deno.stdout make a filter", async () => {

@@ -34,6 +34,16 @@ export interface ReceiverHost {
   readAgain(): void;
 }
 
+/**
+ * Reports whether a protocol reads into memory of its own.
+ *
+ * @param protocol The protocol, whose getters may throw.
+ * @returns `true` for a `BufferedProtocol`.
+ */
+export function isBuffered(protocol: StreamCallbacks): boolean {
+  return typeof protocol.getBuffer === "function" && typeof protocol.bufferUpdated === "function";
+}
+
 /** Takes what a handle reads to the protocol, or holds it while reading is paused. */
 export class StreamReceiver implements StreamSink, Lender {
   /** Set while a data callback runs: what it writes leaves when it returns. */
@@ -42,8 +52,8 @@ export class StreamReceiver implements StreamSink, Lender {
 
   #loop: LoopContext;
   #host: ReceiverHost & Transport;
-  #protocol!: StreamCallbacks;
-  #buffered = false;
+  #protocol: StreamCallbacks;
+  #buffered: boolean;
   #stopped = false;
 
   /** Memory of ours that nothing is being read into. */
@@ -79,11 +89,13 @@ export class StreamReceiver implements StreamSink, Lender {
     host: ReceiverHost & Transport,
     protocol: StreamCallbacks,
     windowSize: ReceiveWindow,
+    buffered: boolean,
   ) {
     this.#loop = loop;
     this.#host = host;
     this.#windowSize = windowSize;
-    this.protocol = protocol;
+    this.#protocol = protocol;
+    this.#buffered = buffered;
   }
 
   /** The protocol that rides with the transport now. */
@@ -92,8 +104,9 @@ export class StreamReceiver implements StreamSink, Lender {
   }
 
   set protocol(protocol: StreamCallbacks) {
+    // First, for where it throws nothing changes.
+    this.#buffered = isBuffered(protocol);
     this.#protocol = protocol;
-    this.#buffered = typeof protocol.getBuffer === "function" && typeof protocol.bufferUpdated === "function";
   }
 
   /** No callback runs from now on, whatever still arrives. */

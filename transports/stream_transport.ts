@@ -17,7 +17,7 @@ import { isPromise } from "./promises.ts";
 import type { StreamHandle, StreamSink } from "./stream_handle.ts";
 import { ReceiveWindow } from "./receive_window.ts";
 import { type SenderHost, StreamSender } from "./stream_sender.ts";
-import { type ReceiverHost, StreamReceiver } from "./stream_receiver.ts";
+import { isBuffered, type ReceiverHost, StreamReceiver } from "./stream_receiver.ts";
 import type { ExtraInfo, StreamCallbacks, StreamExtraInfo, Transport, WriteBufferLimits } from "./transport.ts";
 
 /** What a stream transport is made with. */
@@ -38,6 +38,12 @@ export interface StreamTransportOptions {
    * @default {false}
    */
   delaysWrites?: boolean;
+  /**
+   * What {@linkcode isBuffered} has said of the protocol, where it has been asked.
+   *
+   * @default {undefined} it is asked
+   */
+  buffered?: boolean | undefined;
 }
 
 /** Who keeps count of transports: a server. */
@@ -86,6 +92,7 @@ export class StreamTransport implements Transport, ReceiverHost, SenderHost {
       this,
       protocol,
       new ReceiveWindow(handle.delaysWrites ?? options.delaysWrites),
+      options.buffered ?? isBuffered(protocol),
     );
     this.#sender = new StreamSender(handle, this);
     if (loop.debug) loop.watch(this);
@@ -160,17 +167,25 @@ export class StreamTransport implements Transport, ReceiverHost, SenderHost {
    * now on; `close()` and `abort()` go to the heir.
    *
    * @param makeHeir Makes the transport that has the connection from now on, of what this one was made with, and
-   * gives the sink that takes what this one's handle has read already.
+   * gives the sink that takes what this one's handle has read already. If it throws, the connection ends here, with
+   * `connectionLost`.
    * @returns The heir.
    */
   giveUp(
     makeHeir: (handle: StreamHandle, options: StreamTransportOptions) => [StreamTransport, StreamSink],
   ): StreamTransport {
     const options = { extra: { ...this.#extra }, closeTimeout: this.#closeTimeout, owner: this.#owner };
+    let heir: StreamTransport, sink: StreamSink;
+    try {
+      [heir, sink] = makeHeir(this.#handle, options);
+    } catch (error) {
+      this.#upgrading = false;
+      this.#forceClose(toError(error));
+      throw error;
+    }
     this.#closing = this.#lost = true;
     this.#sender.stop();
     this.#loop.unwatch(this);
-    const [heir, sink] = makeHeir(this.#handle, options);
     this.#heir = heir;
     this.#owner?.replaced(this, heir);
     heir.#receiver.inherit(this.#receiver);
