@@ -63,12 +63,21 @@ export interface ConnectionOptions extends TcpOptions {
   signal?: AbortSignal | undefined;
 }
 
-/** A connection that exists already. The transport owns it from now on. */
-export interface ExistingConnOptions extends TcpOptions {
+/** How to take a connection over. */
+export interface AcceptedSocketOptions extends TcpOptions {
+  /** Calls the attempt off, such as a handshake that is under way; the call then rejects with the signal's reason. */
+  signal?: AbortSignal | undefined;
+}
+
+/** A connection that exists already. */
+export interface ExistingConnOptions extends AcceptedSocketOptions {
   /**
-   * The connection. Nothing else may read from it or write to it.
+   * The connection. Nothing else may read from it or write to it: the transport owns it from now on. A `Deno.TlsConn`
+   * brings Deno's own TLS, and its limits: see `listener` of {@linkcode ExistingListenerOptions}.
    *
-   * A `Deno.TlsConn` brings Deno's own TLS, and its limits: see `listener` of {@linkcode ExistingListenerOptions}.
+   * If the call rejects because of an argument, the connection is untouched and still yours; a certificate or key that
+   * cannot be read is such an argument. If it rejects for any other reason, the connection is closed: the factory
+   * throws or returns no protocol, the handshake fails, or `signal` aborts.
    */
   conn: Deno.Conn;
 }
@@ -89,7 +98,7 @@ export async function createConnection<P extends StreamCallbacks>(
 ): Promise<[Transport, P]> {
   checkStreamCall(factory, options);
   if ("conn" in options) {
-    checkExisting("conn", options.conn, "read", "port", options);
+    checkExisting("conn", options.conn, "port", options);
     return startClient(loop, factory, await takeConn(options, false), options);
   }
   checkPort(options.port, 1);
@@ -114,7 +123,7 @@ export async function createUnixConnection<P extends StreamCallbacks>(
 ): Promise<[Transport, P]> {
   checkStreamCall(factory, options);
   if ("conn" in options) {
-    checkExisting("conn", options.conn, "read", "path", options);
+    checkExisting("conn", options.conn, "path", options);
     return startClient(loop, factory, await takeConn(options, false), options);
   }
   const { path, signal } = options;
@@ -135,16 +144,17 @@ export async function connectAcceptedSocket<P extends StreamCallbacks>(
   options: ExistingConnOptions,
 ): Promise<[Transport, P]> {
   checkStreamCall(factory, options);
-  checkExisting("conn", options.conn, "read", "port", options);
+  checkExisting("conn", options.conn, "port", options);
   return startClient(loop, factory, await takeConn(options, true), options);
 }
 
-/** Makes a stream of a connection that exists. */
+/** Makes a stream of a connection that exists; until the arguments are known to be good, it is the caller's. */
 async function takeConn(options: ExistingConnOptions, serverSide: boolean): Promise<Stream> {
-  const { conn } = options;
+  const { conn, signal } = options;
   const plan = planTls(options.tls, serverSide);
+  await plan?.context.load();
   setTcpOptions(conn, options);
-  return plan === null && !isTlsConn(conn) ? plainStream(conn) : await secureStream(conn, plan);
+  return plan === null && !isTlsConn(conn) ? plainStream(conn) : await secureStream(conn, plan, {}, signal);
 }
 
 /**
@@ -190,8 +200,12 @@ function startClient<P extends StreamCallbacks>(
   loop: LoopContext,
   factory: ProtocolFactory<P>,
   stream: Stream,
-  options: TcpOptions,
+  options: AcceptedSocketOptions,
 ): [Transport, P] {
+  if (options.signal?.aborted) {
+    stream.handle.close(true);
+    throw options.signal.reason;
+  }
   const [transport, protocol] = makeStream(loop, factory, stream, options);
   transport.connected();
   // In the next turn, so that whoever awaits this call is there before the first bytes are.

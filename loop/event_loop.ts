@@ -16,12 +16,12 @@ import type {
 } from "../transports/transport.ts";
 import { BaseEventLoop } from "./base_event_loop.ts";
 import {
+  type AcceptedSocketOptions,
   connectAcceptedSocket,
   type ConnectionOptions,
   createConnection,
   createUnixConnection,
   type ExistingConnOptions,
-  type TcpOptions,
   type UnixConnectionOptions,
 } from "./connect.ts";
 import { makeContext } from "./context.ts";
@@ -190,7 +190,8 @@ export class EventLoop extends BaseEventLoop {
    *
    * @typeParam P The protocol's type.
    * @param factory Makes the protocol.
-   * @param conn The connection; the transport's from now on.
+   * @param conn The connection; the transport's from now on. If the call rejects because of an argument, it is still
+   * yours; if it rejects for any other reason, it is closed.
    * @param options What else it is given.
    * @returns The transport and the protocol.
    * @throws {TlsError} If the TLS handshake fails; its `code` names the cause.
@@ -207,7 +208,7 @@ export class EventLoop extends BaseEventLoop {
   connectAcceptedSocket<P extends StreamCallbacks>(
     factory: ProtocolFactory<P>,
     conn: Deno.Conn,
-    options: TcpOptions = {},
+    options: AcceptedSocketOptions = {},
   ): Promise<[Transport, P]> {
     return connectAcceptedSocket(this.#context, factory, { ...options, conn });
   }
@@ -242,7 +243,8 @@ export class EventLoop extends BaseEventLoop {
    *
    * @typeParam P The protocol's type.
    * @param factory Makes the protocol.
-   * @param pipe The pipe; the transport's from now on.
+   * @param pipe The pipe; the transport's from now on. If the call rejects because of an argument, it is still yours; if
+   * the factory fails, it is closed.
    * @returns The transport and the protocol, after `connectionMade`.
    *
    * @example Usage
@@ -270,7 +272,8 @@ export class EventLoop extends BaseEventLoop {
    *
    * @typeParam P The protocol's type.
    * @param factory Makes the protocol.
-   * @param pipe The pipe; the transport's from now on.
+   * @param pipe The pipe; the transport's from now on. If the call rejects because of an argument, it is still yours; if
+   * the factory fails, it is closed.
    * @returns The transport and the protocol, after `connectionMade`.
    *
    * @example Usage
@@ -388,7 +391,8 @@ export class EventLoop extends BaseEventLoop {
    * @throws {TlsError} If the handshake fails.
    * @throws {TimeoutError} If it takes longer than `handshakeTimeout`.
    * @throws {InvalidStateError} If the transport is closing, half closed, sending a file, or upgraded already.
-   * @throws {TypeError} If an option is of the wrong kind, or missing; the transport then goes on as it was.
+   * @throws {TypeError} If an option is of the wrong kind, or missing; the transport then goes on as it was, as it does
+   * if a getter of `protocol` throws.
    * @throws {Deno.errors.ConnectionAborted} If the transport is closed meanwhile.
    *
    * @example A protocol that upgrades when it is asked to

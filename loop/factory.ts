@@ -91,22 +91,28 @@ export function checkStreamCall(
   }
 }
 
+/** What can be given instead of an address, and what is used of it. */
+const EXISTING = {
+  conn: { type: "Deno.Conn", members: ["read", "write", "close", "localAddr", "remoteAddr"] },
+  listener: { type: "Deno.Listener", members: ["accept", "close", "addr"] },
+};
+
 /**
  * Insists on something of Deno's that is given instead of an address.
  *
- * @param name The option: "conn" or "listener".
+ * @param name The option.
  * @param value Its value.
- * @param method A method that it must have.
  * @param rival An option that cannot be given besides.
  * @param options All options.
- * @throws {TypeError} If it has no such method, or the other option is there, too.
+ * @throws {TypeError} If it lacks a member that is used, or the other option is there, too.
  */
-export function checkExisting(name: string, value: unknown, method: string, rival: string, options: object): void {
+export function checkExisting(name: keyof typeof EXISTING, value: unknown, rival: string, options: object): void {
   if (value !== undefined && (options as Record<string, unknown>)[rival] !== undefined) {
     throw new TypeError(`${name} and ${rival} cannot both be given`);
   }
-  if (typeof value === "object" && value !== null && method in value) return;
-  throw new TypeError(`${name} must be a Deno.${name === "conn" ? "Conn" : "Listener"}, got ${describe(value)}`);
+  const { type, members } = EXISTING[name];
+  if (typeof value === "object" && value !== null && members.every((member) => member in value)) return;
+  throw new TypeError(`${name} must be a ${type}, got ${describe(value)}`);
 }
 
 /**

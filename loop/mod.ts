@@ -6,6 +6,7 @@
 export type { ExceptionContext, Handle, TimerHandle } from "../transports/context.ts";
 export { BaseEventLoop } from "./base_event_loop.ts";
 export type {
+  AcceptedSocketOptions,
   ConnectionOptions,
   ExistingConnOptions,
   StreamOptions,

@@ -43,10 +43,11 @@ export interface ServerOptions extends TcpOptions, ServeOptions {
   reusePort?: boolean | undefined;
 }
 
-/** A listener that exists already. The server owns it from now on. */
+/** A listener that exists already. */
 export interface ExistingListenerOptions extends TcpOptions, ServeOptions {
   /**
-   * The listener. Nothing else may accept from it.
+   * The listener. Nothing else may accept from it: the server owns it from now on. If the call rejects, which happens
+   * for its arguments alone, the listener is untouched and still yours.
    *
    * A `Deno.TlsListener` brings Deno's own TLS, which is faster for small messages; `tls` would put a second TLS inside
    * it. Deno's TLS has no `requestCert`, `rejectUnauthorized`, `minVersion`, `maxVersion`, `ciphers`, `sni`, `reload()`
@@ -78,7 +79,7 @@ export async function createServer(
   checkStreamCall(factory, options);
   if ("listener" in options) {
     const { listener } = options;
-    checkExisting("listener", listener, "accept", "port", options);
+    checkExisting("listener", listener, "port", options);
     return new Server(loop, factory, [{ listener, address: listener.addr }], options, await takePlan(options));
   }
   checkPort(options.port, 0);
@@ -119,7 +120,7 @@ export async function createUnixServer(
   checkStreamCall(factory, options);
   if ("listener" in options) {
     const { listener } = options;
-    checkExisting("listener", listener, "accept", "path", options);
+    checkExisting("listener", listener, "path", options);
     return new Server(loop, factory, [{ listener, address: listener.addr }], options, await takePlan(options));
   }
   const { path, cleanupSocket = true } = options;

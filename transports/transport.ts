@@ -157,6 +157,7 @@ export interface BaseTransport extends Disposable {
    * called on it. If the former one is paused, this one is told when to go on.
    *
    * @param protocol The new protocol.
+   * @throws {TypeError} If it is not an object. What a getter of it throws is passed on; nothing has changed then.
    */
   setProtocol(protocol: BaseCallbacks): void;
   /**
