@@ -183,10 +183,11 @@ export function makeStream<P extends StreamCallbacks>(
   loop: LoopContext,
   factory: ProtocolFactory<P>,
   { handle, extra }: Stream,
-  { closeTimeout, noDelay }: TcpOptions,
+  options: TcpOptions,
   owner?: TransportOwner,
 ): [StreamTransport, P] {
   try {
+    const { closeTimeout, noDelay } = options;
     const protocol = makeProtocol(factory);
     const delaysWrites = noDelay === false;
     return [new StreamTransport(loop, handle, protocol, { extra, closeTimeout, owner, delaysWrites }), protocol];
@@ -202,9 +203,11 @@ function startClient<P extends StreamCallbacks>(
   stream: Stream,
   options: AcceptedSocketOptions,
 ): [Transport, P] {
-  if (options.signal?.aborted) {
+  try {
+    options.signal?.throwIfAborted();
+  } catch (error) {
     stream.handle.close(true);
-    throw options.signal.reason;
+    throw error;
   }
   const [transport, protocol] = makeStream(loop, factory, stream, options);
   transport.connected();
@@ -219,10 +222,11 @@ function startClient<P extends StreamCallbacks>(
  * @param conn The connection.
  * @param options What was asked for.
  */
-export function setTcpOptions(conn: Deno.Conn, { noDelay = true, keepAlive }: TcpOptions): void {
+export function setTcpOptions(conn: Deno.Conn, options: TcpOptions): void {
   if (!("setNoDelay" in conn)) return;
   const tcp = conn as Deno.TcpConn;
   try {
+    const { noDelay = true, keepAlive } = options;
     tcp.setNoDelay(noDelay);
     if (keepAlive !== undefined) tcp.setKeepAlive(keepAlive);
   } catch {

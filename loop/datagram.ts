@@ -70,20 +70,20 @@ export async function createDatagramEndpoint<P extends DatagramCallbacks>(
     ? await openUnix(localAddr as { path: string } | undefined)
     : { handle: await openUdp(localAddr as { hostname?: string; port: number }, remote, options), removeFile: null };
   remote = asSeenFrom(handle.addr, remote);
-  let protocol: P;
+  let protocol: P, transport: DatagramTransport;
   try {
     protocol = makeProtocol(factory);
+    transport = new DatagramTransport(loop, handle, protocol, {
+      extra: { sockname: handle.addr, socket: handle.socket, ...(remote && { peername: remote }) },
+      remoteAddr: remote,
+      remoteAddrAsGiven: remoteAddr === undefined ? null : asDenoAddr(remoteAddr),
+      onLost: removeFile ?? undefined,
+    });
   } catch (error) {
     await handle.close();
     removeFile?.();
     throw error;
   }
-  const transport = new DatagramTransport(loop, handle, protocol, {
-    extra: { sockname: handle.addr, socket: handle.socket, ...(remote && { peername: remote }) },
-    remoteAddr: remote,
-    remoteAddrAsGiven: remoteAddr === undefined ? null : asDenoAddr(remoteAddr),
-    onLost: removeFile ?? undefined,
-  });
   transport.connected();
   // In the next turn, so that whoever awaits this call is there before the first datagram is.
   loop.callSoon(() => transport.startReceiving());

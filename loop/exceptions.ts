@@ -60,9 +60,9 @@ export class Exceptions {
   reportByDefault(context: ExceptionContext): void {
     try {
       // The format comes first, or the console would look for one in the message.
-      console.error("%s", format(context));
+      console.error("%s", print(context));
     } catch {
-      console.error("%s", `${context?.message}: what is known of it cannot be printed`);
+      // The program has replaced the console by one that throws, and there is nowhere else to go.
     }
   }
 
@@ -98,6 +98,16 @@ export class Exceptions {
   #handlerFailed(error: unknown, context: ExceptionContext): void {
     this.reportByDefault({ message: "Exception in the exception handler", error: toError(error) });
     this.reportByDefault(context);
+  }
+}
+
+function print(context: ExceptionContext): string {
+  try {
+    return format(context);
+  } catch {
+    const message: unknown = context?.message;
+    if (typeof message !== "string") return "something that cannot be printed was reported";
+    return `${message}: what is known of it cannot be printed`;
   }
 }
 

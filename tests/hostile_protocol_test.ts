@@ -1,5 +1,5 @@
 /** Protocols whose properties throw when they are read: the caller is told, and nothing is left behind. */
-import { socketPair, type Transport } from "../mod.ts";
+import { type Server, socketPair, type StreamCallbacks, type Transport } from "../mod.ts";
 import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "./std.ts";
 import { HOSTILE_PROTOCOLS } from "./hostile_kit.ts";
 import { BufferedRecorder, bytes, captureExceptions, loop, portOf, Recorder, tempPath, text, turn } from "./kit.ts";
@@ -164,3 +164,99 @@ Deno.test("a transport that cannot be taken over ends, and its protocol is told"
     assertEquals(handle.closed, true);
   }
 });
+
+/** A protocol one of whose properties throws, the `nth` that is read; `done.threw` says whether that came. */
+function throwsAt(nth: number, protocol: StreamCallbacks, done: { threw: boolean }): StreamCallbacks {
+  return new Proxy(protocol, {
+    get(target, key) {
+      if (nth-- === 0) {
+        done.threw = true;
+        throw new EvalError(`of ${String(key)}`);
+      }
+      return Reflect.get(target, key, target);
+    },
+  });
+}
+
+/** Protocols that do a little of everything, with no property of their own but the callbacks. */
+const LIVELY: Record<string, () => StreamCallbacks> = {
+  Protocol: () => ({
+    connectionMade: (transport) => transport.setWriteBufferLimits({ high: 0 }),
+    dataReceived: () => {},
+    eofReceived: () => false,
+    pauseWriting: () => {},
+    resumeWriting: () => {},
+    connectionLost: () => {},
+  }),
+  BufferedProtocol: () => ({ getBuffer: () => new Uint8Array(2), bufferUpdated: () => {}, connectionLost: () => {} }),
+};
+
+for (const [kind, make] of Object.entries(LIVELY)) {
+  for (const upgrades of [false, true]) {
+    const call = upgrades ? "startTls() to" : "createConnection() of";
+    Deno.test(`${call} a ${kind} whose nth property throws is reported or rejected once, for every n`, async () => {
+      for (let nth = 0, done = { threw: true }; done.threw; nth++) {
+        assert(nth < 100);
+        done = { threw: false };
+        using exceptions = captureExceptions();
+        const peer = await serveRecorder();
+        const { conn, closed } = await watchedConn(peer.port);
+        const protocol = throwsAt(nth, make(), done);
+        let rejected = 0;
+        try {
+          const transport = upgrades
+            ? await upgradeTo(protocol, conn, peer.recorder)
+            : (await loop.createConnection(() => protocol, { conn }))[0];
+          transport.write(bytes("hello"));
+          await Promise.race([peer.recorder.untilReceived(5), peer.recorder.untilLost()]);
+          peer.recorder.transport.write(bytes("world"));
+          peer.recorder.transport.close();
+        } catch (error) {
+          assertEquals((error as Error).name, "EvalError");
+          rejected++;
+        }
+        await closed;
+        await peer.recorder.untilLost();
+        assertEquals(rejected + exceptions.contexts.length, done.threw ? 1 : 0);
+        peer.server.close();
+        await peer.server.waitClosed();
+      }
+    });
+  }
+}
+
+/** A server with one recorder. */
+async function serveRecorder(): Promise<{ server: Server; port: number; recorder: Recorder }> {
+  const recorder = new Recorder();
+  const server = await loop.createServer(() => recorder, LOCAL);
+  return { server, port: portOf(server), recorder };
+}
+
+/** A connection, and a promise that resolves when it is closed. */
+async function watchedConn(port: number): Promise<{ conn: Deno.Conn; closed: Promise<void> }> {
+  const conn = await Deno.connect({ port });
+  const { close } = conn;
+  const { promise, resolve } = Promise.withResolvers<void>();
+  conn.close = () => {
+    close.call(conn);
+    resolve();
+  };
+  return { conn, closed: promise };
+}
+
+/** Upgrades a connection in both directions; where that is refused the connection is still good, and is closed. */
+async function upgradeTo(protocol: StreamCallbacks, conn: Deno.Conn, peer: Recorder): Promise<Transport> {
+  const [transport] = await loop.createConnection(() => new Recorder(), { conn });
+  await peer.log.has("connectionMade");
+  const answering = loop.startTls(peer.transport, peer, { ...serverTls(), serverSide: true });
+  answering.catch(() => {});
+  try {
+    const upgraded = await loop.startTls(transport, protocol, clientTls());
+    peer.transport = await answering;
+    return upgraded;
+  } catch (error) {
+    assertEquals(transport.isClosing(), false);
+    transport.close();
+    throw error;
+  }
+}

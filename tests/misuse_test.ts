@@ -212,3 +212,67 @@ Deno.test("a pipe or listener whose close() is async and rejects ends nothing", 
   await server.waitClosed();
   await turn();
 });
+
+Deno.test("callExceptionHandler() does not throw where the console does, or a message is no text", () => {
+  const { error } = console;
+  const printed: unknown[][] = [];
+  try {
+    console.error = (...args) => void printed.push(args);
+    loop.callExceptionHandler({ message: Symbol("no text") } as unknown as ExceptionContext);
+    console.error = () => {
+      throw new Error("of the console");
+    };
+    loop.callExceptionHandler({ message: "lost" });
+  } finally {
+    console.error = error;
+  }
+  assertEquals(printed, [["%s", "something that cannot be printed was reported"]]);
+});
+
+Deno.test("memory from getBuffer() that refuses to be filled is fatal for its transport only", async () => {
+  using exceptions = captureExceptions();
+  const refusing = () =>
+    Object.defineProperty(new Uint8Array(8), "set", {
+      get() {
+        throw new EvalError("of the memory");
+      },
+    });
+  const source = new ReadableStream({ start: (controller) => controller.enqueue(bytes("x")) });
+  const lost = Promise.withResolvers<Error | null>();
+  await loop.connectReadPipe(() => ({
+    getBuffer: refusing,
+    bufferUpdated() {},
+    connectionLost: (error: Error | null) => lost.resolve(error),
+  }), source);
+  assertEquals((await lost.promise)?.name, "EvalError");
+  assertEquals(exceptions.log.entries, ["Fatal error: protocol.getBuffer() call failed."]);
+});
+
+Deno.test("options whose getters throw the second time leave no socket behind", async () => {
+  /** Options with one that can be read so many times. */
+  const readable = <O extends object>(options: O, name: string, times: number, value?: unknown): O =>
+    Object.defineProperty(options, name, {
+      get() {
+        if (times-- > 0) return value;
+        throw new EvalError(`of ${name}`);
+      },
+    });
+  for (const name of ["closeTimeout", "noDelay", "signal"]) {
+    for (let times = 1; times < 6; times++) {
+      using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+      const options = readable({ port: listener.addr.port }, name, times);
+      const attempt = loop.createConnection(() => new Recorder(), options);
+      const [transport] = await attempt.catch(() => [null] as const);
+      transport?.abort();
+      await turn();
+    }
+  }
+  const remoteAddr = { hostname: "127.0.0.1", port: 9 };
+  for (let times = 1; times < 8; times++) {
+    const options = { remoteAddr: readable({ ...remoteAddr }, "hostname", times, "127.0.0.1") };
+    const attempt = loop.createDatagramEndpoint(() => ({}), options);
+    const [transport] = await attempt.catch(() => [null] as const);
+    transport?.close();
+    await turn();
+  }
+});

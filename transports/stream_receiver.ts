@@ -346,12 +346,24 @@ export class StreamReceiver implements StreamSink, Lender {
       const buffer = this.#askBuffer(chunk.length);
       if (buffer === null || this.#stopped) return;
       if (this.#protocol !== protocol) continue; // getBuffer() called setProtocol().
-      const count = Math.min(buffer.length, chunk.length);
-      buffer.set(chunk.subarray(0, count));
+      const count = this.#copy(chunk, buffer);
+      if (count === 0) return;
       chunk = chunk.subarray(count);
       this.#dispatchUpdate(buffer, count);
     }
     if (this.#mustHalt()) this.#host.readLater();
+  }
+
+  /** Fills the protocol's memory, which may be anything that passes for an array. */
+  #copy(chunk: Uint8Array, buffer: Uint8Array): number {
+    try {
+      const count = Math.min(buffer.length, chunk.length);
+      buffer.set(chunk.subarray(0, count));
+      return count;
+    } catch (error) {
+      this.#host.callbackFailed("getBuffer", toError(error));
+      return 0;
+    }
   }
 
   /** Tells whether memory that was given away is in the way, and if so, sees to it that reading goes on later. */
