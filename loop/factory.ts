@@ -80,15 +80,33 @@ export function checkStreamCall(
   options: { closeTimeout?: number | undefined; signal?: AbortSignal | undefined },
 ): void {
   checkFactory(factory);
-  if (typeof options !== "object" || options === null) {
-    throw new TypeError(`options must be an object, got ${describe(options)}`);
-  }
+  checkOptions(options);
   // asyncio's name for it, and a door left open if it were overlooked.
   if ("ssl" in options) throw new TypeError("ssl is no option: it is called tls");
   checkTimeout(options.closeTimeout, "closeTimeout");
-  if (options.signal !== undefined && !(options.signal instanceof AbortSignal)) {
-    throw new TypeError(`signal must be an AbortSignal, got ${describe(options.signal)}`);
-  }
+  checkSignal(options.signal);
+}
+
+/**
+ * Insists on options.
+ *
+ * @param options The argument.
+ * @throws {TypeError} If it is not an object.
+ */
+export function checkOptions(options: unknown): void {
+  if (typeof options === "object" && options !== null) return;
+  throw new TypeError(`options must be an object, got ${describe(options)}`);
+}
+
+/**
+ * Insists on a signal, or none.
+ *
+ * @param signal The argument.
+ * @throws {TypeError} If it is given and not an `AbortSignal`.
+ */
+export function checkSignal(signal: unknown): void {
+  if (signal === undefined || signal instanceof AbortSignal) return;
+  throw new TypeError(`signal must be an AbortSignal, got ${describe(signal)}`);
 }
 
 /** What can be given instead of an address, and what is used of it. */

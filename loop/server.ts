@@ -9,7 +9,7 @@ import { closeQuietly } from "../transports/promises.ts";
 import type { StreamTransport, TransportOwner } from "../transports/stream_transport.ts";
 import type { ExtraInfo, StreamCallbacks } from "../transports/transport.ts";
 import { isTlsConn, makeStream, setTcpOptions, type TcpOptions } from "./connect.ts";
-import type { ProtocolFactory } from "./factory.ts";
+import { checkOptions, checkSignal, type ProtocolFactory } from "./factory.ts";
 import { plainStream, secureStream, type Stream } from "./tls.ts";
 import type { TlsPlan } from "./tls_options.ts";
 
@@ -144,21 +144,27 @@ export class Server implements AsyncDisposable {
    *
    * @param options `signal` closes the server.
    * @returns A promise that resolves once it is closed; connections may go on.
+   * @throws {TypeError} If `signal` is not an `AbortSignal`.
    * @throws {InvalidStateError} If the server is closed, or this is running already.
    */
-  async serveForever({ signal }: { signal?: AbortSignal } = {}): Promise<void> {
+  async serveForever(options: { signal?: AbortSignal | undefined } = {}): Promise<void> {
+    checkOptions(options);
+    const { signal } = options;
+    checkSignal(signal);
     if (this.#servingForever) throw new InvalidStateError("serveForever() is already running");
-    this.startServing();
-    const close = () => this.close();
-    if (signal?.aborted) {
-      close();
-      return;
-    }
     this.#servingForever = true;
-    signal?.addEventListener("abort", close, { once: true });
-    await new Promise<void>((resolve) => this.#onClose.push(resolve));
-    signal?.removeEventListener("abort", close);
-    this.#servingForever = false;
+    const close = () => this.close();
+    try {
+      // Both before anything is served: a signal may have been given methods that throw.
+      const aborted = signal?.aborted;
+      signal?.addEventListener("abort", close, { once: true });
+      this.startServing();
+      if (aborted) this.close();
+      else await new Promise<void>((resolve) => this.#onClose.push(resolve));
+    } finally {
+      this.#servingForever = false;
+      signal?.removeEventListener("abort", close);
+    }
   }
 
   /** Stops accepting and leaves connections alone. Idempotent. */

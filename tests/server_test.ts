@@ -128,6 +128,75 @@ Deno.test("Server.serveForever() with a signal that is aborted already closes th
   await server.waitClosed();
 });
 
+Deno.test("Server.serveForever() refuses what is no AbortSignal, and changes nothing", async () => {
+  const server = await loop.createServer(() => new Echo(), { ...LOCAL, startServing: false });
+  const serveForever = (options: unknown) => server.serveForever(options as { signal: AbortSignal });
+  for (const signal of [{}, null, "signal", new AbortController(), new EventTarget()]) {
+    await assertRejects(() => serveForever({ signal }), TypeError, "signal must be an AbortSignal, got ");
+  }
+  await assertRejects(() => serveForever({ signal: {} }), TypeError, "got Object");
+  await assertRejects(() => serveForever(null), TypeError, "options must be an object, got null");
+  assertEquals(server.isServing(), false);
+  const forever = server.serveForever();
+  await assertRejects(() => serveForever({ signal: {} }), TypeError, "signal");
+  assertEquals(server.isServing(), true);
+  server.close();
+  await forever;
+  await server.waitClosed();
+});
+
+for (const broken of ["addEventListener", "aborted"] as const) {
+  Deno.test(`Server.serveForever() with a signal whose ${broken} throws rejects with that, and can be called again`, async () => {
+    const server = await loop.createServer(() => new Echo(), { ...LOCAL, startServing: false });
+    const { signal } = new AbortController();
+    Object.defineProperty(signal, broken, {
+      get() {
+        throw new EvalError(broken);
+      },
+    });
+    await assertRejects(() => server.serveForever({ signal }), EvalError, broken);
+    assertEquals(server.isServing(), false);
+    const forever = server.serveForever();
+    assertEquals(server.isServing(), true);
+    server.close();
+    await forever;
+    await server.waitClosed();
+  });
+}
+
+Deno.test("Server.serveForever() with a signal whose removeEventListener throws leaves nothing running", async () => {
+  const server = await loop.createServer(() => new Echo(), LOCAL);
+  const { signal } = new AbortController();
+  signal.removeEventListener = () => {
+    throw new EvalError("removeEventListener");
+  };
+  const forever = server.serveForever({ signal });
+  server.close();
+  await assertRejects(() => forever, EvalError, "removeEventListener");
+  // Not "already running".
+  await assertRejects(() => server.serveForever(), InvalidStateError, "closed server");
+  await server.waitClosed();
+});
+
+Deno.test("Server.serveForever() on a closed server does not listen to the signal", async () => {
+  const server = await loop.createServer(() => new Echo(), LOCAL);
+  server.close();
+  const { signal } = new AbortController();
+  let listeners = 0;
+  const { addEventListener, removeEventListener } = signal;
+  signal.addEventListener = (...args: Parameters<typeof addEventListener>) => {
+    listeners++;
+    addEventListener.apply(signal, args);
+  };
+  signal.removeEventListener = (...args: Parameters<typeof removeEventListener>) => {
+    listeners--;
+    removeEventListener.apply(signal, args);
+  };
+  await assertRejects(() => server.serveForever({ signal }), InvalidStateError, "closed server");
+  assertEquals(listeners, 0);
+  await server.waitClosed();
+});
+
 Deno.test("Server.serveForever() that has ended leaves connections alone", async () => {
   const controller = new AbortController();
   await using peer = await serveRaw(() => new Echo());
