@@ -18,6 +18,9 @@ import type {
   WriteBufferLimits,
 } from "./transport.ts";
 
+/** What a datagram that waits counts for besides its bytes, so that empty ones fill the buffer, too; CPython's figure. */
+const HEADER_SIZE = 8;
+
 /** What a datagram transport is made with. */
 export interface DatagramTransportOptions {
   /** What `getExtraInfo` answers. */
@@ -126,7 +129,7 @@ export class DatagramTransport implements Interface {
     checkBytes(data, "sendto(): data");
     const target = this.#targetOf(addr);
     if (this.#closing) return;
-    this.#size += data.length;
+    this.#size += data.length + HEADER_SIZE;
     if (this.#inFlight === null) {
       const pooled = data.length <= MAX_BUFFER;
       const buffer = pooled ? takeBuffer(data.length) : new Uint8Array(data);
@@ -189,7 +192,7 @@ export class DatagramTransport implements Interface {
     if (this.#inFlightPooled) giveBuffer(buffer);
     this.#inFlightPooled = false;
     if (this.#lost) return;
-    this.#size -= this.#inFlightLength;
+    this.#size -= this.#inFlightLength + HEADER_SIZE;
     if (this.#head < this.#queue.length) {
       const { data, addr } = this.#queue[this.#head++]!;
       if (this.#head === this.#queue.length) this.#queue.length = this.#head = 0;

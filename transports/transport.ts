@@ -212,7 +212,7 @@ export interface WriteBuffer {
   /**
    * Tells how much has been accepted but not yet been taken by the kernel.
    *
-   * @returns The number of bytes.
+   * @returns The number of bytes; a datagram counts for 8 more than it has, so that empty ones do not wait unseen.
    */
   getWriteBufferSize(): number;
   /**

@@ -19,9 +19,9 @@ export const flow: Scenario[] = [
       const [transport, protocol] = await loop.createDatagramEndpoint(() => new Sizes(), options);
       await using client = protocol;
       transport.setWriteBufferLimits({ high: 1000, low: 100 });
-      for (const size of [500, 400, 100, 1, 99]) {
+      for (const size of [500, 400, 76, 0, 92]) {
         transport.sendto(new Uint8Array(size));
-        client.log.add(`sendto ${size}`);
+        client.log.add(`sendto ${size}: ${transport.getWriteBufferSize()}`);
       }
       await server.untilReceived(5);
       await client.log.has("resumeWriting");
@@ -29,12 +29,12 @@ export const flow: Scenario[] = [
     },
     expected: [
       "connectionMade",
-      "sendto 500",
-      "sendto 400",
-      "sendto 100",
-      "pauseWriting at 1001",
-      "sendto 1",
-      "sendto 99",
+      "sendto 500: 508",
+      "sendto 400: 916",
+      "sendto 76: 1000",
+      "pauseWriting at 1008",
+      "sendto 0: 1008",
+      "sendto 92: 1108",
       "resumeWriting at 100",
       [100, 1000],
     ],
@@ -63,6 +63,27 @@ export const flow: Scenario[] = [
       "pauseWriting",
       "resumeWriting",
     ],
+  },
+  {
+    name: "pauseWriting() runs for empty datagrams too: each counts for 8 bytes more than it has",
+    async run() {
+      await using server = await open();
+      await using client = await open({ remoteAddr: net(server.addr) });
+      const { transport, log } = client;
+      let sent = 0;
+      while (sent < 60_000 && !log.entries.includes("pauseWriting")) {
+        transport.sendto(new Uint8Array(0));
+        sent++;
+      }
+      const size = transport.getWriteBufferSize();
+      if (sent === 60_000) return [...log.entries];
+      await log.has("resumeWriting");
+      const low = transport.getWriteBufferSize();
+      transport.close();
+      await log.has("connectionLost");
+      return [sent, size, low, transport.getWriteBufferSize(), ...log.entries];
+    },
+    expected: [8193, 65_544, 16_384, 0, "connectionMade", "pauseWriting", "resumeWriting", "connectionLost null"],
   },
   {
     name: "setWriteBufferLimits() follows the rules of streams, and pauses where the buffer is over the new limit",
