@@ -6,8 +6,14 @@
 import { copyBytes } from "./buffer_pool.ts";
 import { toError } from "./errors.ts";
 
-/** The largest payload of a UDP datagram is 65507 bytes (RFC 768, less the IPv4 header). */
-const MAX_DATAGRAM = 65536;
+/** The largest payload of a UDP datagram has 65527 bytes (RFC 768), 20 less over IPv4. */
+const UDP_BUFFER = 64 * 1024;
+
+/**
+ * A Unix datagram is bounded by its sender's SO_SNDBUF alone: 208 KiB unless it asks for more, 416 KiB then unless the
+ * system's settings are others. Only as much of this as datagrams have filled takes memory.
+ */
+const UNIX_BUFFER = 512 * 1024;
 
 /** Where a handle delivers datagrams. Never throws. */
 export interface DatagramSink {
@@ -47,16 +53,23 @@ export interface DatagramConnLike {
 export class DatagramConnHandle implements DatagramHandle {
   readonly socket: DatagramConnLike;
   #receiver: DatagramConnLike | null;
+  #bufferSize: number;
   #closed = false;
 
   /**
    * @param conn The socket that sends.
    * @param receiver The socket that receives, which is another one for Unix datagrams (Deno does not send on a
    * socket that waits for one), and `null` where nobody can send to it.
+   * @param bufferSize How much memory to receive into, to begin with.
    */
-  constructor(conn: DatagramConnLike, receiver: DatagramConnLike | null = conn) {
+  constructor(
+    conn: DatagramConnLike,
+    receiver: DatagramConnLike | null = conn,
+    bufferSize: number = conn.addr.transport === "udp" ? UDP_BUFFER : UNIX_BUFFER,
+  ) {
     this.socket = conn;
     this.#receiver = receiver;
+    this.#bufferSize = bufferSize;
   }
 
   get addr(): Deno.Addr {
@@ -84,12 +97,18 @@ export class DatagramConnHandle implements DatagramHandle {
   }
 
   async #pump(sink: DatagramSink, socket: DatagramConnLike): Promise<void> {
-    const buffer = new Uint8Array(MAX_DATAGRAM);
+    let buffer = new Uint8Array(this.#bufferSize);
     while (!this.#closed) {
       try {
         const [data, addr] = await socket.receive(buffer);
         if (this.#closed) return;
-        sink.received(copyBytes(data), addr);
+        if (data.length < buffer.length) {
+          sink.received(copyBytes(data), addr);
+        } else {
+          // The system has dropped what did not fit, and does not say so. The next one shall.
+          sink.failed(tooLarge(buffer.length));
+          buffer = new Uint8Array(2 * buffer.length);
+        }
       } catch (error) {
         if (this.#closed) return;
         sink.failed(toError(error));
@@ -99,4 +118,9 @@ export class DatagramConnHandle implements DatagramHandle {
       }
     }
   }
+}
+
+function tooLarge(size: number): Error {
+  const message = `a datagram of ${size} bytes or more was dropped: there was no room for more than ${size - 1}`;
+  return Object.assign(new Error(message), { code: "EMSGSIZE" });
 }
