@@ -146,22 +146,22 @@ async function openUnix(
     return { handle: new DatagramConnHandle(sender, null), removeFile: null };
   }
   if (path.startsWith("\0")) throw new Deno.errors.NotSupported("path: Unix datagrams need a path in the file system");
-  await removeStaleSocket(path);
-  const sender = listenDatagram({ transport: "unixpacket", path });
-  const removeSenderFile = fileRemover(path);
   const passing = passingName(path);
-  let receiver: DatagramConnLike | undefined;
+  // First, for it takes all permissions: one that is missing must not cost anybody a file.
+  const receiver = listenDatagram({ transport: "unixpacket", path: passing });
+  let sender: DatagramConnLike | undefined;
+  let removeSenderFile = () => {};
   try {
-    receiver = listenDatagram({ transport: "unixpacket", path: passing });
+    await removeStaleSocket(path);
+    sender = listenDatagram({ transport: "unixpacket", path });
+    removeSenderFile = fileRemover(path);
     Deno.renameSync(passing, path);
     return { handle: new DatagramConnHandle(sender, receiver), removeFile: fileRemover(path) };
   } catch (error) {
-    sender.close();
+    sender?.close();
     removeSenderFile();
-    if (receiver !== undefined) {
-      receiver.close();
-      Deno.removeSync(passing);
-    }
+    receiver.close();
+    Deno.removeSync(passing);
     throw error;
   }
 }

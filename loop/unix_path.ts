@@ -55,6 +55,7 @@ export function fileRemover(path: string): () => void {
  *
  * @param path The path.
  * @throws {Deno.errors.AddrInUse} If a live socket or another file is there.
+ * @throws {Deno.errors.NotCapable} If a permission to find out is missing.
  */
 export async function removeStaleSocket(path: string): Promise<void> {
   let found: Deno.FileInfo;
@@ -94,6 +95,7 @@ async function isLive(path: string): Promise<boolean> {
     (await Deno.connect({ transport: "unix", path })).close();
     return true;
   } catch (error) {
+    if (error instanceof Deno.errors.NotCapable) throw error;
     return !(error instanceof Deno.errors.ConnectionRefused || error instanceof Deno.errors.NotFound);
   }
 }

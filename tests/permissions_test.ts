@@ -1,6 +1,7 @@
 import { assertEquals } from "./std.ts";
 import { runProgram } from "./child.ts";
 import { tempPath } from "./kit.ts";
+import { filesIn, staleSocket } from "./unix_kit.ts";
 
 /** What every program here begins with. */
 const PRELUDE = `
@@ -202,6 +203,70 @@ for (const flag of ["--unstable-net", "--deny-net"]) {
       [flag],
     );
     assertEquals(output.trimEnd().split("\n"), Object.keys(CALLS).map((name) => `${name} NotCapable`));
+  });
+}
+
+/** What may lie at a path before something is bound there. */
+const IN_THE_WAY: Record<string, (path: string) => void> = {
+  "a stale socket": staleSocket,
+  "a file": (path) => Deno.writeTextFileSync(path, "precious"),
+};
+
+/** Permissions that are not enough for a folder with a socket, and what Deno then asks for. */
+const TOO_FEW: [flags: (directory: string, path: string) => string[], asked: string][] = [
+  [() => [], "read"],
+  [() => ["--allow-net"], "read"],
+  [(directory) => [`--allow-read=${directory}`], "write"],
+  [(directory) => ["--allow-net", `--allow-read=${directory}`], "write"],
+  [(directory) => ["--allow-net", `--allow-write=${directory}`], "read"],
+  [(directory) => [`--allow-read=${directory}`, `--allow-write=${directory}`], "net"],
+  [(directory, path) => [`--allow-read=${directory}`, `--allow-write=${directory}`, `--allow-net=unix:${path}`], "net"],
+  [(_, path) => ["--allow-net", `--allow-read=${path}`, `--allow-write=${path}`], "read"],
+];
+
+for (
+  const call of ["createUnixServer(factory, { path })", "createDatagramEndpoint(factory, { localAddr: { path } })"]
+) {
+  for (const [what, put] of Object.entries(IN_THE_WAY)) {
+    Deno.test(`${call} without a permission rejects as Deno does and changes nothing, where ${what} is in the way`, async () => {
+      for (const [flags, asked] of TOO_FEW) {
+        using temp = tempPath();
+        const { directory, path } = temp;
+        put(path);
+        const before = filesIn(directory);
+        const output = await outputOf(
+          `const [factory, path] = [() => ({}), ${JSON.stringify(path)}];
+          await loop.${call}.then(
+            () => console.log("resolves"),
+            (error) => console.log(error instanceof Deno.errors.NotCapable, error.message),
+          );`,
+          ["--unstable-net", ...flags(directory, path)],
+        );
+        const where = asked === "net" ? `"unix:${directory}/` : `"${directory}/`;
+        assertEquals(output.startsWith(`true Requires ${asked} access to ${where}`), true, output);
+        assertEquals(output.endsWith(`, run again with the --allow-${asked} flag\n`), true, output);
+        assertEquals(filesIn(directory), before);
+      }
+    });
+  }
+
+  Deno.test(`${call} that may not connect to the stale socket in its way rejects as Deno does and leaves it`, async () => {
+    using temp = tempPath();
+    const { directory, path } = temp;
+    staleSocket(path);
+    const output = await outputOf(
+      `const [factory, path] = [() => ({}), ${JSON.stringify(path)}];
+      await loop.${call}.catch((error) => console.log(error.name, error.message));`,
+      [
+        "--unstable-net",
+        "--allow-net",
+        `--allow-read=${directory}`,
+        `--allow-write=${directory}`,
+        `--deny-write=${path}`,
+      ],
+    );
+    assertEquals(output, `NotCapable Requires write access to "${path}", run again with the --allow-write flag\n`);
+    assertEquals(filesIn(directory), ["socket"]);
   });
 }
 
