@@ -10,7 +10,7 @@ import { describe } from "../transports/errors.ts";
 import { NodeDatagramHandle } from "../transports/node_datagram_handle.ts";
 import type { DatagramCallbacks, DatagramTransport as Interface } from "../transports/transport.ts";
 import { checkFactory, checkHostname, checkPath, checkPort, makeProtocol, type ProtocolFactory } from "./factory.ts";
-import { fileRemover, passingName, removeStaleSocket } from "./unix_path.ts";
+import { addrInUse, passingName, removeIfSame, removeStaleSocket } from "./unix_path.ts";
 
 /** An address of a datagram endpoint: a host and a port, or a path. A `Deno.NetAddr` or `Deno.UnixAddr` will do. */
 export type DatagramAddr = { hostname?: string; port: number } | { path: string };
@@ -80,8 +80,8 @@ export async function createDatagramEndpoint<P extends DatagramCallbacks>(
       onLost: removeFile ?? undefined,
     });
   } catch (error) {
-    await handle.close();
     removeFile?.();
+    await handle.close();
     throw error;
   }
   transport.connected();
@@ -150,18 +150,24 @@ async function openUnix(
   // First, for it takes all permissions: one that is missing must not cost anybody a file.
   const receiver = listenDatagram({ transport: "unixpacket", path: passing });
   let sender: DatagramConnLike | undefined;
-  let removeSenderFile = () => {};
+  let own: Deno.FileInfo | undefined;
+  let senderFile: Deno.FileInfo | undefined;
   try {
+    const ours = own = Deno.lstatSync(passing);
     await removeStaleSocket(path);
     sender = listenDatagram({ transport: "unixpacket", path });
-    removeSenderFile = fileRemover(path);
+    const bound = Deno.lstatSync(path);
+    // Somebody may have removed it in this very moment. What is no socket is certainly not ours.
+    if (!bound.isSocket) throw addrInUse(path, "somebody else has put a file there");
+    senderFile = bound;
     Deno.renameSync(passing, path);
-    return { handle: new DatagramConnHandle(sender, receiver), removeFile: fileRemover(path) };
+    return { handle: new DatagramConnHandle(sender, receiver), removeFile: () => removeIfSame(path, ours) };
   } catch (error) {
+    // Files first: an open socket's number is no other file's.
+    if (senderFile !== undefined) removeIfSame(path, senderFile);
+    if (own !== undefined) removeIfSame(passing, own);
     sender?.close();
-    removeSenderFile();
     receiver.close();
-    Deno.removeSync(passing);
     throw error;
   }
 }

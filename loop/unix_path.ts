@@ -31,23 +31,14 @@ export async function bindUnixPath(path: string): Promise<BoundPath> {
   const passing = passingName(path);
   const listener = Deno.listen({ transport: "unix", path: passing });
   try {
+    // Before it gets its name: what lies there afterwards may be somebody else's.
+    const own = Deno.lstatSync(passing);
     await claim(passing, path);
-    return { listener, removeFile: fileRemover(path) };
+    return { listener, removeFile: () => removeIfSame(path, own) };
   } catch (error) {
     listener.close();
     throw error;
   }
-}
-
-/**
- * Remembers the file that lies at a path now.
- *
- * @param path The path.
- * @returns A function that removes that very file, if it is still there.
- */
-export function fileRemover(path: string): () => void {
-  const own = Deno.lstatSync(path);
-  return () => removeIfSame(path, own);
 }
 
 /**
@@ -72,21 +63,56 @@ export async function removeStaleSocket(path: string): Promise<void> {
   removeIfSame(path, found);
 }
 
+/**
+ * Removes a file, unless another one has taken its place.
+ *
+ * A look and a removal are two steps, and somebody may come between. So the file is moved aside first and looked at
+ * there, where nobody else goes, and put back if it is not the one.
+ *
+ * @param path Its path.
+ * @param own The file.
+ */
+export function removeIfSame(path: string, own: Deno.FileInfo): void {
+  try {
+    if (!isSame(Deno.lstatSync(path), own)) return;
+    const aside = `${directoryOf(path)}.${crypto.randomUUID()}`;
+    Deno.renameSync(path, aside);
+    if (isSame(Deno.lstatSync(aside), own)) Deno.removeSync(aside);
+    else move(aside, path);
+  } catch {
+    // Gone already, or taken by a third.
+  }
+}
+
+/** Sockets hold on to their files' numbers; that of a dead one may be another file's later, which is younger. */
+function isSame(a: Deno.FileInfo, b: Deno.FileInfo): boolean {
+  return a.dev === b.dev && a.ino === b.ino && a.birthtime?.getTime() === b.birthtime?.getTime();
+}
+
 async function claim(passing: string, path: string): Promise<void> {
   for (let tries = 0;; tries++) {
     try {
-      Deno.linkSync(passing, path);
-      Deno.removeSync(passing);
-      return;
+      return move(passing, path);
     } catch (error) {
-      // Not every file system has links for sockets.
-      if (!(error instanceof Deno.errors.AlreadyExists)) break;
+      if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
       if (tries > 0) throw addrInUse(path, "somebody else has taken it at the same moment");
       await removeStaleSocket(path);
     }
   }
-  await removeStaleSocket(path);
-  Deno.renameSync(passing, path);
+}
+
+/** Gives a file another name, but never that of a file that is there. */
+function move(from: string, to: string): void {
+  try {
+    Deno.linkSync(from, to);
+  } catch (error) {
+    if (error instanceof Deno.errors.AlreadyExists) throw error;
+    // Folders have no links, and sockets none on some file systems.
+    if (exists(to)) throw new Deno.errors.AlreadyExists(to);
+    Deno.renameSync(from, to);
+    return;
+  }
+  Deno.removeSync(from);
 }
 
 /** Whether somebody listens. A datagram socket refuses a stream with EPROTOTYPE, a dead one with ECONNREFUSED. */
@@ -100,15 +126,6 @@ async function isLive(path: string): Promise<boolean> {
   }
 }
 
-function removeIfSame(path: string, own: Deno.FileInfo): void {
-  try {
-    const found = Deno.lstatSync(path);
-    if (found.dev === own.dev && found.ino === own.ino) Deno.removeSync(path);
-  } catch {
-    // Gone already.
-  }
-}
-
 /**
  * Makes up a free name for a socket that is about to be moved.
  *
@@ -116,7 +133,7 @@ function removeIfSame(path: string, own: Deno.FileInfo): void {
  * @returns A path in the same directory, not too long for a socket.
  */
 export function passingName(path: string): string {
-  const directory = path.slice(0, path.lastIndexOf("/") + 1);
+  const directory = directoryOf(path);
   const room = MAX_PATH - new TextEncoder().encode(directory).length;
   for (let tries = 0;; tries++) {
     const name = crypto.randomUUID().slice(0, 6);
@@ -124,6 +141,10 @@ export function passingName(path: string): string {
     // With room for one character there may be none left; then the system says so.
     if (tries === 100 || passing !== path && !exists(passing)) return passing;
   }
+}
+
+function directoryOf(path: string): string {
+  return path.slice(0, path.lastIndexOf("/") + 1);
 }
 
 function exists(path: string): boolean {
@@ -135,7 +156,14 @@ function exists(path: string): boolean {
   }
 }
 
-function addrInUse(path: string, why: string): Error {
+/**
+ * Makes the system's error for a path that is taken.
+ *
+ * @param path The path.
+ * @param why By what.
+ * @returns The error.
+ */
+export function addrInUse(path: string, why: string): Error {
   const error = new Deno.errors.AddrInUse(`path ${JSON.stringify(path)} is in use: ${why}`);
   return Object.assign(error, { code: "EADDRINUSE" });
 }

@@ -29,7 +29,7 @@ export interface DatagramTransportOptions {
   remoteAddr: Deno.Addr | null;
   /** The same as its user wrote it, perhaps with a name for a host. */
   remoteAddrAsGiven: Deno.Addr | null;
-  /** Runs after `connectionLost`. */
+  /** Runs after `connectionLost`, and before the handle is closed. */
   onLost?: (() => void) | undefined;
 }
 
@@ -221,9 +221,9 @@ export class DatagramTransport implements Interface {
     this.#lost = true;
     this.#loop.callSoon(() => {
       callProtocol(this.#loop, this, this.#protocol, "connectionLost", null);
+      this.#options.onLost?.();
       this.#handle.close();
       this.#loop.unwatch(this);
-      this.#options.onLost?.();
     });
   }
 }
