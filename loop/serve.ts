@@ -15,14 +15,15 @@ import {
   checkStreamCall,
   type ProtocolFactory,
 } from "./factory.ts";
-import { type Served, type ServeOptions, Server } from "./server.ts";
+import { listenOnHosts } from "./listen_on_hosts.ts";
+import { type ServeOptions, Server } from "./server.ts";
 import { planTls, type TlsPlan } from "./tls_options.ts";
 import { bindUnixPath } from "./unix_path.ts";
 
 /** Where to serve TCP. */
 export interface ServerOptions extends TcpOptions, ServeOptions {
   /**
-   * One address or name, or several.
+   * One address or name, or several. An address that is named more than once is bound once.
    *
    * @default {"0.0.0.0"}
    */
@@ -96,18 +97,12 @@ export async function createServer(
   }
   const plan = planTls(options.tls, true);
   await plan?.context.load();
-  const served: Served[] = [];
-  try {
-    for (const hostname of hostnames) {
-      // Two options that Deno has, and its stable types do not all name.
-      const where = { hostname, port, tcpBacklog: backlog, reusePort } as Deno.TcpListenOptions;
-      const listener = Deno.listen(where);
-      served.push({ listener, address: listener.addr });
-    }
-  } catch (error) {
-    for (const { listener } of served) listener.close();
-    throw error;
-  }
+  const listeners = listenOnHosts(hostnames, (hostname) => {
+    // Two options that Deno has, and its stable types do not all name.
+    const where = { hostname, port, tcpBacklog: backlog, reusePort } as Deno.TcpListenOptions;
+    return Deno.listen(where);
+  });
+  const served = listeners.map((listener) => ({ listener, address: listener.addr }));
   return new Server(loop, factory, served, options, plan);
 }
 

@@ -58,6 +58,20 @@ async def _(t):
         await peer.receive(5)
 
 
+@scenarios("an address that is named several times is bound once")
+async def _(t):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    for hosts in [["127.0.0.1", "127.0.0.1"], ["127.1", "127.0.0.2", "127.0.0.1", "127.0.0.2"]]:
+        for wanted in [0, port]:
+            server = await t.loop.create_server(lambda: echoing(t), hosts, wanted)
+            names = sorted(sock.getsockname()[0] for sock in server.sockets)
+            t.log("server", f"{' '.join(hosts)}, a given port: {show(wanted > 0)}, addresses: {' '.join(names)}")
+            server.close()
+            await server.wait_closed()
+            await t.settle()
+
+
 @scenarios("start_serving: false leaves it to start_serving(), which is idempotent")
 async def _(t):
     recorder = echoing(t)

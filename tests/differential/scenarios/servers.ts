@@ -49,6 +49,21 @@ export const scenarios: Scenarios = {
     }
   },
 
+  "an address that is named several times is bound once": async (t) => {
+    const free = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    free.close();
+    for (const hosts of [["127.0.0.1", "127.0.0.1"], ["127.1", "127.0.0.2", "127.0.0.1", "127.0.0.2"]]) {
+      for (const port of [0, free.addr.port]) {
+        const server = await loop.createServer(() => echoing(t), { hostname: hosts, port });
+        const names = (server.addresses as Deno.NetAddr[]).map(({ hostname }) => hostname).sort();
+        t.log("server", `${hosts.join(" ")}, a given port: ${port > 0}, addresses: ${names.join(" ")}`);
+        server.close();
+        await server.waitClosed();
+        await t.settle();
+      }
+    }
+  },
+
   "start_serving: false leaves it to start_serving(), which is idempotent": async (t) => {
     const recorder = echoing(t);
     const server = await t.serve(() => recorder, { startServing: false });
