@@ -28,7 +28,7 @@ import { makeContext } from "./context.ts";
 import { createDatagramEndpoint, type DatagramOptions } from "./datagram.ts";
 import { Exceptions } from "./exceptions.ts";
 import type { ProtocolFactory } from "./factory.ts";
-import { connectReadPipe, connectWritePipe, type ReadablePipe, type WritablePipe } from "./pipes.ts";
+import { connectReadPipe, connectWritePipe, type PipeOptions, type ReadablePipe, type WritablePipe } from "./pipes.ts";
 import { subprocessExec, type SubprocessExecOptions, type SubprocessOptions, subprocessShell } from "./process.ts";
 import { Scheduler } from "./scheduler.ts";
 import { sendfile, type SendfileOptions } from "./sendfile.ts";
@@ -245,6 +245,7 @@ export class EventLoop extends BaseEventLoop {
    * @param factory Makes the protocol.
    * @param pipe The pipe; the transport's from now on. If the call rejects because of an argument, it is still yours; if
    * the factory fails, it is closed.
+   * @param options What else it is given.
    * @returns The transport and the protocol, after `connectionMade`.
    *
    * @example Usage
@@ -263,8 +264,9 @@ export class EventLoop extends BaseEventLoop {
   connectReadPipe<P extends StreamCallbacks>(
     factory: ProtocolFactory<P>,
     pipe: ReadablePipe,
+    options: PipeOptions = {},
   ): Promise<[ReadTransport, P]> {
-    return connectReadPipe(this.#context, factory, pipe);
+    return connectReadPipe(this.#context, factory, pipe, options);
   }
 
   /**
@@ -274,6 +276,7 @@ export class EventLoop extends BaseEventLoop {
    * @param factory Makes the protocol.
    * @param pipe The pipe; the transport's from now on. If the call rejects because of an argument, it is still yours; if
    * the factory fails, it is closed.
+   * @param options What else it is given.
    * @returns The transport and the protocol, after `connectionMade`.
    *
    * @example Usage
@@ -287,8 +290,9 @@ export class EventLoop extends BaseEventLoop {
   connectWritePipe<P extends StreamCallbacks>(
     factory: ProtocolFactory<P>,
     pipe: WritablePipe,
+    options: PipeOptions = {},
   ): Promise<[WriteTransport, P]> {
-    return connectWritePipe(this.#context, factory, pipe);
+    return connectWritePipe(this.#context, factory, pipe, options);
   }
 
   /**

@@ -17,7 +17,7 @@ export type { DatagramAddr, DatagramOptions } from "./datagram.ts";
 export { EventLoop } from "./event_loop.ts";
 export type { ExceptionHandler } from "./exceptions.ts";
 export type { ProtocolFactory } from "./factory.ts";
-export type { ReadablePipe, WritablePipe } from "./pipes.ts";
+export type { PipeOptions, ReadablePipe, WritablePipe } from "./pipes.ts";
 export type { Stdio, SubprocessExecOptions, SubprocessOptions } from "./process.ts";
 export { getRunningLoop } from "./running_loop.ts";
 export type { SendfileOptions } from "./sendfile.ts";

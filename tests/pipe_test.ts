@@ -63,6 +63,61 @@ Deno.test("writeEof() on a write pipe closes it behind what is buffered", async 
   assertEquals(writeSide.log.entries, ["connectionMade", "connectionLost null"]);
 });
 
+Deno.test("closeTimeout turns close() of a FIFO whose reader never reads into an abort with a TimeoutError", async () => {
+  const { reader, writer } = await fifo();
+  const writes: Promise<number>[] = [];
+  const write = writer.write.bind(writer);
+  writer.write = (data) => (writes.push(write(data)), writes.at(-1)!);
+  const [transport, protocol] = await loop.connectWritePipe(() => new Recorder(), writer, { closeTimeout: 20 });
+  transport.write(new Uint8Array(1024 * 1024));
+  const closedAt = performance.now();
+  transport.close();
+  await protocol.untilLost();
+  assert(performance.now() - closedAt >= 15);
+  assertEquals(protocol.log.entries, ["connectionMade", "pauseWriting", "connectionLost TimeoutError"]);
+  assertEquals(transport.getWriteBufferSize(), 0);
+  assert(protocol.error!.message.startsWith("closeTimeout: "));
+  // A write of a FIFO cannot be called off: it ends when the reader goes.
+  reader.close();
+  await Promise.allSettled(writes);
+});
+
+Deno.test("closeTimeout leaves a pipe alone that is flushed in time, or only read", async () => {
+  const { reader, writer } = await fifo();
+  const options = { closeTimeout: 3_600_000 };
+  const [, readSide] = await loop.connectReadPipe(() => new Recorder(), reader, options);
+  const [transport, writeSide] = await loop.connectWritePipe(() => new Recorder(), writer, options);
+  transport.write(pattern(1024 * 1024));
+  transport.close();
+  await readSide.untilLost();
+  await writeSide.untilLost();
+  await turn();
+  assertEquals(readSide.received, 1024 * 1024);
+  assertEquals([readSide.error, writeSide.error], [null, null]);
+});
+
+Deno.test("connectReadPipe() and connectWritePipe() refuse bad options with an error that names them, and leave the pipe", async () => {
+  const { reader, writer } = await fifo();
+  const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
+  for (const pipe of [reader, readable]) {
+    const read = (options: unknown) => loop.connectReadPipe(() => new Recorder(), pipe, options as object);
+    for (const closeTimeout of [-1, NaN, "1", 2 ** 31, null]) {
+      await assertRejects(() => read({ closeTimeout }), RangeError, "closeTimeout must be from 0 to ");
+    }
+    await assertRejects(() => read(null), TypeError, "options must be an object, got null");
+  }
+  for (const pipe of [writer, writable]) {
+    const write = (options: unknown) => loop.connectWritePipe(() => new Recorder(), pipe, options as object);
+    for (const closeTimeout of [-1, NaN, "1", 2 ** 31, null]) {
+      await assertRejects(() => write({ closeTimeout }), RangeError, "closeTimeout must be from 0 to ");
+    }
+    await assertRejects(() => write(5), TypeError, "options must be an object, got number 5");
+  }
+  assertEquals([readable.locked, writable.locked], [false, false]);
+  reader.close();
+  writer.close();
+});
+
 Deno.test("write() on a pipe whose reader has gone gives connectionLost(BrokenPipe) and nothing else", async () => {
   using exceptions = captureExceptions();
   const { reader, writer } = await fifo();

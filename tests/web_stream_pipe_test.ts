@@ -196,6 +196,21 @@ Deno.test("abort() on a WritableStream that is stuck aborts it and drops what is
   assertEquals(protocol.log.entries, ["connectionMade", "connectionLost null"]);
 });
 
+Deno.test("closeTimeout aborts a WritableStream that is stuck, with a TimeoutError", async () => {
+  const sink = new RecordingSink();
+  sink.stuck = true;
+  const stream = new WritableStream(sink);
+  const [transport, protocol] = await loop.connectWritePipe(() => new Recorder(), stream, { closeTimeout: 20 });
+  transport.write(bytes("stuck"));
+  transport.close();
+  await protocol.untilLost();
+  await turn();
+  sink.take();
+  await sink.log.has("abort");
+  assertEquals(sink.log.entries, ["write 5", "abort undefined"]);
+  assertEquals(protocol.log.entries, ["connectionMade", "connectionLost TimeoutError"]);
+});
+
 Deno.test("abort() on a WritableStream does not pretend that it has seen everything: it aborts the stream", async () => {
   const sink = new RecordingSink();
   const [transport, protocol] = await loop.connectWritePipe(() => new Recorder(), new WritableStream(sink));
