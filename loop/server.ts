@@ -10,6 +10,7 @@ import type { StreamTransport, TransportOwner } from "../transports/stream_trans
 import type { ExtraInfo, StreamCallbacks } from "../transports/transport.ts";
 import { isTlsConn, makeStream, setTcpOptions, type TcpOptions } from "./connect.ts";
 import { checkOptions, checkSignal, type ProtocolFactory } from "./factory.ts";
+import { startSignalThread } from "./signal_thread.ts";
 import { plainStream, secureStream, type Stream } from "./tls.ts";
 import type { TlsPlan } from "./tls_options.ts";
 
@@ -135,6 +136,7 @@ export class Server implements AsyncDisposable {
   startServing(): void {
     if (this.#closed) throw new InvalidStateError("startServing() cannot be called on a closed server");
     if (this.#serving) return;
+    startSignalThread();
     this.#serving = true;
     for (const served of this.#served) this.#accept(served);
   }

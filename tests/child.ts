@@ -7,6 +7,8 @@ export interface ProgramOptions {
   flags?: string[];
   /** Arguments of the program. */
   args?: string[];
+  /** How many files it may have open at a time; as many as we by default. */
+  openFiles?: number;
 }
 
 /** What became of a program. */
@@ -23,11 +25,13 @@ export function program(
 ): Disposable & { command(stdio?: Stdio): Deno.Command } {
   const path = Deno.makeTempFileSync({ prefix: "tandem-test-", suffix: ".ts" });
   Deno.writeTextFileSync(path, source.replaceAll('"@tandem/io"', JSON.stringify(import.meta.resolve("../mod.ts"))));
-  const { flags = [], args = [] } = options;
+  const { flags = [], args = [], openFiles } = options;
+  const words = [Deno.execPath(), "run", "--no-config", "--no-prompt", "--quiet", ...flags, path, ...args];
+  if (openFiles !== undefined) words.unshift("/bin/sh", "-c", `ulimit -n ${openFiles}; exec "$0" "$@"`);
   return {
     command: (stdio = {}) =>
-      new Deno.Command(Deno.execPath(), {
-        args: ["run", "--no-config", "--no-prompt", "--quiet", ...flags, path, ...args],
+      new Deno.Command(words[0]!, {
+        args: words.slice(1),
         env: { NO_COLOR: "1" },
         stdin: "null",
         ...stdio,
