@@ -36,6 +36,6 @@ export class SubprocessProtocol extends BaseProtocol implements SubprocessCallba
    */
   pipeConnectionLost(_fd: number, _error: Error | null): void {}
 
-  /** The child has ended. Its pipes may still hold output. */
+  /** The child has ended. Its pipes may still hold output, and standard input may have other readers. */
   processExited(): void {}
 }

@@ -69,6 +69,8 @@ export class StreamTransport implements Transport, ReceiverHost, SenderHost {
   #eofWritten = false;
   #eofSent = false;
   #shuttingDown = false;
+  /** `closeWhenEmpty()` has been called. */
+  #closesWhenEmpty = false;
   /** `startTls()` has begun. */
   #upgrading = false;
   /** What the protocol wants of reading, while `startTls()` has paused it. */
@@ -225,6 +227,15 @@ export class StreamTransport implements Transport, ReceiverHost, SenderHost {
     if (this.#sender.size === 0) this.#finishClosing();
   }
 
+  /** Calls `close()` once nothing waits. More may be written until a turn after that, in which async writers go on. */
+  closeWhenEmpty(): void {
+    this.#closesWhenEmpty = true;
+    if (this.#sender.size > 0) return;
+    this.#loop.callSoon(() => {
+      if (this.#sender.size === 0) this.close();
+    });
+  }
+
   abort(): void {
     this.#heir?.abort();
     this.#forceClose(null);
@@ -311,6 +322,7 @@ export class StreamTransport implements Transport, ReceiverHost, SenderHost {
 
   emptied(): void {
     if (this.#closing) this.#finishClosing();
+    else if (this.#closesWhenEmpty) this.closeWhenEmpty();
     else if (this.#eofWritten) this.#sendEof();
   }
 

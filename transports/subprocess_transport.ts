@@ -35,8 +35,8 @@ export class SubprocessTransport implements Interface {
   #child: Deno.ChildProcess;
   #protocol: SubprocessCallbacks;
   #pipes = new Map<number, StreamTransport>();
-  /** Pipes whose end the protocol has not been told. */
-  #openPipes = 0;
+  /** The descriptors of the pipes whose end the protocol has not been told. */
+  #openPipes = new Set<number>();
   #returncode: number | null = null;
   #closing = false;
   #lost = false;
@@ -46,7 +46,7 @@ export class SubprocessTransport implements Interface {
     this.#child = child;
     this.#protocol = protocol;
     for (const [fd, handle] of handles) {
-      this.#openPipes++;
+      this.#openPipes.add(fd);
       this.#pipes.set(fd, new StreamTransport(loop, handle, this.#pipeProtocol(fd), { extra: {} }));
     }
     if (loop.debug) loop.watch(this);
@@ -148,7 +148,7 @@ export class SubprocessTransport implements Interface {
       resumeWriting: () => callProtocol(this.#loop, this, this.#protocol, "resumeWriting"),
       connectionLost: (error) => {
         callProtocol(this.#loop, this, this.#protocol, "pipeConnectionLost", fd, error);
-        this.#openPipes--;
+        this.#openPipes.delete(fd);
         this.#finishIfDone();
       },
     };
@@ -157,19 +157,27 @@ export class SubprocessTransport implements Interface {
   #exited(returncode: number): void {
     this.#returncode = returncode;
     callProtocol(this.#loop, this, this.#protocol, "processExited");
-    // Deno does not tell of a reader that has gone until the next write: what is buffered finds out by
-    // itself, and an idle pipe has no use any more.
-    this.#pipes.get(0)?.close();
     this.#finishIfDone();
   }
 
   #finishIfDone(): void {
-    if (this.#lost || this.#returncode === null || this.#openPipes > 0) return;
+    if (this.#lost || this.#returncode === null) return;
+    if (this.#openPipes.size === 1) this.#closeUnreadInput();
+    if (this.#openPipes.size > 0) return;
     this.#lost = true;
     this.#closing = true;
     this.#loop.callSoon(() => {
       callProtocol(this.#loop, this, this.#protocol, "connectionLost", null);
       this.#loop.unwatch(this);
     });
+  }
+
+  /**
+   * Ends standard input if it is the last pipe, for `connectionLost` must come, and Deno tells of a reader that has gone
+   * only when something is written. A child of the child's may still read it: most probably where it holds another pipe,
+   * certainly where it takes what waits.
+   */
+  #closeUnreadInput(): void {
+    if (this.#openPipes.has(0)) this.#pipes.get(0)!.closeWhenEmpty();
   }
 }

@@ -125,7 +125,10 @@ export interface SubprocessCallbacks extends BaseCallbacks {
    * @param error `null` for an orderly end; a broken pipe, for example, otherwise.
    */
   pipeConnectionLost?(fd: number, error: Error | null): void;
-  /** The child has ended; `getReturncode()` has its return code. Pipes may still hold output. */
+  /**
+   * The child has ended; `getReturncode()` has its return code. Pipes may still hold output. Standard input is closed
+   * once no other pipe is open and nothing waits in it: until then, children of the child's may read it.
+   */
   processExited?(): void;
 }
 

@@ -227,6 +227,14 @@ export const DIFFERENCES: Difference[] = [
     tandem: "$1 BrokenPipe",
   },
   {
+    scenarios: ["processes: a grandchild that reads the standard input and holds no other pipe"],
+    reason:
+      "Deno does not tell whether anybody reads a pipe. So the standard input of a child that has ended is closed " +
+      "when no other pipe is open and nothing waits in it. asyncio leaves it open as long as a grandchild reads it.",
+    asyncio: "process: is_closing: false\nprocess: connection_lost null",
+    tandem: "process: connection_lost null\nprocess: is_closing: true",
+  },
+  {
     scenarios: ["pipes: an exception in data_received of a pipe"],
     reason: "An exception in dataReceived is fatal on every transport. asyncio's pipes read on after it.",
     asyncio: /failed _read_ready, Boom \[error handle\]\nreader: eof_received\nreader: connection_lost null/,

@@ -126,6 +126,51 @@ async def _(t):
     await child.until_lost()
 
 
+@scenarios("a grandchild that reads the standard input after the exit, and answers")
+async def _(t):
+    child = t.child()
+    await shell(t, child, "exec 3<&0; cat <&3 & exit 0", stderr=DEVNULL)
+    stdin = child.transport.get_pipe_transport(0)
+    await child.until("process_exited")
+    await t.settle()
+    t.attempt("process", "is_closing", stdin.is_closing)
+    stdin.write(b"late ")
+    await child.received(5)
+    await t.settle()
+    stdin.write(b"later")
+    await child.received(10)
+    stdin.close()
+    await child.until_lost()
+
+
+@scenarios("a grandchild that ends after it has read the standard input")
+async def _(t):
+    events = []
+
+    def lost(p, fd, error):
+        events.append(fd)
+        if len(events) == 2:
+            p.log(f"lost: {sorted(events)}")
+
+    child = t.child(pipe_connection_lost=lost)
+    await shell(t, child, "exec 3<&0; head -c 5 <&3 & exit 0", stderr=DEVNULL)
+    await child.until("process_exited")
+    child.transport.get_pipe_transport(0).write(b"hello")
+    await child.until_lost()
+
+
+@scenarios("a grandchild that reads the standard input and holds no other pipe")
+async def _(t):
+    child = t.child()
+    await shell(t, child, "exec 3<&0; cat <&3 >/dev/null & exit 0", stdout=DEVNULL, stderr=DEVNULL)
+    stdin = child.transport.get_pipe_transport(0)
+    await child.until("process_exited")
+    await t.settle()
+    t.attempt("process", "is_closing", stdin.is_closing)
+    stdin.close()
+    await child.until_lost()
+
+
 @scenarios("kill()")
 async def _(t):
     child = t.child()

@@ -111,6 +111,48 @@ export const scenarios: Scenarios = {
     await child.untilLost();
   },
 
+  "a grandchild that reads the standard input after the exit, and answers": async (t) => {
+    const child = t.child();
+    await shell(child, "exec 3<&0; cat <&3 & exit 0", { stderr: "null" });
+    const stdin = child.transport.getPipeTransport(0)!;
+    await child.until("process_exited");
+    await t.settle();
+    t.attempt("process", "is_closing", () => stdin.isClosing());
+    stdin.write(bytes("late "));
+    await child.received(5);
+    await t.settle();
+    stdin.write(bytes("later"));
+    await child.received(10);
+    stdin.close();
+    await child.untilLost();
+  },
+
+  "a grandchild that ends after it has read the standard input": async (t) => {
+    const events: number[] = [];
+    const child = t.child({
+      pipeConnectionLost: (p, fd) => {
+        events.push(fd);
+        if (events.length === 2) p.log(`lost: [${events.sort().join(", ")}]`);
+      },
+    });
+    await shell(child, "exec 3<&0; head -c 5 <&3 & exit 0", { stderr: "null" });
+    await child.until("process_exited");
+    child.transport.getPipeTransport(0)!.write(bytes("hello"));
+    await child.untilLost();
+  },
+
+  "a grandchild that reads the standard input and holds no other pipe": async (t) => {
+    const child = t.child();
+    const options = { stdout: "null", stderr: "null" } as const;
+    await shell(child, "exec 3<&0; cat <&3 >/dev/null & exit 0", options);
+    const stdin = child.transport.getPipeTransport(0)!;
+    await child.until("process_exited");
+    await t.settle();
+    t.attempt("process", "is_closing", () => stdin.isClosing());
+    stdin.close();
+    await child.untilLost();
+  },
+
   "kill()": async (t) => {
     const child = t.child();
     await loop.subprocessExec(() => child, "sleep", { args: ["60"], stdin: "null", stderr: "null" });
