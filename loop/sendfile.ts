@@ -97,7 +97,7 @@ async function copy(
     progress.written += read;
     // Lent and returned in one step: the block goes back to the pool once the kernel has taken it.
     const data = block.subarray(0, read);
-    lendWindow(data, block);
+    lendWindow(data, block, null);
     transport.writeOwned(data);
     endWindowLoan();
     await transport.drained(BLOCK_SIZE);

@@ -26,7 +26,7 @@ export class DatagramProtocol extends BaseProtocol implements DatagramCallbacks 
   /**
    * One whole datagram arrived, possibly an empty one.
    *
-   * @param _data The payload. It belongs to the protocol from now on.
+   * @param _data The payload. It belongs to the protocol from now on, but not what is beside it in `data.buffer`.
    * @param _addr The sender.
    */
   datagramReceived(_data: Uint8Array, _addr: Deno.Addr): void {}

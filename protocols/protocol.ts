@@ -28,7 +28,8 @@ export class Protocol extends BaseProtocol implements StreamCallbacks {
   /**
    * Some bytes arrived: any number above zero, cut anywhere. An exception here closes the transport.
    *
-   * @param _data The bytes. They belong to the protocol from now on and are never overwritten.
+   * @param _data The bytes. They belong to the protocol from now on and are never overwritten. What is beside them in
+   * `data.buffer` is another connection's.
    */
   dataReceived(_data: Uint8Array): void {}
 

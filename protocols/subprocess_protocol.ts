@@ -24,7 +24,7 @@ export class SubprocessProtocol extends BaseProtocol implements SubprocessCallba
    * The child wrote something.
    *
    * @param _fd 1 for its standard output, 2 for its standard error.
-   * @param _data The bytes. They belong to the protocol from now on.
+   * @param _data The bytes. They belong to the protocol from now on, but not what is beside them in `data.buffer`.
    */
   pipeDataReceived(_fd: number, _data: Uint8Array): void {}
 

@@ -127,7 +127,7 @@ Deno.test("WriteQueue gives a loan's window back to the pool once it is sent, no
   const window = takeBuffer(65_536);
   const data = window.subarray(0, 50_000);
   const queue = new WriteQueue();
-  lendWindow(data, window);
+  lendWindow(data, window, null);
   queue.pushOwned(data);
   assertEquals(endWindowLoan(), true);
   queue.next();
@@ -144,7 +144,7 @@ Deno.test("WriteQueue gives no window back that was lent to nobody, kept, or giv
     const window = takeBuffer(65_536);
     const data = window.subarray(0, 50_000);
     const [queue, second] = [new WriteQueue(), new WriteQueue()];
-    lendWindow(data, window);
+    lendWindow(data, window, null);
     if (how === "other") queue.pushOwned(pattern(50_000));
     if (how === "part") queue.pushOwned(data.subarray(1));
     if (how === "twice") {
@@ -162,7 +162,7 @@ Deno.test("WriteQueue gives a loan's window back to nobody when it is cleared wh
   const window = takeBuffer(65_536);
   const data = window.subarray(0, 50_000);
   const queue = new WriteQueue();
-  lendWindow(data, window);
+  lendWindow(data, window, null);
   queue.pushOwned(data);
   endWindowLoan();
   queue.next();

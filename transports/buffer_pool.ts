@@ -57,6 +57,16 @@ export function giveBuffer(buffer: Uint8Array): void {
 }
 
 /**
+ * Gives an array back that a protocol has seen. It may have kept views of it, against the rules: they are empty from now
+ * on, and what others put there is none of theirs. At 0.2 to 0.9 µs that costs too much to be done for each message.
+ *
+ * @param buffer An array that `takeBuffer` gave.
+ */
+export function giveSeenBuffer(buffer: Uint8Array): void {
+  if (buffer.length > 0) giveBuffer(new Uint8Array((buffer.buffer as ArrayBuffer).transfer()));
+}
+
+/**
  * Copies bytes into memory that nobody else will ever write to.
  *
  * Small ones share a slab, as those of Node's `Buffer` do, so that an array a message becomes one in sixteen

@@ -2,8 +2,9 @@
  * Bytes that are lent to a protocol for one callback, and may come back by `writeOwned`.
  *
  * An echo or a proxy that passes on what it was given thus moves every byte without a copy and without fresh
- * memory. What `dataReceived` was given, returned whole, is read into again once it is sent. What
- * `bufferUpdated` was told of stays in the protocol's memory, which is not read into until it is sent.
+ * memory. What `dataReceived` was given, returned whole, is read into again once it is sent, by the same connection:
+ * whoever lent it gets it back. What `bufferUpdated` was told of stays in the protocol's memory, which is not read into
+ * until it is sent.
  *
  * Only a loan returned within the callback counts: that takes a few comparisons, where finding out later would
  * take a weak map and its cost at every garbage collection.
@@ -17,19 +18,23 @@ export interface Lender {
   lent(): void;
   /** They have been sent, or dropped. Called wherever that happens: no callback may run inside. */
   settled(): void;
+  /** A window that was returned has been sent. No callback may run inside. */
+  windowSent(window: Uint8Array): void;
 }
 
 /** Something that holds returned bytes until they are sent. */
 export interface LoanHolder {
   /** The window of ours that they lie in, to be used again afterwards; `null` where there is none. */
   window: Uint8Array | null;
-  /** Whom to tell afterwards. */
+  /** Whom to tell afterwards; a window of nobody's goes to the pool. */
   lender: Lender | null;
 }
 
 /** A window's bytes, as the protocol was given them. */
 let lentData: Uint8Array | null = null;
 let lentWindow: Uint8Array | null = null;
+let windowLender: Lender | null = null;
+/** Who was first given bytes of the window. */
 let holder: LoanHolder | null = null;
 /** The memory of a protocol that has just been filled. */
 let lentMemory: Uint8Array | null = null;
@@ -40,21 +45,24 @@ let memoryLender: Lender | null = null;
  *
  * @param data The bytes that the protocol is given.
  * @param window The window that they begin.
+ * @param lender Who gets it back; `null` for the pool, if no protocol sees it.
  */
-export function lendWindow(data: Uint8Array, window: Uint8Array): void {
+export function lendWindow(data: Uint8Array, window: Uint8Array, lender: Lender | null): void {
   lentData = data;
   lentWindow = window;
+  windowLender = lender;
   holder = null;
 }
 
 /**
- * Ends that.
+ * Ends that. Nothing may be flushed before, lest the window be read into while parts of it are still given away.
  *
  * @returns Whether the window comes back; if not, it is the protocol's.
  */
 export function endWindowLoan(): boolean {
   const returned = holder !== null && holder.window !== null;
-  lentData = lentWindow = holder = null;
+  lentData = lentWindow = null;
+  windowLender = holder = null;
   return returned;
 }
 
@@ -81,13 +89,16 @@ export function endMemoryLoan(): void {
  * @param by Who sends them.
  */
 export function returnLoan(data: Uint8Array, by: LoanHolder): void {
-  if (data === lentData) {
-    if (holder === null) {
-      holder = by;
-      by.window = lentWindow;
+  if (lentWindow !== null && data.buffer === lentWindow.buffer) {
+    if (holder !== null) {
+      // Given away twice, or a part of it: then it is nobody's, and each sends what it was given.
+      holder.window = holder.lender = null;
     } else {
-      // Given away twice, say to each of several transports. Then it is nobody's, and each sends what it was given.
-      holder.window = null;
+      holder = by;
+      if (data === lentData) {
+        by.window = lentWindow;
+        by.lender = windowLender;
+      }
     }
   } else if (lentMemory !== null && data.buffer === lentMemory.buffer) {
     // Also where it is another part, for getBuffer() may give that part next.

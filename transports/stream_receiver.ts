@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { copyBytes, giveBuffer, takeBuffer } from "./buffer_pool.ts";
+import { copyBytes, giveSeenBuffer, takeBuffer } from "./buffer_pool.ts";
 import { adoptPromise } from "./callbacks.ts";
 import type { LoopContext } from "./context.ts";
 import { checkBytes, toError } from "./errors.ts";
@@ -179,6 +179,11 @@ export class StreamReceiver implements StreamSink, Lender {
     );
   }
 
+  windowSent(window: Uint8Array): void {
+    if (this.#window === null && !this.paused && !this.#stopped) this.#window = window;
+    else giveSeenBuffer(window);
+  }
+
   allocate(sizeHint: number): Uint8Array | null {
     if (this.#stopped || this.#mustHalt()) return null;
     if (this.#buffered) {
@@ -189,7 +194,7 @@ export class StreamReceiver implements StreamSink, Lender {
       return this.#stopped ? null : this.#target;
     }
     if (this.#window !== null && this.#window.length !== this.#windowSize.size) {
-      giveBuffer(this.#window);
+      giveSeenBuffer(this.#window);
       this.#window = null;
     }
     this.#window ??= takeBuffer(this.#windowSize.size);
@@ -257,12 +262,8 @@ export class StreamReceiver implements StreamSink, Lender {
       this.#dispatchData(copyBytes(window.subarray(0, count)));
       return;
     }
-    const data = window.subarray(0, count);
     this.#window = null;
-    lendWindow(data, window);
-    this.#dispatchData(data);
-    if (endWindowLoan()) this.#trust = MAX_TRUST;
-    else if (this.#trust > 0) this.#trust--;
+    this.#dispatchData(window.subarray(0, count), window);
   }
 
   /** Takes bytes out of memory that is not ours; its owner may even have detached it meanwhile. */
@@ -293,17 +294,28 @@ export class StreamReceiver implements StreamSink, Lender {
     }
   }
 
-  #dispatchData(data: Uint8Array): void {
+  /** Gives the protocol bytes for good, or lends it a window that they begin. */
+  #dispatchData(data: Uint8Array, window: Uint8Array | null = null): void {
     const protocol = this.#protocol;
     const startedAt = this.#loop.debug ? performance.now() : 0;
+    let failure: Error | null = null;
     this.dispatching = true;
+    if (window !== null) lendWindow(data, window, this);
     try {
       const result = protocol.dataReceived?.(data) as unknown;
       if (result !== undefined) adoptPromise(this.#loop, result, "dataReceived", this.#host, protocol);
     } catch (error) {
-      this.#host.callbackFailed("dataReceived", toError(error));
+      failure = toError(error);
     }
+    // Before anything is flushed.
+    if (window !== null) this.#endLoan();
+    if (failure !== null) this.#host.callbackFailed("dataReceived", failure);
     this.#afterDispatch("dataReceived", protocol, startedAt);
+  }
+
+  #endLoan(): void {
+    if (endWindowLoan()) this.#trust = MAX_TRUST;
+    else if (this.#trust > 0) this.#trust--;
   }
 
   #dispatchUpdate(memory: Uint8Array, count: number): void {

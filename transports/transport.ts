@@ -63,8 +63,9 @@ export interface StreamCallbacks extends BaseCallbacks {
   /**
    * Some bytes arrived: any number above zero, cut anywhere.
    *
-   * @param data The bytes. They belong to the protocol from now on and are never overwritten. Small ones share
-   * a buffer with others, which cannot be transferred to a worker: transfer a copy.
+   * @param data The bytes. They belong to the protocol from now on and are never overwritten. `data.buffer` may be
+   * larger, and what lies there beside them is another connection's: use `data` alone, and transfer a copy of it to a
+   * worker (the buffer that small ones share cannot be transferred at all).
    */
   dataReceived?(data: Uint8Array): void;
   /**
@@ -95,7 +96,7 @@ export interface DatagramCallbacks extends BaseCallbacks {
   /**
    * One whole datagram arrived, possibly an empty one.
    *
-   * @param data The payload. It belongs to the protocol from now on.
+   * @param data The payload. It belongs to the protocol from now on, but not what is beside it in `data.buffer`.
    * @param addr The sender.
    */
   datagramReceived?(data: Uint8Array, addr: Deno.Addr): void;
@@ -115,7 +116,7 @@ export interface SubprocessCallbacks extends BaseCallbacks {
    * The child wrote something.
    *
    * @param fd 1 for its standard output, 2 for its standard error.
-   * @param data The bytes. They belong to the protocol from now on.
+   * @param data The bytes. They belong to the protocol from now on, but not what is beside them in `data.buffer`.
    */
   pipeDataReceived?(fd: number, data: Uint8Array): void;
   /**
@@ -252,8 +253,9 @@ export interface WriteTransport extends BaseTransport, WriteBuffer {
    * The same without the copy.
    *
    * @param data The bytes; the transport's from now on. Neither change nor read them afterwards: what
-   * `dataReceived` was given is read into again. What `bufferUpdated` was told of may be given within that
-   * callback; then nothing is read into that memory until it has been sent.
+   * `dataReceived` was given is read into again by the same connection, or becomes empty. Given more than once within
+   * the callback, whole or in parts, it is sent each time as it was, and not read into again. What `bufferUpdated` was
+   * told of may be given within that callback; then nothing is read into that memory until it has been sent.
    * @throws {TypeError} If `data` is not a `Uint8Array`.
    * @throws {InvalidStateError} After {@linkcode writeEof}.
    */

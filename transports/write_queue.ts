@@ -98,11 +98,13 @@ export class WriteQueue {
     this.#size -= count;
     chunk.start += count;
     if (chunk.start < chunk.end) return;
-    if (chunk.window !== null) giveBuffer(chunk.window);
     this.#sealed = false;
     this.#head = chunk.next;
     if (this.#head === null) this.#tail = null;
-    chunk.lender?.settled();
+    const { window, lender } = chunk;
+    if (window === null) lender?.settled();
+    else if (lender === null) giveBuffer(window);
+    else lender.windowSent(window);
   }
 
   /**
@@ -112,6 +114,7 @@ export class WriteQueue {
    */
   clear(writing: boolean): void {
     for (let chunk = this.#head; chunk !== null; chunk = chunk.next) {
+      if (chunk.window !== null) continue;
       if (writing && chunk === this.#head) this.#unsettled = chunk.lender;
       else chunk.lender?.settled();
     }
@@ -139,10 +142,11 @@ export class WriteQueue {
     if (!tail.joinable && tail.end < JOIN_BELOW) {
       const bytes = takeBuffer(tail.end);
       bytes.set(tail.bytes);
+      // A window that it was stays out of use: its protocol may still give away the rest in this callback.
+      if (tail.window === null) tail.lender?.settled();
       tail.bytes = tail.window = bytes;
-      tail.joinable = true;
-      tail.lender?.settled();
       tail.lender = null;
+      tail.joinable = true;
     }
     return tail.joinable ? tail : null;
   }
