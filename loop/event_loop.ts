@@ -356,10 +356,12 @@ export class EventLoop extends BaseEventLoop {
    * Sends a file, at the pace that its reader takes it, in bounded memory.
    *
    * @param transport Where to. Do not write to it meanwhile.
-   * @param file The file, open for reading; its position afterwards is behind the last byte sent.
+   * @param file The file, open for reading. Several transports may be sent it at once; leave it alone otherwise. Its
+   * position afterwards is behind the last byte sent, by the call that ends last.
    * @param options What part of it.
    * @returns How many bytes were sent; fewer than `count` if the file is shorter.
-   * @throws {SendfileError} If the transport or the file failed midway; it tells how many bytes were sent.
+   * @throws {SendfileError} If the transport or the file failed midway; it tells how many bytes were sent, and its
+   * `cause` is the file's error, or the one that `connectionLost` gets.
    * @throws {InvalidStateError} If another `sendfile` runs on the transport, or it is closing.
    *
    * @example Usage

@@ -70,8 +70,26 @@ export async function sendfile(
   } finally {
     transport.sendingFile = false;
     // As asyncio leaves it, also after an error: behind the last byte sent.
-    await file.seek(offset + sent, Deno.SeekMode.Start).catch(() => {});
+    await inTurn(file, () => file.seekSync(offset + sent, Deno.SeekMode.Start)).catch(() => {});
   }
+}
+
+/** The last of those that use a file's position, which it has only one of, for all who send it. */
+const users = new WeakMap<Deno.FsFile, Promise<unknown>>();
+
+/** Uses a file's position when nobody else does. */
+function inTurn<T>(file: Deno.FsFile, use: () => T | Promise<T>): Promise<T> {
+  const result = (users.get(file) ?? Promise.resolve()).then(use);
+  users.set(file, result.catch(() => {}));
+  return result;
+}
+
+/** Reads at a place in a file. Sought synchronously, which never blocks: by a promise, it halves the rate. */
+function readAt(file: Deno.FsFile, place: number, block: Uint8Array): Promise<number | null> {
+  return inTurn(file, () => {
+    file.seekSync(place, Deno.SeekMode.Start);
+    return file.read(block);
+  });
 }
 
 async function copy(
@@ -81,18 +99,18 @@ async function copy(
   count: number,
   progress: { written: number },
 ): Promise<void> {
-  await file.seek(offset, Deno.SeekMode.Start);
   while (progress.written < count) {
     const block = takeBuffer(BLOCK_SIZE);
     const wanted = Math.min(BLOCK_SIZE, count - progress.written);
-    const read = await file.read(wanted < block.length ? block.subarray(0, wanted) : block);
+    const part = wanted < block.length ? block.subarray(0, wanted) : block;
+    const read = await readAt(file, offset + progress.written, part);
     if (read === null) {
       giveBuffer(block);
       break;
     }
     if (!transport.acceptsWrites("sendfile()")) {
-      await transport.drained(0); // Tells how many of the bytes before these have not left.
-      throw new InvalidStateError("the transport was closed");
+      await transport.drained(0); // Tells how many of the bytes before these have not left, and why.
+      throw new DrainInterrupted(0, null);
     }
     progress.written += read;
     // Lent and returned in one step: the block goes back to the pool once the kernel has taken it.

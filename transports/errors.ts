@@ -37,7 +37,10 @@ export class ProcessLookupError extends Deno.errors.NotFound {
   readonly code = "ESRCH";
 }
 
-/** A `sendfile` ended before its time; the cause, where there is one, is in `cause`. */
+/**
+ * A `sendfile` ended before its time. `cause` is the file's error, or the one that `connectionLost` gets; after `close()`
+ * and `abort()` there is none.
+ */
 export class SendfileError extends Error {
   /** {@inheritDoc Error.name} */
   override name = "SendfileError";

@@ -40,8 +40,9 @@ export class StreamSender {
   #writing = false;
   #flushScheduled = false;
   #stopped = false;
-  /** How many bytes were accepted that will never be written. */
+  /** How many bytes were accepted that will never be written, and why. */
   #dropped = 0;
+  #error: Error | null = null;
   #drainWaiter: { level: number; resolve(): void; reject(error: DrainInterrupted): void } | null = null;
 
   // Bound once for each transport, so that a write makes no closure.
@@ -126,7 +127,7 @@ export class StreamSender {
    * @returns A promise that rejects with a {@linkcode DrainInterrupted} if the bytes cannot leave any more.
    */
   drained(level: number): Promise<void> {
-    if (this.#stopped) return Promise.reject(new DrainInterrupted(this.#dropped, null));
+    if (this.#stopped) return Promise.reject(new DrainInterrupted(this.#dropped, this.#error));
     if (this.#queue.size <= level) return Promise.resolve();
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.#drainWaiter = { level, resolve, reject };
@@ -165,6 +166,7 @@ export class StreamSender {
     this.#drainWaiter?.reject(new DrainInterrupted(this.#queue.size, error));
     this.#drainWaiter = null;
     this.#dropped = this.#queue.size;
+    this.#error = error;
     this.#queue.clear(this.#writing);
   }
 
