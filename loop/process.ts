@@ -30,8 +30,9 @@ export interface SubprocessOptions {
   stdout?: Stdio;
   /**
    * The child's standard error; `"stdout"` sends it where standard output goes, in order. That takes a
-   * passing `/bin/sh` and the permission to run it, and is not to be had on Windows. Environment variables whose
-   * names are none in a shell do not get past it.
+   * passing `/bin/sh` and the permission to run it, and is `NotSupported` on Windows. Two kinds of environment variables
+   * may not get past that shell: those whose names are none in a shell (`a.b`), and those that a shell sets for itself
+   * (`IFS`, `PWD`, `_`) and that this process may not read.
    *
    * @default {"piped"}
    */
@@ -79,29 +80,35 @@ export interface SubprocessExecOptions extends SubprocessOptions {
 }
 
 /**
- * Complains if "$1" cannot be run, before `exec "$@" 2>&1` runs it with its standard error merged.
+ * Finds the program that `$0` names and puts its path before the arguments, or complains, for `exec "$@" 2>&1` to run it
+ * with its standard error merged. All is done in a shell of its own, so that no variable of the child's is touched.
  *
- * The shell's own standard error is how we learn of it: it closes, empty, when `exec` succeeds, which is the
- * trick that libc's posix_spawn plays with a close-on-exec pipe.
+ * The shell's own standard error is how we learn of it: it closes when `exec` succeeds, which is the trick that libc's
+ * posix_spawn plays with a close-on-exec pipe.
  */
-const CHECK_SCRIPT = `
-case $1 in
-*/*) p=$1 ;;
+const FIND_SCRIPT = `
+set -- "$(
+set -f
+case $0 in
+*/*) p=$0 ;;
 *) p=; IFS=:
-   for d in $PATH; do [ -f "\${d:-.}/$1" ] && [ -x "\${d:-.}/$1" ] && p=\${d:-.}/$1 && break; done
-   unset IFS ;;
+   for d in $PATH; do [ -n "$d" ] && [ -f "$d/$0" ] && [ -x "$d/$0" ] && p=$d/$0 && break; done ;;
 esac
 if [ ! -e "$p" ]; then
   d=\${p%/*}
   if [ -n "$d" ] && [ -e "$d" ] && [ ! -d "$d" ]; then echo tandem:ENOTDIR >&2; else echo tandem:ENOENT >&2; fi
-  exit 127
+  exit
 fi
-[ -f "$p" ] && [ -x "$p" ] || { echo tandem:EACCES >&2; exit 126; }
+[ -f "$p" ] && [ -x "$p" ] || { echo tandem:EACCES >&2; exit; }
 IFS= read -r line 2>/dev/null <"$p"
 case $line in
 '#!'*) line=\${line#'#!'}; line=\${line#"\${line%%[! ]*}"}
-   [ -e "\${line%% *}" ] || { echo tandem:ENOENT >&2; exit 127; } ;;
+   [ -e "\${line%% *}" ] || { echo tandem:ENOENT >&2; exit; } ;;
 esac
+echo tandem:OK >&2
+printf %s "$p"
+)" "$@"
+[ -n "$1" ] || exit 127
 `;
 
 /** What the script may complain of, as Deno says it. */
@@ -111,8 +118,13 @@ const COMPLAINTS: Record<string, [new (message: string) => Error, string]> = {
   ENOTDIR: [Deno.errors.NotADirectory, "Not a directory (os error 20)"],
 };
 
-/** Variables that a shell sets for itself, and hands on. */
-const SHELL_VARIABLES = ["PWD", "OLDPWD", "SHLVL"];
+/** Variables that a shell may set for itself and hand on: dash, bash and the ash of BusyBox do. */
+const SHELL_VARIABLES = "IFS OPTARG OPTERR OPTIND PATH PPID PS1 PS2 PS3 PS4 PWD OLDPWD SHLVL LINENO RANDOM SECONDS _ " +
+  "BASH BASHOPTS BASHPID BASH_ARGV0 BASH_COMMAND BASH_SUBSHELL BASH_VERSINFO BASH_VERSION COMP_WORDBREAKS EPOCHREALTIME " +
+  "EPOCHSECONDS EUID HISTCMD POSIXLY_CORRECT SHELLOPTS SRANDOM UID";
+
+/** What a shell is given in their place that would not run, or run otherwise, with what they are. */
+const HARMLESS: Record<string, string> = { OPTIND: "1", SHELLOPTS: "" };
 
 /** {@inheritDoc EventLoop.subprocessExec} */
 export async function subprocessExec<P extends SubprocessCallbacks>(
@@ -166,29 +178,47 @@ async function spawnMerged(program: string | URL, options: Deno.CommandOptions):
     throw new Deno.errors.NotSupported('stderr: "stdout" is not supported on Windows');
   }
   const name = program instanceof URL ? decodeURIComponent(program.pathname) : program;
-  const script = `${CHECK_SCRIPT}${restoreVariables(options)}exec "$@" 2>&1`;
-  const args = ["-c", script, "sh", name, ...(options.args ?? [])];
-  const child = new Deno.Command("/bin/sh", { ...options, args, stderr: "piped" }).spawn();
+  const env = { ...options.env };
+  // These go to the child by env(1), which is no shell. Anybody can see its arguments, so it gets no others: those may be
+  // secrets.
+  let unset = "";
+  let set = "";
+  for (const [variable, value] of shellVariables(options)) {
+    if (value === undefined) unset += ` -u ${variable}`;
+    else set += ` '${variable}=${value.replaceAll("'", `'\\''`)}'`;
+    if (value !== undefined && variable in HARMLESS) env[variable] = HARMLESS[variable]!;
+  }
+  // A program that has a "=" in its name is a variable for env(1).
+  const restore = `case $1 in *=*) ;; *) [ -x /usr/bin/env ] && exec /usr/bin/env${unset} --${set} "$@" 2>&1 ;; esac\n`;
+  const script = `${FIND_SCRIPT}${unset + set === "" ? "" : restore}exec "$@" 2>&1`;
+  const args = ["-c", script, name, ...(options.args ?? [])];
+  const child = new Deno.Command("/bin/sh", { ...options, env, args, stderr: "piped" }).spawn();
   // The loader or the shell may have said something, too; that is not ours.
-  const complaint = /^tandem:(\w+)$/m.exec(await child.stderr.text())?.[1];
-  if (complaint === undefined) return child;
+  const said = await child.stderr.text();
+  const complaint = /^tandem:(\w+)$/m.exec(said)?.[1];
+  if (complaint === "OK") return child;
   if (options.stdin === "piped") child.stdin.close().catch(() => {});
   if (options.stdout === "piped") await child.stdout.cancel();
   await child.status.catch(() => {});
-  const [Class, reason] = COMPLAINTS[complaint] ?? COMPLAINTS["ENOENT"]!;
-  throw Object.assign(new Class(`Failed to spawn '${name}': ${reason}`), { code: complaint });
+  const known = COMPLAINTS[complaint ?? ""];
+  if (known === undefined) throw new Error(`Failed to spawn '${name}': /bin/sh said ${JSON.stringify(said)}`);
+  throw Object.assign(new known[0](`Failed to spawn '${name}': ${known[1]}`), { code: complaint });
 }
 
-/** Makes the environment what it was before the shell began. */
-function restoreVariables({ env = {}, clearEnv = false }: Deno.CommandOptions): string {
-  let script = "";
-  for (const name of SHELL_VARIABLES) {
-    const inherits = env[name] === undefined && !clearEnv;
-    if (inherits && Deno.permissions.querySync({ name: "env", variable: name }).state !== "granted") continue;
-    const value = inherits ? Deno.env.get(name) : env[name];
-    script += value === undefined ? `unset ${name}\n` : `export ${name}='${value.replaceAll("'", `'\\''`)}'\n`;
+/** Gives what the child is to have of the variables that a shell may change, as far as we can read it. */
+function shellVariables({ env = {}, clearEnv = false }: Deno.CommandOptions): Map<string, string | undefined> {
+  const found = new Map<string, string | undefined>();
+  for (const variable of SHELL_VARIABLES.split(" ")) {
+    const inherits = env[variable] === undefined && !clearEnv;
+    // Asked first, lest somebody at a terminal be asked.
+    if (inherits && Deno.permissions.querySync({ name: "env", variable }).state !== "granted") continue;
+    try {
+      found.set(variable, inherits ? Deno.env.get(variable) : env[variable]);
+    } catch {
+      // It is no Unicode, and stays as the shell leaves it.
+    }
   }
-  return script;
+  return found;
 }
 
 function checkStdio(name: string, value: unknown, more: string[]): void {

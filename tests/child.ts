@@ -9,6 +9,8 @@ export interface ProgramOptions {
   args?: string[];
   /** How many files it may have open at a time; as many as we by default. */
   openFiles?: number;
+  /** Its environment, beside ours. */
+  env?: Record<string, string>;
 }
 
 /** What became of a program. */
@@ -25,14 +27,14 @@ export function program(
 ): Disposable & { command(stdio?: Stdio): Deno.Command } {
   const path = Deno.makeTempFileSync({ prefix: "tandem-test-", suffix: ".ts" });
   Deno.writeTextFileSync(path, source.replaceAll('"@tandem/io"', JSON.stringify(import.meta.resolve("../mod.ts"))));
-  const { flags = [], args = [], openFiles } = options;
+  const { flags = [], args = [], env = {}, openFiles } = options;
   const words = [Deno.execPath(), "run", "--no-config", "--no-prompt", "--quiet", ...flags, path, ...args];
   if (openFiles !== undefined) words.unshift("/bin/sh", "-c", `ulimit -n ${openFiles}; exec "$0" "$@"`);
   return {
     command: (stdio = {}) =>
       new Deno.Command(words[0]!, {
         args: words.slice(1),
-        env: { NO_COLOR: "1" },
+        env: { NO_COLOR: "1", ...env },
         stdin: "null",
         ...stdio,
       }),

@@ -1,4 +1,4 @@
-import { assertEquals } from "./std.ts";
+import { assert, assertEquals } from "./std.ts";
 import { runProgram } from "./child.ts";
 import { tempPath } from "./kit.ts";
 import { filesIn, staleSocket } from "./unix_kit.ts";
@@ -153,6 +153,21 @@ Deno.test('a child process with stderr: "stdout", and a command line, take --all
     await loop.subprocessShell(() => new Output(), "echo shell");
   `;
   assertEquals((await outputOf(source, ["--allow-run=/bin/sh"])).split("\n").sort(), ["", "merged", "shell"]);
+});
+
+Deno.test('a child process with stderr: "stdout" is never said to run where the shell does not', async () => {
+  // A value that dash does not start with, and that a program without --allow-env cannot keep from it.
+  const source = `${OUTPUT}
+    try {
+      await loop.subprocessExec(() => new Output(), "echo", { args: ["ran"], stderr: "stdout" });
+    } catch (error) {
+      console.log(error.message.startsWith("Failed to spawn 'echo': /bin/sh said") ? "refused" : error);
+    }
+  `;
+  const options = { flags: ["--allow-run=/bin/sh"], env: { OPTIND: "abc" } };
+  const { code, stdout, stderr } = await runProgram(PRELUDE + source, options);
+  assertEquals([code, stderr], [0, ""]);
+  assert(["ran\n", "refused\n"].includes(stdout), stdout);
 });
 
 Deno.test("sendfile() takes no more than the file and the transport did", async () => {

@@ -22,14 +22,17 @@ function programs(): Disposable & { directory: string } {
   return temp;
 }
 
-/** The names of variables that two outputs of `env` do not agree on; their values are nobody's business. */
+/** The names of variables that two outputs of `env -0` do not agree on; their values are nobody's business. */
 function variablesThatDiffer(a: string, b: string): string[] {
-  const [linesOfA, linesOfB] = [new Set(a.split("\n")), new Set(b.split("\n"))];
-  const names = [...linesOfA.symmetricDifference(linesOfB)].map((line) => line.split("=", 1)[0]!);
-  // Where the system's shell is bash, it sets these two as it hands over, and nothing can be done about it. Nor does a
-  // shell pass on what it could not name, such as the "?" that `deno task` gives to its second command.
-  return names.filter((name) => name !== "_" && name !== "SHLVL" && /^\w+$/.test(name));
+  const [entriesOfA, entriesOfB] = [new Set(a.split("\0")), new Set(b.split("\0"))];
+  const names = [...entriesOfA.symmetricDifference(entriesOfB)].map((entry) => entry.split("=", 1)[0]!);
+  // A shell may not pass on what it could not name, such as the "?" that `deno task` gives to its second command.
+  return names.filter((name) => /^[A-Za-z_]\w*$/.test(name));
 }
+
+/** Variables that shells set for themselves, or that a script might use. */
+const HOSTILE = "p d line s IFS OPTARG OPTERR OPTIND PPID PS1 PS2 PS4 PWD OLDPWD SHLVL ENV LINENO RANDOM SECONDS _ " +
+  "UID BASHOPTS BASHPID BASH_ENV BASH_VERSION EPOCHSECONDS POSIXLY_CORRECT SHELLOPTS TMOUT LC_ALL CDPATH HOME";
 
 /** What came of a call: the error's name and code, or the output. */
 async function outcome(program: string | URL, args: string[], options: SubprocessExecOptions): Promise<string> {
@@ -120,7 +123,12 @@ for (const stderr of WAYS) {
 
 Deno.test("subprocessExec() gives the child the same environment, whether its streams are merged or not", async () => {
   using temp = tempPath();
+  const names = HOSTILE.split(" ");
+  const hostile = ["' x", "a\nb", "77", "", "noexec"].map((value) => names.map((name) => [name, value]));
   const environments: SubprocessExecOptions[] = [
+    ...hostile.map((entries) => ({ env: Object.fromEntries(entries) })),
+    ...hostile.map((entries) => ({ env: Object.fromEntries(entries), clearEnv: true })),
+    ...names.map((name) => ({ env: { [name]: "a b" } })),
     {},
     { env: { TANDEM: "a b" } },
     { clearEnv: true },
@@ -131,11 +139,34 @@ Deno.test("subprocessExec() gives the child the same environment, whether its st
   ];
   for (const options of environments) {
     const [plain, merged] = await Promise.all(
-      WAYS.map((stderr) => outcome("/usr/bin/env", [], { ...options, stderr })),
+      WAYS.map((stderr) => outcome("/usr/bin/env", ["-0"], { ...options, stderr })),
     );
-    assertEquals(variablesThatDiffer(plain!, merged!), []);
+    assertEquals(variablesThatDiffer(plain!, merged!), [], JSON.stringify(options.env));
+    assertEquals(plain!.split("\0").length > (options.clearEnv ? 0 : 1), true);
   }
   assertEquals(await outcome("/usr/bin/env", [], { clearEnv: true, env: { TANDEM: "1" } }), "TANDEM=1\n");
+});
+
+Deno.test("subprocessExec() finds a program by PATH alike, whether its streams are merged or not", async () => {
+  using temp = programs();
+  const { directory: cwd } = temp;
+  Deno.writeTextFileSync(`${cwd}/name`, '#!/bin/sh\necho "$0 is run"\n', { mode: 0o755 });
+  Deno.symlinkSync(`${cwd}/name`, `${cwd}/a=b`);
+  const tries: [string, SubprocessExecOptions][] = [
+    ["hello", { cwd, env: { PATH: ":/bin" } }],
+    ["hello", { cwd, env: { PATH: "/bin::/usr/bin" } }],
+    ["hello", { cwd, env: { PATH: "/bin:" } }],
+    ["hello", { cwd, env: { PATH: "" } }],
+    ["hello", { env: { PATH: `${cwd.slice(0, -1)}*` } }],
+    ["true", { clearEnv: true }],
+    ["name", { env: { PATH: cwd } }],
+    ["a=b", { env: { PATH: cwd } }],
+    [`${cwd}/a=b`, {}],
+  ];
+  for (const [program, options] of tries) {
+    const outcomes = await Promise.all(WAYS.map((stderr) => outcome(program, [], { ...options, stderr })));
+    assertEquals(outcomes[1], outcomes[0], `${program} ${JSON.stringify(options)}`);
+  }
 });
 
 Deno.test("subprocessExec() runs the child in the directory that cwd names", async () => {
