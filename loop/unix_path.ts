@@ -64,10 +64,10 @@ export async function removeStaleSocket(path: string): Promise<void> {
 }
 
 /**
- * Removes a file, unless another one has taken its place.
+ * Removes a socket's file, unless another one has taken its place.
  *
  * A look and a removal are two steps, and somebody may come between. So the file is moved aside first and looked at
- * there, where nobody else goes, and put back if it is not the one.
+ * there, under a name that others do not know, and put back if it is not the one.
  *
  * @param path Its path.
  * @param own The file.
@@ -84,9 +84,10 @@ export function removeIfSame(path: string, own: Deno.FileInfo): void {
   }
 }
 
-/** Sockets hold on to their files' numbers; that of a dead one may be another file's later, which is younger. */
+/** Whether it is one socket. An open one holds on to its file's number; that of a dead one may be a younger file's. */
 function isSame(a: Deno.FileInfo, b: Deno.FileInfo): boolean {
-  return a.dev === b.dev && a.ino === b.ino && a.birthtime?.getTime() === b.birthtime?.getTime();
+  return a.isSocket === true && b.isSocket === true && a.dev === b.dev && a.ino === b.ino &&
+    a.birthtime?.getTime() === b.birthtime?.getTime();
 }
 
 async function claim(passing: string, path: string): Promise<void> {

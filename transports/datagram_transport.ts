@@ -18,7 +18,7 @@ import type {
   WriteBufferLimits,
 } from "./transport.ts";
 
-/** What a datagram that waits counts for besides its bytes, so that empty ones fill the buffer, too; CPython's figure. */
+/** What a datagram that waits counts for on top of its bytes, so that empty ones fill the buffer, too: as in CPython. */
 const HEADER_SIZE = 8;
 
 /** What a datagram transport is made with. */
