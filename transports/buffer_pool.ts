@@ -58,7 +58,8 @@ export function giveBuffer(buffer: Uint8Array): void {
 
 /**
  * Gives an array back that a protocol has seen. It may have kept views of it, against the rules: they are empty from now
- * on, and what others put there is none of theirs. At 0.2 to 0.9 µs that costs too much to be done for each message.
+ * on, and what others put there is none of theirs. For each message that would take 8 % of an echo of 1 KiB by
+ * `writeOwned`, so a window goes back to its own connection where it can.
  *
  * @param buffer An array that `takeBuffer` gave.
  */

@@ -193,10 +193,8 @@ export class StreamReceiver implements StreamSink, Lender {
       // getBuffer() may have closed the transport.
       return this.#stopped ? null : this.#target;
     }
-    if (this.#window !== null && this.#window.length !== this.#windowSize.size) {
-      giveSeenBuffer(this.#window);
-      this.#window = null;
-    }
+    // Of another size now and then. A protocol has seen it, so it is nobody else's to use.
+    if (this.#window !== null && this.#window.length !== this.#windowSize.size) this.#window = null;
     this.#window ??= takeBuffer(this.#windowSize.size);
     this.#targetOwner = null;
     return this.#target = this.#window;
