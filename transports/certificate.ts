@@ -1,0 +1,310 @@
+/**
+ * Reads a certificate (RFC 5280, 4.1) as strictly as rustls does, and where OpenSSL is stricter, as that.
+ *
+ * Strictness is what security rests on here: where rustls cannot read a certificate, the `node:tls` of Deno accepts it
+ * by names alone (`is_v1_error` in its ext/node/ops/tls_wrap.rs), and asks for no proof of the private key. What
+ * {@linkcode readCertificate} accepts rustls reads without an error, whatever path it tries; what it throws for must be
+ * refused. It mirrors cert.rs, verify_cert.rs and subject_name/ of rustls-webpki 0.103: every reading there that ends in
+ * BadDer, BadDerTime, TrailingData or UnsupportedCertVersion is an error here.
+ *
+ * @module
+ */
+import { DerError, DerReader, TAG, toOid } from "./der.ts";
+
+/** A name that a certificate is for: its tag (RFC 5280, 4.2.1.6) and its bytes. */
+export interface GeneralName {
+  /** The number of its kind: 2 is a DNS name, 7 an address. */
+  kind: number;
+  /** Its contents. */
+  value: Uint8Array;
+}
+
+/** What a certificate says. */
+export interface Certificate {
+  /** The whole, as DER. */
+  der: Uint8Array;
+  /** 1 to 3; rustls verifies version 3 alone. */
+  version: number;
+  /** Its number, big-endian. */
+  serialNumber: Uint8Array;
+  /** Who signed it: the contents of a Name. */
+  issuer: Uint8Array;
+  /** Whose it is, likewise. */
+  subject: Uint8Array;
+  /** From when on it is valid. */
+  notBefore: Date;
+  /** Until when. */
+  notAfter: Date;
+  /** What it is for; empty where it does not say. */
+  names: GeneralName[];
+  /** Whether it may sign others (basicConstraints). */
+  isCa: boolean;
+  /** How many authorities may stand between it and a peer's own certificate (pathLenConstraint); `null`: any number. */
+  pathLength: number | null;
+  /** The bits of keyUsage, the first one lowest; `null` where it does not say. */
+  keyUsage: number | null;
+  /** The bits of Netscape's certificate type likewise, which OpenSSL goes by. */
+  netscapeType: number | null;
+  /** Whether it limits the email addresses of what it signs (nameConstraints). */
+  limitsEmail: boolean;
+  /** An extension that it calls critical, and that is unknown here; `null` if there is none. */
+  unknownCritical: string | null;
+  /** What its key may be used for (extKeyUsage), as object identifiers; `null` where it does not say. */
+  purposes: string[] | null;
+}
+
+/** Object identifiers of extensions that rustls reads: RFC 5280, 4.2.1. */
+const KEY_USAGE = "2.5.29.15";
+const SUBJECT_ALT_NAME = "2.5.29.17";
+const BASIC_CONSTRAINTS = "2.5.29.19";
+const NAME_CONSTRAINTS = "2.5.29.30";
+const CRL_DISTRIBUTION_POINTS = "2.5.29.31";
+const EXT_KEY_USAGE = "2.5.29.37";
+const SCT_LIST = "1.3.6.1.4.1.11129.2.4.2";
+/** netscape-cert-type, of the time before extKeyUsage. */
+const NETSCAPE_CERT_TYPE = "2.16.840.1.113730.1.1";
+
+/** The tags of the nine kinds of general names: RFC 5280, 4.2.1.6. */
+const NAME_TAGS: readonly number[] = [0xa0, 0x81, 0x82, 0xa3, 0xa4, 0xa5, 0x86, 0x87, 0x88];
+/** The kinds that matter here. */
+const EMAIL = 1;
+export const DNS_NAME = 2;
+export const IP_ADDRESS = 7;
+
+/**
+ * Reads a certificate.
+ *
+ * @param der The certificate.
+ * @returns What it says.
+ * @throws {DerError} If it is not encoded as rustls reads it.
+ */
+export function readCertificate(der: Uint8Array): Certificate {
+  const whole = new DerReader(der);
+  const signed = whole.open(TAG.SEQUENCE);
+  whole.end();
+  const body = signed.open(TAG.SEQUENCE);
+  signed.read(TAG.SEQUENCE);
+  signed.bits();
+  signed.end();
+
+  const version = readVersion(body);
+  const serialNumber = body.read(TAG.INTEGER);
+  checkInteger(serialNumber);
+  body.read(TAG.SEQUENCE); // The algorithm of the signature; rustls insists that it is the one outside.
+  const issuer = body.read(TAG.SEQUENCE);
+  readName(issuer);
+  const validity = body.open(TAG.SEQUENCE);
+  const notBefore = readTime(validity);
+  const notAfter = readTime(validity);
+  validity.end();
+  const subject = body.read(TAG.SEQUENCE);
+  readName(subject);
+  const publicKey = body.open(TAG.SEQUENCE);
+  publicKey.read(TAG.SEQUENCE);
+  publicKey.bits();
+  publicKey.end();
+  const certificate: Certificate = {
+    ...{ der, version, serialNumber, issuer, subject, notBefore, notAfter },
+    ...{ names: [], isCa: false, pathLength: null, keyUsage: null, purposes: null },
+    ...{ netscapeType: null, limitsEmail: false, unknownCritical: null },
+  };
+  if (!body.atEnd) readExtensions(body.open(TAG.CONTEXT_3), certificate);
+  body.end();
+  return certificate;
+}
+
+function readVersion(body: DerReader): number {
+  if (!body.isNext(TAG.CONTEXT_0)) return 1;
+  const inner = body.open(TAG.CONTEXT_0);
+  const version = smallInteger(inner);
+  inner.end();
+  return version + 1;
+}
+
+function readExtensions(tagged: DerReader, certificate: Certificate): void {
+  const extensions = tagged.open(TAG.SEQUENCE);
+  tagged.end();
+  const seen = new Set<string>();
+  while (!extensions.atEnd) {
+    const extension = extensions.open(TAG.SEQUENCE);
+    const id = toOid(extension.read(TAG.OID));
+    const critical = extension.flag();
+    const value = extension.open(TAG.OCTET_STRING);
+    extension.end();
+    if (seen.has(id)) throw new DerError(`extension ${id} is there twice`);
+    seen.add(id);
+    if (!readExtension(id, value, certificate) && critical) certificate.unknownCritical ??= id;
+  }
+}
+
+/** Reads those that rustls reads; says whether it was one of them. */
+function readExtension(id: string, value: DerReader, certificate: Certificate): boolean {
+  switch (id) {
+    case KEY_USAGE:
+      certificate.keyUsage = readFlags(value.read(TAG.BIT_STRING));
+      break;
+    case NETSCAPE_CERT_TYPE:
+      certificate.netscapeType = readFlags(value.read(TAG.BIT_STRING));
+      break;
+    case SUBJECT_ALT_NAME:
+      certificate.names = readNames(value.open(TAG.SEQUENCE), [4, 16]);
+      break;
+    case BASIC_CONSTRAINTS: {
+      const constraints = value.open(TAG.SEQUENCE);
+      certificate.isCa = constraints.flag();
+      if (!constraints.atEnd) certificate.pathLength = smallInteger(constraints);
+      constraints.end();
+      break;
+    }
+    case NAME_CONSTRAINTS:
+      certificate.limitsEmail = readNameConstraints(value.open(TAG.SEQUENCE));
+      break;
+    case EXT_KEY_USAGE: {
+      const purposes = value.open(TAG.SEQUENCE);
+      certificate.purposes = [];
+      while (!purposes.atEnd) certificate.purposes.push(toOid(purposes.read(TAG.OID)));
+      break;
+    }
+    case CRL_DISTRIBUTION_POINTS:
+      value.read(TAG.SEQUENCE);
+      break;
+    case SCT_LIST:
+      value.read(TAG.OCTET_STRING);
+      break;
+    default:
+      return false;
+  }
+  value.end();
+  return true;
+}
+
+function readNames(list: DerReader, addressLengths: readonly number[]): GeneralName[] {
+  const names: GeneralName[] = [];
+  while (!list.atEnd) {
+    const { tag, value } = list.next();
+    const kind = NAME_TAGS.indexOf(tag);
+    if (kind < 0) throw new DerError(`a name has tag ${tag}`);
+    if (kind === IP_ADDRESS && !addressLengths.includes(value.length)) {
+      throw new DerError(`an address has ${value.length} bytes`);
+    }
+    names.push({ kind, value });
+  }
+  return names;
+}
+
+/** Reads permittedSubtrees and excludedSubtrees (RFC 5280, 4.2.1.10); says whether they limit email addresses. */
+function readNameConstraints(constraints: DerReader): boolean {
+  let limitsEmail = false;
+  for (const tag of [TAG.CONTEXT_0, TAG.CONTEXT_1]) {
+    if (!constraints.isNext(tag)) continue;
+    const subtrees = constraints.open(tag);
+    while (!subtrees.atEnd) {
+      // An address and its mask. Neither minimum nor maximum may be there.
+      const bases = readNames(subtrees.open(TAG.SEQUENCE), [8, 32]);
+      if (bases.length !== 1) throw new DerError(`a name constraint has ${bases.length} names`);
+      if (bases[0]!.kind === EMAIL) limitsEmail = true;
+    }
+  }
+  constraints.end();
+  return limitsEmail;
+}
+
+/** Reads a BIT STRING of flags, of which the unused bits must be zero (X.690, 11.2). */
+function readFlags(value: Uint8Array): number {
+  const unused = value[0];
+  const last = value.length > 1 ? value.at(-1)! : 0;
+  if (unused === undefined || unused > (value.length > 1 ? 7 : 0) || (last & ((1 << unused) - 1)) !== 0) {
+    throw new DerError("a bit string has a bad end");
+  }
+  let flags = 0;
+  for (let bit = 0; bit < 16; bit++) if ((value[1 + (bit >> 3)] ?? 0) & (0x80 >> (bit & 7))) flags |= 1 << bit;
+  return flags;
+}
+
+/** The shortest form: X.690, 8.3.2. */
+function checkInteger(value: Uint8Array): void {
+  const [first, second] = value;
+  const isLong = second !== undefined && (first === 0 && second < 0x80 || first === 0xff && second >= 0x80);
+  if (first === undefined || isLong) throw new DerError("a number is not in its shortest form");
+}
+
+/** One attribute of a Name: its object identifier, and its value as text. */
+export type NameAttribute = [oid: string, text: string];
+
+/** UTF8String, UniversalString and BMPString; in the others of a Name a character has one byte. */
+const UTF8_STRING = 0x0c;
+const UNIVERSAL_STRING = 0x1c;
+const BMP_STRING = 0x1e;
+
+/**
+ * Reads a Name (RFC 5280, 4.1.2.4). rustls does not, OpenSSL does.
+ *
+ * @param value Its contents.
+ * @returns Its attributes, in order.
+ * @throws {DerError} If it is not encoded as it must be.
+ */
+export function readName(value: Uint8Array): NameAttribute[] {
+  const name: NameAttribute[] = [];
+  for (const sets = new DerReader(value); !sets.atEnd;) {
+    for (const attributes = sets.open(TAG.SET); !attributes.atEnd;) {
+      const attribute = attributes.open(TAG.SEQUENCE);
+      const oid = toOid(attribute.read(TAG.OID));
+      const { tag, value } = attribute.next();
+      attribute.end();
+      name.push([oid, readString(tag, value)]);
+    }
+  }
+  return name;
+}
+
+function readString(tag: number, value: Uint8Array): string {
+  const wrong = tag === UNIVERSAL_STRING && value.length % 4 !== 0 || tag === BMP_STRING && value.length % 2 !== 0;
+  if (wrong) throw new DerError("a string is cut");
+  try {
+    if (tag === UTF8_STRING) return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(value);
+    if (tag === BMP_STRING) return new TextDecoder("utf-16be", { ignoreBOM: true }).decode(value);
+  } catch {
+    throw new DerError("a string is not UTF-8");
+  }
+  return latin1(value);
+}
+
+/**
+ * Reads bytes as text, one character a byte.
+ *
+ * @param bytes The bytes.
+ * @returns The text.
+ */
+export function latin1(bytes: Uint8Array): string {
+  return String.fromCharCode(...bytes);
+}
+
+/** An INTEGER from 0 to 255, in its shortest form. */
+function smallInteger(reader: DerReader): number {
+  const value = reader.read(TAG.INTEGER);
+  if (value.length === 1 && value[0]! < 0x80) return value[0]!;
+  if (value.length === 2 && value[0] === 0 && value[1]! >= 0x80) return value[1]!;
+  throw new DerError("a number is not from 0 to 255");
+}
+
+/** YYMMDDHHMMSSZ or YYYYMMDDHHMMSSZ: RFC 5280, 4.1.2.5. */
+function readTime(reader: DerReader): Date {
+  const { tag, value } = reader.next();
+  const text = String.fromCharCode(...value.subarray(0, 20));
+  const isUtc = tag === TAG.UTC_TIME;
+  const match = /^(\d\d|\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/.exec(text);
+  const digits = match?.slice(1).map(Number) as [number, number, number, number, number, number] | undefined;
+  if (digits === undefined || match![1]!.length !== (isUtc ? 2 : 4) || !isUtc && tag !== TAG.GENERALIZED_TIME) {
+    throw new DerError("a time is not of one of the two forms");
+  }
+  const [year, month, day, hours, minutes, seconds] = digits;
+  const fullYear = isUtc ? year + (year >= 50 ? 1900 : 2000) : year;
+  const time = new Date(0);
+  time.setUTCFullYear(fullYear, month - 1, day);
+  time.setUTCHours(hours, minutes, seconds);
+  // What does not exist, the 30th of February, say, has become another day. Before 1970 is an error in rustls.
+  const exists = time.getUTCMonth() === month - 1 && time.getUTCDate() === day && time.getUTCHours() === hours &&
+    time.getUTCMinutes() === minutes && time.getUTCSeconds() === seconds && fullYear >= 1970;
+  if (!exists) throw new DerError("a time does not exist");
+  return time;
+}

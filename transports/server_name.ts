@@ -1,0 +1,72 @@
+/**
+ * Compares a certificate's names with the server that was asked for: RFC 9525, 6.
+ *
+ * `tls.checkServerIdentity` does so by a text in which the names are joined by commas, which a name may have itself
+ * (CVE-2021-44532), and takes partial wildcards.
+ *
+ * @module
+ */
+import { type Certificate, DNS_NAME, IP_ADDRESS, latin1 } from "./certificate.ts";
+
+/** A label of letters, digits and, inside, hyphens; underscores are in use. */
+const LABEL = "[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?";
+/** Labels, the first of which may be a wildcard, the last of which is not a number: RFC 9525, 6.3 and 2. */
+const PRESENTED_NAME = new RegExp(`^(?:\\*\\.)?(?:${LABEL}\\.)*(?!\\d+$)${LABEL}$`);
+/** The longest name in bytes: RFC 1035, 2.3.4, as text without the root's dot. */
+const MAX_NAME = 253;
+
+/**
+ * Reports whether a certificate is for a server. The subject's common name does not count (RFC 9525, 2).
+ *
+ * @param certificate The server's certificate.
+ * @param hostname A name in ASCII, with or without the root's dot, or an address.
+ * @returns `false` also for a certificate that names nothing.
+ */
+export function isForServer(certificate: Certificate, hostname: string): boolean {
+  const address = parseAddress(hostname);
+  if (address !== null) {
+    return certificate.names.some(({ kind, value }) => {
+      return kind === IP_ADDRESS && value.length === address.length && value.every((byte, i) => byte === address[i]);
+    });
+  }
+  const name = hostname.replace(/\.$/, "").toLowerCase();
+  return certificate.names.some(({ kind, value }) => kind === DNS_NAME && matches(latin1(value).toLowerCase(), name));
+}
+
+/**
+ * Reads an address.
+ *
+ * @param hostname A host.
+ * @returns The address's 4 or 16 bytes, or `null` for a name.
+ */
+export function parseAddress(hostname: string): Uint8Array | null {
+  const bare = hostname.replace(/^\[(.*)\]$/, "$1").replace(/%.*$/, "");
+  if (bare.includes(":")) return parseIpv6(bare);
+  const parts = bare.split(".");
+  if (parts.length !== 4 || !parts.every((part) => /^(0|[1-9]\d{0,2})$/.test(part) && Number(part) < 256)) return null;
+  return Uint8Array.from(parts, Number);
+}
+
+function parseIpv6(text: string): Uint8Array | null {
+  let canonical: string;
+  try {
+    canonical = new URL(`http://[${text}]`).hostname.slice(1, -1);
+  } catch {
+    return null;
+  }
+  const [head, tail] = canonical.split("::") as [string, string?];
+  const groups = (part: string | undefined) => part ? part.split(":").map((group) => parseInt(group, 16)) : [];
+  const first = groups(head);
+  const last = groups(tail);
+  const zeros: number[] = new Array(8 - first.length - last.length).fill(0);
+  return Uint8Array.from([...first, ...zeros, ...last].flatMap((group) => [group >> 8, group & 255]));
+}
+
+function matches(presented: string, name: string): boolean {
+  if (presented.length > MAX_NAME || !PRESENTED_NAME.test(presented)) return false;
+  if (!presented.startsWith("*.")) return presented === name;
+  // A wildcard is a whole label, the first, and stands for one label: RFC 9525, 6.3. Two must follow, so *.com is none.
+  const rest = presented.slice(1);
+  const label = name.slice(0, name.length - rest.length);
+  return rest.indexOf(".", 1) > 0 && name.endsWith(rest) && /^[a-z0-9-]+$/.test(label);
+}
