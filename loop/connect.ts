@@ -99,7 +99,7 @@ export async function createConnection<P extends StreamCallbacks>(
   checkStreamCall(factory, options);
   if ("conn" in options) {
     checkExisting("conn", options.conn, "port", options);
-    return startClient(loop, factory, await takeConn(options, false), options);
+    return startClient(loop, factory, await takeConn(loop, options, false), options);
   }
   checkPort(options.port, 1);
   if (options.localAddr !== undefined) {
@@ -111,7 +111,7 @@ export async function createConnection<P extends StreamCallbacks>(
   await plan?.context.load();
   const conn = await dial(signal, (signal) => Deno.connect({ hostname, port, ...signal && { signal } }));
   setTcpOptions(conn, options);
-  const stream = plan === null ? plainStream(conn) : await secureStream(conn, plan, {}, signal);
+  const stream = plan === null ? plainStream(conn) : await secureStream(loop, conn, plan, {}, signal);
   return startClient(loop, factory, stream, options);
 }
 
@@ -124,7 +124,7 @@ export async function createUnixConnection<P extends StreamCallbacks>(
   checkStreamCall(factory, options);
   if ("conn" in options) {
     checkExisting("conn", options.conn, "path", options);
-    return startClient(loop, factory, await takeConn(options, false), options);
+    return startClient(loop, factory, await takeConn(loop, options, false), options);
   }
   const { path, signal } = options;
   checkPath(path);
@@ -133,7 +133,7 @@ export async function createUnixConnection<P extends StreamCallbacks>(
   const conn = await dial(signal, () => Deno.connect({ transport: "unix", path }));
   // A server may have bound the socket under another name and moved it here.
   const addresses = { peername: { transport: "unix", path } } as const;
-  const stream = plan === null ? plainStream(conn, addresses) : await secureStream(conn, plan, addresses, signal);
+  const stream = plan === null ? plainStream(conn, addresses) : await secureStream(loop, conn, plan, addresses, signal);
   return startClient(loop, factory, stream, options);
 }
 
@@ -145,16 +145,16 @@ export async function connectAcceptedSocket<P extends StreamCallbacks>(
 ): Promise<[Transport, P]> {
   checkStreamCall(factory, options);
   checkExisting("conn", options.conn, "port", options);
-  return startClient(loop, factory, await takeConn(options, true), options);
+  return startClient(loop, factory, await takeConn(loop, options, true), options);
 }
 
 /** Makes a stream of a connection that exists; until the arguments are known to be good, it is the caller's. */
-async function takeConn(options: ExistingConnOptions, serverSide: boolean): Promise<Stream> {
+async function takeConn(loop: LoopContext, options: ExistingConnOptions, serverSide: boolean): Promise<Stream> {
   const { conn, signal } = options;
   const plan = planTls(options.tls, serverSide);
   await plan?.context.load();
   setTcpOptions(conn, options);
-  return plan === null && !isTlsConn(conn) ? plainStream(conn) : await secureStream(conn, plan, {}, signal);
+  return plan === null && !isTlsConn(conn) ? plainStream(conn) : await secureStream(loop, conn, plan, {}, signal);
 }
 
 /**

@@ -274,7 +274,7 @@ export class Server implements AsyncDisposable {
     const controller = new AbortController();
     this.#handshakes.add(controller);
     try {
-      this.#start(await secureStream(conn, this.#tls, addresses, controller.signal));
+      this.#start(await secureStream(this.#loop, conn, this.#tls, addresses, controller.signal));
     } catch (error) {
       const message = `TLS handshake with ${describeAddress(conn.remoteAddr)} failed`;
       if (!controller.signal.aborted) this.#loop.report({ message, error: toError(error) });

@@ -44,7 +44,7 @@ export async function startTls(
   const giveBack = transport.beginUpgrade();
   let tls: NodeTls;
   try {
-    tls = await loadTls(plan);
+    tls = await loadTls(loop, plan);
   } catch (error) {
     giveBack();
     throw error;

@@ -4,17 +4,21 @@
  * @module
  */
 import { ConnHandle } from "../transports/conn_handle.ts";
+import type { LoopContext } from "../transports/context.ts";
+import { DuplexEngine } from "../transports/duplex_engine.ts";
 import { describe, toError } from "../transports/errors.ts";
 import { NativeTlsHandle } from "../transports/native_tls_handle.ts";
 import { toPromise } from "../transports/promises.ts";
 import type { StreamHandle } from "../transports/stream_handle.ts";
 import { chosenContext, clientContext, materialOf, serverContext, TlsContext } from "../transports/tls_context.ts";
 import { type LegacyCertificate, loadNodeTls, type NodeTls } from "../transports/node_tls.ts";
-import { TlsEngine, type TlsEngineOptions, type TlsSession } from "../transports/tls_engine.ts";
+import type { TlsEngineOptions, TlsSession } from "../transports/tls_engine.ts";
+import { tellsOfStrangers } from "../transports/tls_canary.ts";
 import { toTlsError } from "../transports/tls_error.ts";
 import { handshakeTimedOut, TlsHandle } from "../transports/tls_handle.ts";
 import { type PeerCertificate, toPeerCertificate } from "../transports/tls_info.ts";
 import type { ExtraInfo } from "../transports/transport.ts";
+import { WrapEngine } from "../transports/wrap_engine.ts";
 import { HANDSHAKE_TIMEOUT, SHUTDOWN_TIMEOUT, type TlsPlan } from "./tls_options.ts";
 
 /** A connection as a transport needs it. */
@@ -41,6 +45,7 @@ export function plainStream(conn: Deno.Conn, addresses?: Partial<ExtraInfo>): St
 /**
  * Makes a stream of a connection by a TLS handshake.
  *
+ * @param loop The loop.
  * @param conn The connection, which is closed if it fails.
  * @param plan What to do; `null` for a `Deno.TlsConn` that somebody else has made.
  * @param addresses Addresses that are better than the connection's own.
@@ -49,6 +54,7 @@ export function plainStream(conn: Deno.Conn, addresses?: Partial<ExtraInfo>): St
  * @throws {TlsError} If the handshake fails.
  */
 export async function secureStream(
+  loop: LoopContext,
   conn: Deno.Conn,
   plan: TlsPlan | null,
   addresses?: Partial<ExtraInfo>,
@@ -61,22 +67,39 @@ export async function secureStream(
     return { handle, extra: { ...extra, ...known } };
   }
   const lower = new ConnHandle(conn, { readable: true, writable: true });
-  const handle = await orClose(lower, signal, async () => makeTlsHandle(await loadTls(plan), lower, plan));
+  const handle = await orClose(lower, signal, async () => makeTlsHandle(await loadTls(loop, plan), lower, plan));
   const known = await orClose(handle, signal, () => handshake(handle, plan));
   return { handle, extra: { ...extra, ...known } };
 }
 
 /**
- * Loads what TLS needs.
+ * Loads what TLS needs, and says in debug mode what that is.
  *
+ * @param loop The loop.
  * @param plan What to do.
  * @returns The module.
  * @throws {TypeError} If certificates or keys cannot be read.
  */
-export async function loadTls(plan: TlsPlan): Promise<NodeTls> {
+export async function loadTls(loop: LoopContext, plan: TlsPlan): Promise<NodeTls> {
   await plan.context.load();
-  return await loadNodeTls();
+  const tls = await loadNodeTls();
+  const verifies = !plan.serverSide && materialOf(plan.context).options.rejectUnauthorized !== false;
+  if (verifies && tls.hasWrap && !tellsOfStrangers(tls)) {
+    const what = `Deno ${Deno.version.deno} does not tell what is wrong with a certificate`;
+    throw new Deno.errors.NotSupported(`tls: ${what}, so that no server can be verified`);
+  }
+  if (loop.debug && !informed.has(loop)) {
+    informed.add(loop);
+    const engine = tls.hasWrap
+      ? "the rustls connection inside its TLSSocket"
+      : "a TLSSocket over a Duplex, which is slower";
+    console.debug(`Tandem: TLS is node:tls, by ${engine}`);
+  }
+  return tls;
 }
+
+/** Loops that have said so. */
+const informed = new WeakSet<LoopContext>();
 
 /**
  * Puts TLS over a handle.
@@ -91,7 +114,7 @@ export function makeTlsHandle(tls: NodeTls, lower: StreamHandle, plan: TlsPlan):
   const { alpnProtocols = [], requestCert = false, rejectUnauthorized = true, ciphers, sni } = material.options;
   const options: TlsEngineOptions = {
     serverSide: plan.serverSide,
-    secureContext: plan.serverSide ? serverContext(tls, material) : clientContext(tls, material),
+    ...plan.serverSide ? serverContext(tls, material) : clientContext(tls, material),
     serverHostname: plan.serverHostname,
     alpnProtocols,
     requestCert,
@@ -105,10 +128,11 @@ export function makeTlsHandle(tls: NodeTls, lower: StreamHandle, plan: TlsPlan):
         throw new TypeError(`sni must return a TlsContext with cert and key, or null, got ${describe(context)}`);
       }
       await context.load();
-      return chosenContext(tls, material, materialOf(context));
+      return chosenContext(tls, material, materialOf(context)).secureContext;
     }),
   };
-  return new TlsHandle(lower, (sink) => new TlsEngine(tls, sink, options), plan.shutdownTimeout);
+  const Engine = tls.hasWrap ? WrapEngine : DuplexEngine;
+  return new TlsHandle(lower, (sink) => new Engine(tls, sink, options), plan.shutdownTimeout);
 }
 
 /**
@@ -116,11 +140,13 @@ export function makeTlsHandle(tls: NodeTls, lower: StreamHandle, plan: TlsPlan):
  *
  * @param handle The handle.
  * @param plan What to do.
+ * @param elapsed How much of `handshakeTimeout` is over, in milliseconds.
  * @returns What `getExtraInfo` knows afterwards.
  * @throws {TlsError} If it fails.
  */
-export async function handshake(handle: TlsHandle, plan: TlsPlan): Promise<Partial<ExtraInfo>> {
-  const session = await handle.handshake(plan.handshakeTimeout);
+export async function handshake(handle: TlsHandle, plan: TlsPlan, elapsed = 0): Promise<Partial<ExtraInfo>> {
+  const { handshakeTimeout } = plan;
+  const session = await handle.handshake(Math.max(0, handshakeTimeout - elapsed), handshakeTimeout);
   return tlsInfo(session, plan.context, handle.sslObject);
 }
 
@@ -130,7 +156,7 @@ async function nativeHandshake(conn: Deno.TlsConn): Promise<Partial<ExtraInfo>> 
   const timer = setTimeout(() => late.reject(handshakeTimedOut(HANDSHAKE_TIMEOUT)), HANDSHAKE_TIMEOUT);
   try {
     const { alpnProtocol } = await Promise.race([conn.handshake(), late.promise]);
-    const peercert = nativeCertificate(conn);
+    const peercert = await nativeCertificate(conn);
     return tlsInfo({ cipher: null, peercert, alpnProtocol }, undefined, conn);
   } catch (error) {
     throw toTlsError(toError(error));
@@ -140,13 +166,17 @@ async function nativeHandshake(conn: Deno.TlsConn): Promise<Partial<ExtraInfo>> 
 }
 
 /** What Deno's own node:https asks a connection for, under a symbol that has no other name. */
-function nativeCertificate(conn: Deno.TlsConn): PeerCertificate | null {
+async function nativeCertificate(conn: Deno.TlsConn): Promise<PeerCertificate | null> {
   const prototype = Object.getPrototypeOf(conn);
   const symbol = Object.getOwnPropertySymbols(prototype).find(({ description }) =>
     description === "getPeerCertificate"
   );
   const get = symbol && prototype[symbol] as unknown;
-  return typeof get === "function" ? toPeerCertificate(get.call(conn) as Partial<LegacyCertificate> | null) : null;
+  if (typeof get !== "function") return null;
+  const certificate = get.call(conn) as LegacyCertificate | null;
+  return certificate?.raw === undefined
+    ? null
+    : toPeerCertificate(new Uint8Array(certificate.raw), (await loadNodeTls()).sha256);
 }
 
 /** What `getExtraInfo` knows: only what there is, so that anything else takes its default. */

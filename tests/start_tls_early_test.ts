@@ -106,6 +106,27 @@ Deno.test("startTls() resolves before the bytes that came in one piece with the 
   await turn();
 });
 
+Deno.test("startTls() reads nothing while sni is asked, also where the ClientHello came before", async () => {
+  using handle = new WireHandle();
+  const protocol = new Recorder();
+  const old = makeTransport(protocol, handle);
+  const hello = await handle.clientHello();
+  const asked = Promise.withResolvers<void>();
+  const answer = Promise.withResolvers<null>();
+  const sni = () => (asked.resolve(), answer.promise);
+  const upgraded = loop.startTls(old, protocol, { ...ANSWERING, sni });
+  deliver(handle, hello);
+  await asked.promise;
+  await turn();
+  // Whatever a client sends meanwhile would pile up in memory, for as long as the answer takes.
+  assertEquals(handle.reading, false);
+  answer.resolve(null);
+  handle.goOn();
+  (await upgraded).abort();
+  await protocol.untilLost();
+  await turn();
+});
+
 /** Reads the command alone; what is behind it is TLS. */
 class ExactProtocol extends BufferedRecorder {
   readonly upgraded = Promise.withResolvers<Transport>();

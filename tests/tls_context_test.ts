@@ -50,6 +50,17 @@ Deno.test("sni alone makes a server, and a context of its choice brings its vers
   await turn();
 });
 
+for (const late of [false, true]) {
+  Deno.test(`sni that chooses versions which a client does not have ${late ? "later " : ""}tells it so`, async () => {
+    const old = new TlsContext({ ...SECOND, maxVersion: "TLSv1.2" });
+    const sni = async () => (late && await turn(), old);
+    await using failing = await FailingServer.start({ ...SERVER, sni });
+    const { error } = await refusal(failing.port, clientTls({ minVersion: "TLSv1.3", serverHostname: "second.test" }));
+    assertEquals([causeOf(error), causeOf(await failing.reported())], ["NO_SHARED_VERSION", "NO_SHARED_VERSION"]);
+    await failing.goesOn({ serverHostname: "second.test" });
+  });
+}
+
 Deno.test("sni with requestCert verifies a client by the server's caCerts, whatever the chosen context trusts", async () => {
   const server = { ...SERVER, requestCert: true };
   const client = { ...CLIENT, serverHostname: "second.test" };

@@ -7,7 +7,7 @@ import { FakeHandle } from "./stream_kit.ts";
 
 /** A handle whose engine knows no TLS: what is read is nothing to it. */
 function makeHandle(): TlsHandle {
-  const engine = { decrypt: () => null, destroy: () => {} };
+  const engine = { start: () => {}, decrypt: () => null, destroy: () => {} };
   return new TlsHandle(new FakeHandle(), () => engine as unknown as TlsEngine, 0);
 }
 

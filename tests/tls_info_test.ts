@@ -65,7 +65,10 @@ async function expectedCertificate(): Promise<PeerCertificate> {
   return {
     subject: { CN: "localhost" },
     issuer: { CN: "Tandem test authority" },
-    subjectAltName: ["DNS:localhost", "DNS:*.example.test", "IP Address:127.0.0.1", "IP Address:::1"],
+    subjectAltName: [["DNS", "localhost"], ["DNS", "*.example.test"], ["IP Address", "127.0.0.1"], [
+      "IP Address",
+      "::1",
+    ]],
     serialNumber: "1000",
     notBefore: new Date("2020-01-01T00:00:00Z"),
     notAfter: new Date("2086-01-01T00:00:00Z"),

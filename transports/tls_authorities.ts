@@ -1,119 +1,166 @@
 /**
- * A second opinion on certificates that lead to one of `caCerts`.
+ * The authorities of `caCerts`, and what a server knows of the certificates that they have signed.
  *
- * rustls verifies them. But where it cannot read one (version 1, or badly encoded), the `node:tls` of Deno goes by
- * names alone, so that old certificates work (`verify_chain_structure` in its ext/node/ops/tls_wrap.rs), and asks for
- * no proof of the private key: whoever knows the name of an authority could pass as anybody. So what leads to one of
- * `caCerts` by names must do so by signatures, too, and be of version 3. What does not lead there rustls has verified.
+ * rustls verifies certificates. This is what it needs for it, and a second opinion: by signatures, on the clients of a
+ * server, and on how long a path is, which rustls does not hold against the authorities that it is given.
  *
  * @module
  */
 import type { X509Certificate } from "node:crypto";
+import type { Certificate } from "./certificate.ts";
+import { equals, type Purpose, whyNotRoot } from "./tls_purpose.ts";
 
 /** A hostile chain may name each as the issuer of each; honest ones need five. */
 const MAX_VERIFICATIONS = 100;
 /** More certificates are refused; a server with requestCert sends its `caCerts`, too. */
 const MAX_CHAIN = 200;
+/** How many clients' chains are remembered, 100 bytes each; one that is forgotten needs a full handshake. */
+const MAX_REMEMBERED = 10_000;
 
-/** extKeyUsage, and two of its values, clientAuth and any, as DER has them: RFC 5280, 4.2.1.12. */
-const EXT_KEY_USAGE = [6, 3, 0x55, 0x1d, 0x25];
-const CLIENT_AUTH = [6, 8, 0x2b, 6, 1, 5, 5, 7, 3, 2];
-const ANY_USAGE = [6, 4, 0x55, 0x1d, 0x25, 0];
+/** One of `caCerts`, as the modules need it. */
+export interface Root {
+  /** What it says. */
+  certificate: Certificate;
+  /** What `node:crypto` makes of it. */
+  x509: X509Certificate;
+  /** The same as text. */
+  pem: string;
+}
 
-/** Whether one certificate is the issuer of another. */
-type Link = (certificate: X509Certificate, issuer: X509Certificate) => boolean;
+/** Where signatures lead: nowhere, to an authority that allows no path of this length, or to one that does. */
+export type Reach = "nowhere" | "too long" | "trusted";
 
 /** The authorities of `caCerts`. */
 export class Authorities {
-  #roots: X509Certificate[];
+  #roots: Root[];
   #parse: (der: Uint8Array) => X509Certificate;
+  #sha256: (data: Uint8Array) => string;
+  /** Digests of the chains that were verified, the latest last. */
+  #verified = new Set<string>();
 
   /**
    * @param roots The authorities.
    * @param parse Reads a certificate.
+   * @param sha256 Makes a digest.
    */
-  constructor(roots: X509Certificate[], parse: (der: Uint8Array) => X509Certificate) {
+  constructor(roots: Root[], parse: (der: Uint8Array) => X509Certificate, sha256: (data: Uint8Array) => string) {
     this.#roots = roots;
     this.#parse = parse;
+    this.#sha256 = sha256;
+  }
+
+  /** What all of them say. */
+  get certificates(): Certificate[] {
+    return this.#roots.map(({ certificate }) => certificate);
+  }
+
+  /** Whether one of them limits the length of paths. */
+  get haveLimits(): boolean {
+    return this.#roots.some(({ certificate }) => certificate.pathLength !== null);
   }
 
   /**
-   * Gives the second opinion.
+   * Gives those that can be trusted today.
+   *
+   * @param purpose What for.
+   * @returns Them.
+   */
+  usable(purpose: Purpose): Root[] {
+    return this.#roots.filter(({ certificate }) => whyNotRoot(certificate, purpose) === null);
+  }
+
+  /**
+   * Tells why the others cannot be.
+   *
+   * @param purpose What for.
+   * @returns The reasons, in brackets; empty if there are none.
+   */
+  describeUnusable(purpose: Purpose): string {
+    const reasons = this.#roots.flatMap(({ certificate }, i) => {
+      const why = whyNotRoot(certificate, purpose);
+      return why === null ? [] : [`certificate ${i} of caCerts is not used: ${why}`];
+    });
+    return reasons.length === 0 ? "" : ` (${reasons.join("; ")})`;
+  }
+
+  /**
+   * Follows signatures from a certificate to one of the authorities.
    *
    * @param chain What the other side has shown, as DER, its own certificate first.
-   * @returns `false` if it could have passed by its names alone.
+   * @param purpose What for.
+   * @returns How far they lead; nowhere also for what `node:crypto` cannot read or check.
    */
-  vouchFor(chain: Uint8Array[]): boolean {
-    if (this.#roots.length === 0) return true;
-    if (chain.length === 0 || chain.length > MAX_CHAIN) return false;
+  reach(chain: Uint8Array[], purpose: Purpose): Reach {
+    if (chain.length === 0 || chain.length > MAX_CHAIN) return "nowhere";
+    let best: Reach = "nowhere";
     try {
+      const roots = this.usable(purpose);
       const [own, ...others] = chain.map(this.#parse) as [X509Certificate, ...X509Certificate[]];
-      if (!isVersion3(own)) return false;
-      // An authority itself: rustls asks for the key of that one.
-      if (this.#roots.some((root) => root.fingerprint256 === own.fingerprint256)) return true;
-      return !this.#isReached(own, others, isNamed) || this.#isReached(own, others.filter(isVersion3), bySignature());
+      let left = MAX_VERIFICATIONS;
+      const isIssuer = (issuer: X509Certificate, certificate: X509Certificate) => {
+        if (certificate.issuer !== issuer.subject) return false;
+        if (left-- === 0) throw new RangeError("too many signatures");
+        return certificate.verify(issuer.publicKey);
+      };
+      /** How many authorities stand below each, those not counted that a rename or a new key has made: RFC 5280, 4.2.1.9. */
+      const below = new Map([[own, 0]]);
+      for (const [certificate, count] of below) {
+        for (const { x509, certificate: { pathLength } } of roots) {
+          if (!isIssuer(x509, certificate)) continue;
+          if (pathLength === null || count <= pathLength) return "trusted";
+          best = "too long";
+        }
+        for (const other of others) {
+          if (!other.ca || !isIssuer(other, certificate)) continue;
+          const next = count + (other.issuer === other.subject ? 0 : 1);
+          if (next >= (below.get(other) ?? Infinity)) continue;
+          below.delete(other); // Visited once more, by the shorter way.
+          below.set(other, next);
+        }
+      }
     } catch {
-      return false; // Not to be read, or signed in a way that Deno cannot check.
+      return "too long";
+    }
+    return best;
+  }
+
+  /**
+   * Remembers what was verified.
+   *
+   * @param chain What the other side has shown, as DER.
+   */
+  remember(chain: Uint8Array[]): void {
+    const digest = this.#digest(chain);
+    this.#verified.delete(digest);
+    this.#verified.add(digest);
+    if (this.#verified.size <= MAX_REMEMBERED) return;
+    for (const oldest of this.#verified) {
+      this.#verified.delete(oldest);
+      break;
     }
   }
 
   /**
-   * Tells whether one of them has issued a client's certificate, by signatures alone.
+   * Reports whether a chain was verified by these authorities before.
    *
-   * @param chain What the client showed once, as DER, its own certificate first.
-   * @returns `true` if it is good today.
+   * @param chain What the other side showed in the session that it resumes, as DER.
+   * @returns `true` if it is remembered.
    */
-  haveIssued(chain: Uint8Array[]): boolean {
-    if (chain.length === 0 || chain.length > MAX_CHAIN) return false;
-    try {
-      const [own, ...others] = chain.map(this.#parse) as [X509Certificate, ...X509Certificate[]];
-      if (!isVersion3(own) || !isForClients(own)) return false;
-      return this.#roots.some((root) => root.fingerprint256 === own.fingerprint256 && isValid(own)) ||
-        this.#isReached(own, others.filter(isVersion3), bySignature());
-    } catch {
-      return false;
-    }
+  hasVerified(chain: Uint8Array[]): boolean {
+    return this.#verified.has(this.#digest(chain));
   }
 
-  /** Whether links lead from a certificate to one of the roots. */
-  #isReached(from: X509Certificate, others: X509Certificate[], isLink: Link): boolean {
-    const reached = [from];
-    for (const certificate of reached) {
-      if (this.#roots.some((root) => isLink(certificate, root))) return true;
-      reached.push(...others.filter((issuer) => !reached.includes(issuer) && isLink(certificate, issuer)));
-    }
-    return false;
+  /**
+   * Takes over what other authorities have verified, if all of them are among these.
+   *
+   * @param former The ones that a context had before it was reloaded.
+   */
+  inherit(former: Authorities): void {
+    const has = (der: Uint8Array) => this.#roots.some(({ certificate }) => equals(certificate.der, der));
+    if (former.#roots.every(({ certificate }) => has(certificate.der))) this.#verified = former.#verified;
   }
-}
 
-function isNamed(certificate: X509Certificate, issuer: X509Certificate): boolean {
-  return certificate.issuer === issuer.subject;
-}
-
-function bySignature(): Link {
-  let left = MAX_VERIFICATIONS;
-  return (certificate, issuer) => {
-    // An authority must say that it is one. A root of version 1 cannot; in between there are none of these.
-    const mayIssue = isNamed(certificate, issuer) && (issuer.ca || !isVersion3(issuer));
-    return mayIssue && isValid(certificate) && left-- > 0 && certificate.verify(issuer.publicKey);
-  };
-}
-
-function isValid(certificate: X509Certificate): boolean {
-  const now = Date.now();
-  return Date.parse(certificate.validFrom) <= now && now <= Date.parse(certificate.validTo);
-}
-
-/** Reads the extended key usage, which X509Certificate does not tell. */
-function isForClients({ raw }: X509Certificate): boolean {
-  const has = (bytes: number[]) => raw.some((_, at) => bytes.every((byte, i) => raw[at + i] === byte));
-  return !has(EXT_KEY_USAGE) || has(CLIENT_AUTH) || has(ANY_USAGE);
-}
-
-/** Reads the version, which X509Certificate does not tell. */
-function isVersion3({ raw }: X509Certificate): boolean {
-  // Certificate and TBSCertificate, each a tag and a length; then, but in version 1, [0] { INTEGER version - 1 }.
-  const skipHead = (at: number) => at + 2 + (raw[at + 1]! < 0x80 ? 0 : raw[at + 1]! & 0x7f);
-  const at = skipHead(skipHead(0));
-  return raw[at] === 0xa0 && raw[at + 4] === 2;
+  #digest(chain: Uint8Array[]): string {
+    return this.#sha256(new TextEncoder().encode(chain.map(this.#sha256).join()));
+  }
 }

@@ -4,8 +4,11 @@
  * @module
  */
 import { checkString, describe } from "./errors.ts";
-import type { NodeTls, SecureContext } from "./node_tls.ts";
-import { Authorities } from "./tls_authorities.ts";
+import { type Certificate, readCertificate } from "./certificate.ts";
+import { DerError } from "./der.ts";
+import { loadNodeTls, type NodeTls, type SecureContext } from "./node_tls.ts";
+import { Authorities, type Root } from "./tls_authorities.ts";
+import { CLIENT_PURPOSE, type Purpose, SERVER_PURPOSE } from "./tls_purpose.ts";
 
 /** A version of TLS; Deno has these two. */
 export type TlsVersion = "TLSv1.2" | "TLSv1.3";
@@ -13,8 +16,9 @@ export type TlsVersion = "TLSv1.2" | "TLSv1.3";
 /** Whom to trust and who to be. */
 export interface TlsContextOptions {
   /**
-   * Certificates of authorities, PEM. A client trusts them besides those that Deno trusts (with `--cert` and
-   * `DENO_CERT`); a server trusts them alone, and needs them for `requestCert`.
+   * Certificates of authorities, PEM, each self-signed and with `CA:TRUE`. A client trusts them besides those that Deno
+   * trusts (with `--cert` and `DENO_CERT`); a server trusts them alone, and needs them for `requestCert`. One that is not
+   * valid today, or not an authority's, is not used: the error of a handshake that fails says so.
    *
    * @default {[]}
    */
@@ -71,8 +75,8 @@ export interface TlsContextOptions {
    * Server: choose the context of a connection by the name that the client asks for.
    *
    * @param serverName The name; `""` where the client sends none.
-   * @returns The context whose certificate and versions are used, or `null` for this one. Everything else,
-   * `caCerts` and `requestCert` with it, stays this one's.
+   * @returns The context whose certificate and versions are used, or `null` for this one. Versions that it does not
+   * set, and everything else, `caCerts` and `requestCert` with it, stay this one's.
    */
   sni?: ((serverName: string) => TlsContext | null | Promise<TlsContext | null>) | undefined;
 }
@@ -81,10 +85,8 @@ export interface TlsContextOptions {
 export interface TlsMaterial {
   /** The options; replaced, never changed, by `reload()`. */
   options: TlsContextOptions;
-  /** What `node:tls` has made of them for each side. */
-  client: SecureContext | null;
-  /** {@inheritDoc TlsMaterial.client} */
-  server: SecureContext | null;
+  /** What `node:tls` has made of them for each side, and the authorities among them that could be trusted then. */
+  made: { client?: Made; server?: Made };
   /** Those of `caCerts`; `null` before certificates and keys have been found to be good. */
   authorities: Authorities | null;
 }
@@ -128,8 +130,7 @@ export class TlsContext {
     checkContextOptions(options);
     this.#material = {
       options: pickContextOptions(options),
-      client: null,
-      server: null,
+      made: {},
       authorities: null,
     };
   }
@@ -179,7 +180,9 @@ export class TlsContext {
     const next = { ...this.#material.options, ...pickContextOptions(options) };
     checkContextOptions(next);
     const authorities = await checkMaterial(next);
-    this.#material = { options: next, client: null, server: null, authorities };
+    const { authorities: former } = this.#material;
+    if (former !== null) authorities.inherit(former);
+    this.#material = { options: next, made: {}, authorities };
   }
 }
 
@@ -193,6 +196,20 @@ export function materialOf(context: TlsContext): TlsMaterial {
   return materialOfContext(context);
 }
 
+/** What was made once. */
+interface Made {
+  credentials: Credentials;
+  roots: Root[];
+}
+
+/** What a connection is made with. */
+export interface Credentials {
+  /** What `node:tls` has made of them. */
+  secureContext: SecureContext;
+  /** What that was made of. */
+  credentials: object;
+}
+
 /**
  * Gives what `node:tls` makes of a context for a client.
  *
@@ -200,15 +217,67 @@ export function materialOf(context: TlsContext): TlsMaterial {
  * @param material The context's material.
  * @returns The same object until the context is reloaded.
  */
-export function clientContext(tls: NodeTls, material: TlsMaterial): SecureContext {
-  if (material.client === null) {
-    material.client = tls.createSecureContext(identity(material.options));
-    // Added one by one they come on top of Deno's own; as `ca` they would replace them. The first adds nothing, but
-    // keeps Deno from taking up a session again that somebody else in this process has begun with the same server,
-    // and without verifying it (`is_default_path` in its ext/node/ops/tls_wrap.rs).
-    for (const pem of ["none", ...material.options.caCerts ?? []]) material.client.context.addCACert(pem);
+export function clientContext(tls: NodeTls, material: TlsMaterial): Credentials {
+  return cached(material, "client", SERVER_PURPOSE, (roots) => makeClientContext(tls, material.options, roots));
+}
+
+/** Makes it anew where an authority has expired, or has become valid, since. */
+function cached(
+  material: TlsMaterial,
+  side: "client" | "server",
+  purpose: Purpose,
+  make: (roots: Root[]) => Credentials,
+): Credentials {
+  const roots = material.authorities!.usable(purpose);
+  const made = material.made[side];
+  const isCurrent = made?.roots.length === roots.length && roots.every((root, i) => root === made.roots[i]);
+  if (isCurrent) return made.credentials;
+  const credentials = make(roots);
+  material.made[side] = { credentials, roots };
+  return credentials;
+}
+
+function makeClientContext(tls: NodeTls, options: TlsContextOptions, roots: Root[]): Credentials {
+  const caCerts = roots.map(({ pem }) => pem);
+  const made = makeCredentials(tls, identity(options));
+  const { context } = made.secureContext;
+  if (context.addCACert === undefined || hasForeignDefaults(tls)) {
+    // The documented way: `ca` replaces Deno's own, so they are named, which costs some milliseconds a connection.
+    return makeCredentials(tls, { ...identity(options), ca: [...tls.getCACertificates("bundled"), ...caCerts] });
   }
-  return material.client;
+  // Added one by one they come on top of Deno's own. The first adds nothing, but keeps Deno from resuming a session
+  // that other code in this process has begun with the same server, and without verifying it (`is_default_path` in its
+  // ext/node/ops/tls_wrap.rs).
+  for (const pem of ["none", ...caCerts]) context.addCACert(pem);
+  return made;
+}
+
+/** The list of authorities that was looked at last, and what was found. */
+let defaults: { list: string[]; areForeign: boolean } | null = null;
+
+/**
+ * Reports whether code in this process has had `tls.setDefaultCACertificates()` trust an authority that Deno was not
+ * told to trust when it was started. A client of ours does not. Looked up once, in 15 ms, and again after a change; it
+ * takes a permission, `--allow-sys=ca`, without which the list cannot be seen.
+ */
+function hasForeignDefaults(tls: NodeTls): boolean {
+  const permission = { name: "sys", kind: "ca" } as unknown as Deno.PermissionDescriptor;
+  if (Deno.permissions.querySync(permission).state !== "granted") return false;
+  const list = tls.getCACertificates("default");
+  if (defaults?.list !== list) {
+    const known = new Set([...tls.getCACertificates("bundled"), ...tls.getCACertificates("extra")]);
+    let areForeign = list.some((pem) => !known.has(pem));
+    if (areForeign) {
+      for (const pem of tls.getCACertificates("system")) known.add(pem);
+      areForeign = list.some((pem) => !known.has(pem));
+    }
+    defaults = { list, areForeign };
+  }
+  return defaults.areForeign;
+}
+
+function makeCredentials(tls: NodeTls, credentials: object): Credentials {
+  return { secureContext: tls.createSecureContext(credentials), credentials };
 }
 
 /**
@@ -218,22 +287,25 @@ export function clientContext(tls: NodeTls, material: TlsMaterial): SecureContex
  * @param material The context's material.
  * @returns The same object until the context is reloaded.
  */
-export function serverContext(tls: NodeTls, material: TlsMaterial): SecureContext {
-  return material.server ??= chosenContext(tls, material, material);
+export function serverContext(tls: NodeTls, material: TlsMaterial): Credentials {
+  return cached(material, "server", CLIENT_PURPOSE, () => chosenContext(tls, material, material));
 }
 
 /**
- * Gives the same for the context that `sni` has chosen.
+ * Gives the same for the context that `sni` has chosen. Versions that it does not set are the server's own.
  *
  * @param tls The module.
  * @param material The server's own material, which says whom to trust.
  * @param chosen The material of the chosen one, which says who to be.
  * @returns An object for one connection.
  */
-export function chosenContext(tls: NodeTls, material: TlsMaterial, chosen: TlsMaterial): SecureContext {
-  const { caCerts, requestCert } = material.options;
+export function chosenContext(tls: NodeTls, material: TlsMaterial, chosen: TlsMaterial): Credentials {
+  const { requestCert, minVersion, maxVersion } = material.options;
+  const { minVersion: lowest = minVersion, maxVersion: highest = maxVersion } = chosen.options;
+  const own = identity({ ...chosen.options, minVersion: lowest, maxVersion: highest });
   // Only where it is needed, for node:tls sends what it is given as `ca` to every client, behind the own certificate.
-  return tls.createSecureContext({ ...identity(chosen.options), ...requestCert && caCerts && { ca: caCerts } });
+  const roots = material.authorities!.usable(CLIENT_PURPOSE);
+  return makeCredentials(tls, { ...own, ...requestCert && { ca: roots.map(({ pem }) => pem) } });
 }
 
 /** Who to be, in the terms of `node:tls`. */
@@ -315,9 +387,9 @@ function checkStrings(list: unknown, name: string): void {
   });
 }
 
-/** Parses what a context is made of, so that nobody connects to find out. */
+/** Parses what a context is made of, rather than when the first peer connects. */
 async function checkMaterial({ caCerts = [], cert, key }: TlsContextOptions): Promise<Authorities> {
-  const { createPrivateKey, X509Certificate } = await import("node:crypto");
+  const { X509Certificate, createPrivateKey, sha256 } = await loadNodeTls();
   const parse = <T>(name: string, what: string, text: string, make: () => T): T => {
     try {
       return make();
@@ -334,11 +406,27 @@ async function checkMaterial({ caCerts = [], cert, key }: TlsContextOptions): Pr
     const blocks = text.match(/-----BEGIN CERTIFICATE-----[^]*?-----END CERTIFICATE-----/g) ?? [text];
     return blocks.map((block) => parse(name, "certificate", text, () => new X509Certificate(block)));
   };
-  const roots = caCerts.flatMap((pem, i) => parseAll(`caCerts[${i}]`, pem));
-  const authorities = new Authorities(roots, (der) => new X509Certificate(der));
+  const roots = caCerts.flatMap((pem, i) => {
+    const name = `caCerts[${i}]`;
+    const certificates = parseAll(name, pem);
+    // One that rustls does not read would make Deno go by names alone: see tls_verify.ts.
+    return certificates.map((x509) => ({
+      x509,
+      pem: x509.toString(),
+      certificate: parse(name, "certificate", pem, () => readAuthority(x509.raw)),
+    }));
+  });
+  const authorities = new Authorities(roots, (der) => new X509Certificate(der), sha256);
   if (cert === undefined || key === undefined) return authorities;
   const certificate = parseAll("cert", cert)[0]!;
   const privateKey = parse("key", "private key", key, () => createPrivateKey(key));
   if (!certificate.checkPrivateKey(privateKey)) throw new TypeError("key must be the private key of cert, and is not");
   return authorities;
+}
+
+function readAuthority(der: Uint8Array): Certificate {
+  const certificate = readCertificate(der);
+  // rustls does read authorities of version 1.
+  if (certificate.version === 2) throw new DerError("its version is 2");
+  return certificate;
 }

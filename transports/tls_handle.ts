@@ -49,15 +49,22 @@ export class TlsHandle implements StreamHandle {
 
   #sink: StreamSink | null = null;
   #wanted = false;
-  /** Cleartext that nobody has asked for yet; behind it comes the end, or the error, which is told once. */
+  /** Cleartext that is not wanted yet; behind it comes the end, or the error, which is told once. */
   #inbox: Uint8Array[] = [];
   #ended = false;
   #error: Error | null = null;
   #told = false;
 
   #handshake: PromiseWithResolvers<void> | null = Promise.withResolvers<void>();
-  /** Set by `shutdown()`: nothing is delivered any more. Settled when the other side has answered, or cannot. */
+  /** The engine waits for `sni`. */
+  #choosing = false;
+  /** Set by `discard()`: what comes is dropped. */
+  #discarding = false;
+  /** Set by `shutdown()`. Settled when the other side has answered, or cannot. */
   #farewell: PromiseWithResolvers<void> | null = null;
+  /** The engine is at work on what was received; what it tells comes behind the cleartext that it returns. */
+  #receiving = false;
+  #closed = false;
 
   /**
    * @param lower What moves the bytes. Nobody else uses it from now on.
@@ -72,19 +79,23 @@ export class TlsHandle implements StreamHandle {
         this.#outbox.push(data);
         if (!this.#busy) this.#sending = this.#send(null).then(() => {}, () => {});
       },
+      cleartext: (data) => this.#take(data),
       ended: () => {
         this.#ended = true;
         this.#farewell?.resolve();
+        if (!this.#receiving) this.#deliverEnd();
       },
       choosing: (pending) => {
+        this.#choosing = pending;
         if (pending) this.#lower.readStop();
         else if (this.#handshake !== null) this.#lower.readStart(this.lowerSink);
       },
       ready: () => this.#handshake?.resolve(),
       failed: (error) => this.#fail(error),
     });
-    // close() may come before anybody waits for it.
+    // close() may come before anything waits for it.
     this.#handshake!.promise.catch(() => {});
+    this.#engine.start();
   }
 
   /** Where the lower handle delivers, and what somebody else has read from it before belongs. */
@@ -107,22 +118,24 @@ export class TlsHandle implements StreamHandle {
     failed: (error) => this.#lowerFailed(error),
   };
 
-  /** The `TLSSocket` of `node:tls`. */
+  /** What the engine works with. */
   get sslObject(): object {
-    return this.#engine.socket;
+    return this.#engine.sslObject;
   }
 
   /**
-   * Does the handshake. What arrives behind it is kept until somebody reads.
+   * Does the handshake. What arrives behind it is kept until it is read.
    *
    * @param timeout How long it may take, in milliseconds.
+   * @param limit The same as it was asked for, for the message.
    * @returns What was agreed upon. If it rejects, only `close()` is left to do.
    */
-  async handshake(timeout: number): Promise<TlsSession & { cipher: TlsCipher }> {
+  async handshake(timeout: number, limit: number = timeout): Promise<TlsSession & { cipher: TlsCipher }> {
     const { promise, reject } = this.#handshake!;
-    const timer = setTimeout(() => reject(handshakeTimedOut(timeout)), timeout);
+    const timer = setTimeout(() => reject(handshakeTimedOut(limit)), timeout);
     try {
-      this.#lower.readStart(this.lowerSink);
+      // The ClientHello may have come before, and the engine wait for sni already.
+      if (!this.#choosing) this.#lower.readStart(this.lowerSink);
       await promise;
       return this.#engine.session();
     } catch (error) {
@@ -134,6 +147,7 @@ export class TlsHandle implements StreamHandle {
     } finally {
       clearTimeout(timer);
       this.#handshake = null;
+      this.#window = new ReceiveWindow(); // What comes now says nothing of the handshake, nor that of it.
       this.#lower.readStop();
     }
   }
@@ -160,21 +174,28 @@ export class TlsHandle implements StreamHandle {
     return Promise.reject(new Deno.errors.NotSupported("TLS cannot end one direction alone"));
   }
 
-  /** Says that this side sends nothing more, and waits for the other side to say the same. */
+  discard(): void {
+    this.#wanted = false;
+    this.#discarding = true;
+    this.#inbox = [];
+    if (this.#handshake === null && !this.#isOver()) this.#lower.readStart(this.lowerSink);
+  }
+
+  /** Sends close_notify, and waits for the other side's. */
   async shutdown(): Promise<void> {
     if (this.#handshake !== null) return;
     const { promise, resolve } = this.#farewell = Promise.withResolvers<void>();
-    this.#inbox = [];
-    if (this.#error === null) this.#engine.closeNotify();
+    this.discard();
+    if (this.#error === null) await this.#engine.closeNotify();
     this.#sending.then(() => {
       if (this.#isOver()) resolve();
-      else this.#lower.readStart(this.lowerSink);
     });
     await promise;
     await this.#lower.shutdown?.();
   }
 
   close(dropped: boolean): void {
+    this.#closed = true;
     this.#wanted = false;
     this.#inbox = [];
     this.#outbox = [];
@@ -188,11 +209,20 @@ export class TlsHandle implements StreamHandle {
   }
 
   #receive(ciphertext: Uint8Array): void {
+    this.#receiving = true;
     const cleartext = this.#engine.decrypt(ciphertext);
-    if (cleartext !== null && this.#farewell === null) {
-      if (this.#wanted && this.#inbox.length === 0) this.#sink!.chunk(cleartext);
-      else this.#inbox.push(cleartext);
-    }
+    this.#receiving = false;
+    if (cleartext !== null) this.#take(cleartext);
+    this.#deliverEnd();
+  }
+
+  #take(cleartext: Uint8Array): void {
+    if (this.#discarding) return;
+    if (this.#wanted && this.#inbox.length === 0) this.#sink!.chunk(cleartext);
+    else this.#inbox.push(cleartext);
+  }
+
+  #deliverEnd(): void {
     if (this.#wanted && this.#isOver()) this.#deliver();
   }
 
@@ -209,9 +239,8 @@ export class TlsHandle implements StreamHandle {
   }
 
   #lowerFailed(error: Error): void {
-    // The engine tells of an alert a tick late; the connection that ends behind it is not the cause.
-    if (this.#handshake !== null) setImmediate(() => this.#fail(error));
-    else this.#fail(error);
+    // The engine may tell of an alert, of close_notify and of the bytes before it some ticks late.
+    setImmediate(() => this.#fail(error));
   }
 
   #fail(error: Error): void {
@@ -233,7 +262,12 @@ export class TlsHandle implements StreamHandle {
   async #send(data: Uint8Array | null): Promise<number> {
     this.#busy = true;
     try {
-      if (data !== null) this.#outbox.push(this.#engine.encrypt(data));
+      if (this.#closed) throw new Deno.errors.ConnectionAborted("TLS: the connection was closed");
+      if (data !== null) {
+        const ciphertext = this.#engine.encrypt(data);
+        if (ciphertext instanceof Uint8Array) this.#outbox.push(ciphertext);
+        else await ciphertext; // It is in the outbox.
+      }
       while (this.#outbox.length > 0) {
         const piece = this.#outbox.shift()!;
         for (let start = 0; start < piece.length;) {

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import type { LegacyCertificate } from "./node_tls.ts";
+import { type Certificate, type GeneralName, latin1, readCertificate, readName } from "./certificate.ts";
+import { toOid } from "./der.ts";
 import type { TlsContext } from "./tls_context.ts";
 
 /** How the bytes are encrypted. */
@@ -21,12 +22,16 @@ export interface TlsCipher {
  * types.
  */
 export interface PeerCertificate {
-  /** Whose it is, by attribute: `{ CN: "localhost" }`. */
+  /** Whose it is, by attribute: `{ CN: "localhost" }`. An attribute that is there several times is an array. */
   subject: Record<string, string | string[]>;
   /** Who signed it. */
   issuer: Record<string, string | string[]>;
-  /** All that it is for: `"DNS:localhost"`, `"IP Address:127.0.0.1"`. */
-  subjectAltName: string[];
+  /**
+   * All that it is for, as in Python: `["DNS", "localhost"]`, `["IP Address", "127.0.0.1"]`, `["email", ...]`,
+   * `["URI", ...]`, `["Registered ID", "1.2.3"]`; of other kinds the value is `"<unsupported>"`. A value is what the
+   * certificate has, one character a byte: do not join them to one text.
+   */
+  subjectAltName: [type: string, value: string][];
   /** Its number, in hexadecimal. */
   serialNumber: string;
   /** From when on it is valid. */
@@ -43,38 +48,109 @@ export interface PeerCertificate {
 export interface TlsInfo {
   /** How the bytes are encrypted. Missing on a `Deno.TlsConn` that was given, which does not tell. */
   cipher: TlsCipher;
-  /** Always `null`: nobody compresses any more. */
+  /** Always `null`: compression is not used any more. */
   compression: null;
   /** The other side's certificate; missing where it has shown none. */
   peercert: PeerCertificate;
   /** The context it was made with; missing on a `Deno.TlsConn` that was given. */
   sslcontext: TlsContext;
-  /** What does the work: a `TLSSocket` of `node:tls` that is read and written by nobody else, or the `Deno.TlsConn`. */
+  /** What does the work: a `TLSSocket` of `node:tls`, not to be read or written, or the `Deno.TlsConn`. */
   sslObject: object;
   /** What both have agreed to speak; missing where they have not (ALPN). */
   alpnProtocol: string;
 }
 
+/** The short names of attributes (RFC 4519, and RFC 2985 for the last); others go by their object identifiers. */
+const ATTRIBUTES: Record<string, string> = {
+  "2.5.4.3": "CN",
+  "2.5.4.4": "SN",
+  "2.5.4.5": "serialNumber",
+  "2.5.4.6": "C",
+  "2.5.4.7": "L",
+  "2.5.4.8": "ST",
+  "2.5.4.9": "street",
+  "2.5.4.10": "O",
+  "2.5.4.11": "OU",
+  "2.5.4.12": "title",
+  "2.5.4.42": "GN",
+  "0.9.2342.19200300.100.1.1": "UID",
+  "0.9.2342.19200300.100.1.25": "DC",
+  "1.2.840.113549.1.9.1": "emailAddress",
+};
+
+/** What Python calls the kinds of general names: RFC 5280, 4.2.1.6. */
+const NAME_TYPES = [
+  "othername",
+  "email",
+  "DNS",
+  "X400 Name",
+  "DirName",
+  "EdiPartyName",
+  "URI",
+  "IP Address",
+  "Registered ID",
+];
+
 /**
  * Puts a certificate in our terms.
  *
- * @param legacy What `getPeerCertificate` of `node:tls` gives: an empty object where there is none.
- * @returns The certificate, or `null`.
+ * @param der The certificate.
+ * @param sha256 Makes a digest in hexadecimal.
+ * @returns What it says. One that is not encoded as it must be, which only `rejectUnauthorized: false` accepts, says
+ * nothing but `raw` and `fingerprint256`.
  */
-export function toPeerCertificate(legacy: Partial<LegacyCertificate> | null | undefined): PeerCertificate | null {
-  if (!legacy?.raw) return null;
-  const { subject, issuer, subjectaltname, serialNumber, valid_from, valid_to, fingerprint256, raw } =
-    legacy as LegacyCertificate;
+export function toPeerCertificate(der: Uint8Array, sha256: (data: Uint8Array) => string): PeerCertificate {
+  const fingerprint256 = sha256(der).toUpperCase().match(/../g)!.join(":");
+  let certificate: Certificate;
+  try {
+    certificate = readCertificate(der);
+  } catch {
+    const unknown = { subject: {}, issuer: {}, subjectAltName: [], serialNumber: "" };
+    const never = { notBefore: new Date(NaN), notAfter: new Date(NaN) };
+    return { ...unknown, ...never, fingerprint256, raw: der };
+  }
+  const { subject, issuer, names, serialNumber, notBefore, notAfter } = certificate;
   return {
-    subject: { ...subject },
-    issuer: { ...issuer },
-    subjectAltName: subjectaltname ? subjectaltname.split(", ") : [],
-    serialNumber,
-    notBefore: new Date(valid_from),
-    notAfter: new Date(valid_to),
+    subject: spellSubject(subject),
+    issuer: spellSubject(issuer),
+    subjectAltName: names.map((name) => [NAME_TYPES[name.kind]!, spellName(name)]),
+    serialNumber: serialNumber.toHex().toUpperCase(),
+    notBefore,
+    notAfter,
     fingerprint256,
-    raw: new Uint8Array(raw),
+    raw: der,
   };
+}
+
+function spellName({ kind, value }: GeneralName): string {
+  switch (NAME_TYPES[kind]) {
+    case "IP Address":
+      return spellAddress(value);
+    case "Registered ID":
+      return toOid(value);
+    case "email":
+    case "DNS":
+    case "URI":
+      return latin1(value);
+    default:
+      return "<unsupported>";
+  }
+}
+
+function spellAddress(value: Uint8Array): string {
+  if (value.length === 4) return value.join(".");
+  const groups = Array.from({ length: 8 }, (_, i) => (value[2 * i]! << 8 | value[2 * i + 1]!).toString(16));
+  return new URL(`http://[${groups.join(":")}]`).hostname.slice(1, -1);
+}
+
+function spellSubject(name: Uint8Array): Record<string, string | string[]> {
+  const spelled = new Map<string, string | string[]>();
+  for (const [oid, text] of readName(name)) {
+    const key = ATTRIBUTES[oid] ?? oid;
+    const before = spelled.get(key);
+    spelled.set(key, before === undefined ? text : [before, text].flat());
+  }
+  return Object.fromEntries(spelled);
 }
 
 /**

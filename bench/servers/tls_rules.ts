@@ -6,7 +6,7 @@
  */
 import { loadNodeTls } from "../../transports/node_tls.ts";
 import { Authorities } from "../../transports/tls_authorities.ts";
-import { TlsEngine } from "../../transports/tls_engine.ts";
+import { WrapEngine } from "../../transports/wrap_engine.ts";
 import { HTTP_ANSWER, readCertificates } from "./tls_common.mjs";
 
 const [mode = "", path = ""] = Deno.args;
@@ -15,11 +15,10 @@ const tls = await loadNodeTls();
 const options = {
   serverSide: true,
   secureContext: tls.createSecureContext({ cert, key }),
+  credentials: { cert, key },
   serverHostname: "",
   alpnProtocols: [],
-  authorities: new Authorities([], () => {
-    throw new Error("nobody shows a certificate");
-  }),
+  authorities: new Authorities([], (der) => new tls.X509Certificate(der), tls.sha256),
   requestCert: false,
   rejectUnauthorized: false,
   ciphers: undefined,
@@ -32,8 +31,11 @@ async function handle(conn: Deno.Conn): Promise<void> {
   const outbox: Uint8Array[] = [];
   let over = false;
   const end = () => void (over = true);
-  const sink = { ciphertext: (data: Uint8Array) => void outbox.push(data), choosing() {}, ready() {}, ended: end };
-  const engine = new TlsEngine(tls, { ...sink, failed: end }, options);
+  const ciphertext = (data: Uint8Array) => void outbox.push(data);
+  const nothing = () => {};
+  const sink = { ciphertext, cleartext: nothing, choosing: nothing, ready: nothing, ended: end, failed: end };
+  const engine = new WrapEngine(tls, sink, options);
+  engine.start();
   const buffer = new Uint8Array(256 * 1024);
   try {
     while (!over) {
