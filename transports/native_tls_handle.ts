@@ -4,7 +4,6 @@
  * @module
  */
 import { ConnHandle } from "./conn_handle.ts";
-import type { StreamSink } from "./stream_handle.ts";
 import { toTlsError } from "./tls_error.ts";
 
 /** A stream handle that takes leave of the other side before it closes. */
@@ -15,6 +14,9 @@ export class NativeTlsHandle extends ConnHandle {
   readonly delaysWrites = true;
   /** {@inheritDoc StreamHandle.shutdownTimeout} */
   readonly shutdownTimeout: number;
+  #discarding = false;
+  /** Resolves when `discard()` has read the end. */
+  #ended: PromiseWithResolvers<void> = Promise.withResolvers<void>();
 
   /**
    * @param conn The connection.
@@ -30,18 +32,28 @@ export class NativeTlsHandle extends ConnHandle {
     return toTlsError(error);
   }
 
-  /** {@inheritDoc StreamHandle.shutdown} */
-  async shutdown(): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const scratch = new Uint8Array(1024);
-    const discard: StreamSink = {
+  /** {@inheritDoc StreamHandle.discard} */
+  discard(): void {
+    if (this.#discarding) return;
+    this.#discarding = true;
+    const scratch = new Uint8Array(16 * 1024);
+    this.readStart({
       allocate: () => scratch,
       filled: () => {},
       chunk: () => {},
-      end: resolve,
-      failed: () => resolve(),
-    };
-    this.closeWrite().then(() => this.over ? resolve() : this.readStart(discard), () => resolve());
-    await promise;
+      end: () => this.#ended.resolve(),
+      failed: () => this.#ended.resolve(),
+    });
+  }
+
+  /** {@inheritDoc StreamHandle.shutdown} */
+  async shutdown(): Promise<void> {
+    this.discard();
+    try {
+      await this.closeWrite();
+    } catch {
+      return; // The connection is gone.
+    }
+    if (!this.over) await this.#ended.promise;
   }
 }

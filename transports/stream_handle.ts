@@ -59,8 +59,13 @@ export interface StreamHandle {
   /** Ends the writing half, after all writes. */
   closeWrite(): Promise<void>;
   /**
-   * Takes leave of the other side, after all writes and before `close()`. Handles that need no more than `close()`
-   * have none.
+   * Reads on and drops what comes, while the last writes leave: the other side may take them only once its own are
+   * taken. Handles that have `shutdown()` have it; the others stop reading.
+   */
+  discard?(): void;
+  /**
+   * Tells the other side that this side sends nothing more, after all writes and before `close()`. Handles that need
+   * no more than `close()` have none.
    *
    * @returns A promise that resolves when the other side has answered, or cannot any more.
    */

@@ -217,6 +217,7 @@ export class StreamTransport implements Transport, ReceiverHost, SenderHost {
     this.#heir?.close();
     if (this.#closing) return;
     this.#beginClosing();
+    this.#handle.discard?.();
     const { shutdownTimeout = Infinity } = this.#handle;
     const closeTimeout = this.#closeTimeout ?? Infinity;
     const limit = Math.min(shutdownTimeout, closeTimeout);
@@ -407,9 +408,10 @@ export class StreamTransport implements Transport, ReceiverHost, SenderHost {
     this.#handle.readStop();
   }
 
-  /** All has been written: takes leave of the other side where that is the custom. */
+  /** All has been written: tells the other side so where the handle can. */
   #finishClosing(): void {
-    if (this.#shuttingDown) return;
+    // After abort() the stream must look cut off.
+    if (this.#shuttingDown || this.#lost) return;
     if (this.#handle.shutdown === undefined) {
       this.#scheduleLost(null);
       return;
