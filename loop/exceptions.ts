@@ -11,6 +11,11 @@ import type { BaseTransport } from "../transports/transport.ts";
 /** A function that is told of exceptions. */
 export type ExceptionHandler = (context: ExceptionContext) => void;
 
+/** So many failed handshakes are printed one by one. */
+const BURST_PRINTED = 10;
+/** After so many milliseconds without one they are again. */
+const BURST_GAP = 60_000;
+
 /** Tells one handler of every exception, and never throws itself. */
 export class Exceptions {
   handler: ExceptionHandler | null = null;
@@ -23,6 +28,9 @@ export class Exceptions {
   #numbers = new WeakMap<BaseTransport, number>();
   #count = 0;
   #collected: FinalizationRegistry<[number, string]> | undefined;
+  /** Handshakes that have failed one soon after the other, and when the last did. */
+  #failures = 0;
+  #lastFailure = -Infinity;
   #onUnload: () => void = () => this.#reportOpen();
 
   get debug(): boolean {
@@ -59,11 +67,26 @@ export class Exceptions {
 
   reportByDefault(context: ExceptionContext): void {
     try {
+      if (context?.peername !== undefined) {
+        this.#reportHandshake(context);
+        return;
+      }
       // The format comes first, or the console would look for one in the message.
       console.error("%s", print(context));
     } catch {
       // The program has replaced the console by one that throws, and there is nowhere else to go.
     }
+  }
+
+  /** Strangers make handshakes fail: a line for each of the first ones, and for a flood of them one each time it doubles. */
+  #reportHandshake({ message, error }: ExceptionContext): void {
+    const now = performance.now();
+    if (now - this.#lastFailure > BURST_GAP) this.#failures = 0;
+    this.#lastFailure = now;
+    const count = ++this.#failures;
+    if (count > BURST_PRINTED && !Number.isInteger(Math.log2(count / BURST_PRINTED))) return;
+    const flood = count > BURST_PRINTED ? ` (${count} failed handshakes, no longer printed one by one)` : "";
+    console.error("%s", `${message}: ${error?.name}: ${error?.message}${flood}`.replace(/[\s\p{Cc}]+/gu, " "));
   }
 
   reportIfSlow(what: string, startedAt: number, context: Partial<ExceptionContext> = {}): void {

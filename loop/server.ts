@@ -7,12 +7,13 @@ import type { LoopContext } from "../transports/context.ts";
 import { InvalidStateError, toError } from "../transports/errors.ts";
 import { closeQuietly } from "../transports/promises.ts";
 import type { StreamTransport, TransportOwner } from "../transports/stream_transport.ts";
+import { TlsError } from "../transports/tls_error.ts";
 import type { ExtraInfo, StreamCallbacks } from "../transports/transport.ts";
 import { isTlsConn, makeStream, setTcpOptions, type TcpOptions } from "./connect.ts";
 import { checkOptions, checkSignal, type ProtocolFactory } from "./factory.ts";
 import { startSignalThread } from "./signal_thread.ts";
 import { plainStream, secureStream, type Stream } from "./tls.ts";
-import type { TlsPlan } from "./tls_options.ts";
+import { MAX_HANDSHAKES, type TlsPlan } from "./tls_options.ts";
 
 /** How long to wait after the system has run out of something, in milliseconds; asyncio's ACCEPT_RETRY_DELAY. */
 const ACCEPT_RETRY_DELAY = 1000;
@@ -32,6 +33,9 @@ const CONNECTION_ERRORS: ReadonlySet<string> = new Set([
   "ENONET",
   "EOPNOTSUPP",
 ]);
+
+/** Why a handshake ends that the server itself gives up; not an error of the peer's. */
+const GIVEN_UP = new DOMException("the server ends its connections", "AbortError");
 
 /** What servers of both kinds may be given. */
 export interface ServeOptions {
@@ -271,20 +275,30 @@ export class Server implements AsyncDisposable {
   }
 
   async #startTls(conn: Deno.Conn, addresses: Partial<ExtraInfo> | undefined): Promise<void> {
+    // The oldest gives way: one that goes well takes a moment, whatever the others wait for.
+    const { maxHandshakes } = this.#tls ?? { maxHandshakes: MAX_HANDSHAKES };
+    for (const oldest of this.#handshakes) {
+      if (this.#handshakes.size < maxHandshakes) break;
+      this.#handshakes.delete(oldest);
+      oldest.abort(
+        new TlsError("FAILED", `TLS: the handshake gave way to newer ones (maxHandshakes: ${maxHandshakes})`),
+      );
+    }
     const controller = new AbortController();
     this.#handshakes.add(controller);
     try {
       this.#start(await secureStream(this.#loop, conn, this.#tls, addresses, controller.signal));
     } catch (error) {
-      const message = `TLS handshake with ${describeAddress(conn.remoteAddr)} failed`;
-      if (!controller.signal.aborted) this.#loop.report({ message, error: toError(error) });
+      const peername = conn.remoteAddr;
+      const message = `TLS handshake with ${describeAddress(peername)} failed`;
+      if (error !== GIVEN_UP) this.#loop.report({ message, error: toError(error), peername });
     }
     this.#handshakes.delete(controller);
     this.#settle();
   }
 
   #abortHandshakes(): void {
-    for (const controller of this.#handshakes) controller.abort();
+    for (const controller of this.#handshakes) controller.abort(GIVEN_UP);
   }
 
   #start(stream: Stream): void {

@@ -4,11 +4,11 @@
  * @module
  */
 import type { LoopContext } from "../transports/context.ts";
-import { checkProtocol, describe, type DrainInterrupted, toError } from "../transports/errors.ts";
+import { checkProtocol, describe, DrainInterrupted, toError } from "../transports/errors.ts";
 import { isBuffered } from "../transports/stream_receiver.ts";
 import { StreamTransport } from "../transports/stream_transport.ts";
 import type { NodeTls } from "../transports/node_tls.ts";
-import type { TlsHandle } from "../transports/tls_handle.ts";
+import { handshakeTimedOut, type TlsHandle } from "../transports/tls_handle.ts";
 import type { ExtraInfo, StreamCallbacks, Transport } from "../transports/transport.ts";
 import { handshake, loadTls, makeTlsHandle } from "./tls.ts";
 import { planTls, type TlsOptions } from "./tls_options.ts";
@@ -42,17 +42,21 @@ export async function startTls(
   const plan = planTls(options, options.serverSide ?? false)!;
   // From here on, before anything is awaited, what arrives belongs to TLS.
   const giveBack = transport.beginUpgrade();
+  // A peer that asks for TLS and then reads nothing must not hold the connection for ever.
+  const calledAt = performance.now();
+  const timer = setTimeout(() => transport.fail(handshakeTimedOut(plan.handshakeTimeout)), plan.handshakeTimeout);
   let tls: NodeTls;
   try {
     tls = await loadTls(loop, plan);
+    // Plain bytes that were written before leave before.
+    await transport.drained(0);
   } catch (error) {
+    if (error instanceof DrainInterrupted) throw error.error ?? gone();
     giveBack();
     throw error;
+  } finally {
+    clearTimeout(timer);
   }
-  // Plain bytes that were written before leave before.
-  await transport.drained(0).catch((error: DrainInterrupted) => {
-    throw error.error ?? gone();
-  });
   if (transport.isClosing()) throw gone();
   let handle!: TlsHandle;
   let extra!: Partial<ExtraInfo>;
@@ -62,7 +66,7 @@ export async function startTls(
     return [new StreamTransport(loop, handle, protocol, { ...inherited, buffered }), handle.lowerSink];
   });
   try {
-    Object.assign(extra, await handshake(handle, plan));
+    Object.assign(extra, await handshake(handle, plan, performance.now() - calledAt));
   } catch (error) {
     // The protocol's connection is made already, hence it is told.
     upgraded.fail(toError(error));

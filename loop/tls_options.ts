@@ -17,6 +17,8 @@ import { checkHostname } from "./factory.ts";
 export const HANDSHAKE_TIMEOUT = 60_000;
 /** asyncio's SSL_SHUTDOWN_TIMEOUT, in milliseconds. */
 export const SHUTDOWN_TIMEOUT = 30_000;
+/** How many handshakes of a server may be under way: some 50 KiB each, 50 MiB in all. */
+export const MAX_HANDSHAKES = 1000;
 
 /** How to speak TLS over a connection. */
 export interface TlsOptions extends TlsContextOptions {
@@ -34,7 +36,8 @@ export interface TlsOptions extends TlsContextOptions {
    */
   serverHostname?: string | undefined;
   /**
-   * How long the handshake may take, in milliseconds, before it fails with a `TimeoutError`.
+   * How long the handshake may take, in milliseconds, before it fails with a `TimeoutError`. `startTls` counts from the
+   * call, what was written before included.
    *
    * @default {60000}
    */
@@ -46,6 +49,13 @@ export interface TlsOptions extends TlsContextOptions {
    * @default {30000}
    */
   shutdownTimeout?: number | undefined;
+  /**
+   * Server: how many handshakes may be under way at once. Each takes some 50 KiB of memory until it ends. If one more
+   * begins, the oldest is given up, so that peers who stall do not keep others out.
+   *
+   * @default {1000}
+   */
+  maxHandshakes?: number | undefined;
 }
 
 /** All of them; a misspelled one could mean a door left open. `startTls` has one more. */
@@ -55,6 +65,7 @@ const KNOWN_OPTIONS: ReadonlySet<string> = new Set([
   "serverHostname",
   "handshakeTimeout",
   "shutdownTimeout",
+  "maxHandshakes",
   "serverSide",
 ]);
 
@@ -66,6 +77,7 @@ export interface TlsPlan {
   serverHostname: string;
   handshakeTimeout: number;
   shutdownTimeout: number;
+  maxHandshakes: number;
 }
 
 /**
@@ -90,6 +102,7 @@ export function planTls(
   }
   checkTimeout(options.handshakeTimeout, "handshakeTimeout");
   checkTimeout(options.shutdownTimeout, "shutdownTimeout");
+  checkCount(options.maxHandshakes, "maxHandshakes");
   const context = contextOf(options);
   const { cert, sni, rejectUnauthorized } = materialOf(context).options;
   if (serverSide && cert === undefined && sni === undefined) {
@@ -106,7 +119,14 @@ export function planTls(
     serverHostname: serverSide || serverHostname === undefined ? "" : toServerName(serverHostname),
     handshakeTimeout: options.handshakeTimeout ?? HANDSHAKE_TIMEOUT,
     shutdownTimeout: options.shutdownTimeout ?? SHUTDOWN_TIMEOUT,
+    maxHandshakes: options.maxHandshakes ?? MAX_HANDSHAKES,
   };
+}
+
+function checkCount(count: unknown, name: string): void {
+  if (count === undefined || Number.isSafeInteger(count) && (count as number) > 0) return;
+  const message = `${name} must be a whole number from 1, got ${describe(count)}`;
+  throw typeof count === "number" ? new RangeError(message) : new TypeError(message);
 }
 
 /** Puts a host's name in the one form that is sent, and compared to the certificate's. */

@@ -36,7 +36,7 @@ export class FailingServer implements AsyncDisposable {
     const [context, ...others] = this.#captured.contexts.splice(0);
     this.#captured.log.entries.length = 0;
     assertEquals(others, []);
-    assertEquals(Object.keys(context!).sort(), ["error", "message"]);
+    assertEquals(Object.keys(context!).sort(), ["error", "message", "peername"]);
     assertMatch(context!.message, /^TLS handshake with 127\.0\.0\.1 port \d+ failed$/);
     assertEquals(this.protocols, []);
     return context!.error as Error;

@@ -33,6 +33,8 @@ export interface ExceptionContext {
   message: string;
   /** What was thrown, where something was. */
   error?: Error;
+  /** The peer, where it happened before there was a transport: in a TLS handshake that failed. */
+  peername?: Deno.Addr;
   /** The transport it happened on. */
   transport?: BaseTransport;
   /** The protocol it happened in. */

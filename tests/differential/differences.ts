@@ -314,13 +314,13 @@ export const DIFFERENCES: Difference[] = [
     scenarios: ["tls: a handshake that fails: nobody knows the issuer", "tls: a handshake that fails: another name"],
     reason: HANDSHAKE_REPORTED,
     asyncio: /$/,
-    tandem: "\nexception handler: exception handler: a TLS handshake, TlsError [error]",
+    tandem: "\nexception handler: exception handler: a TLS handshake, TlsError [error peername]",
   },
   {
     scenarios: ["tls: a client that speaks in the clear costs its connection, and the next is served"],
     reason: HANDSHAKE_REPORTED,
     asyncio: "server: connection_made",
-    tandem: "exception handler: exception handler: a TLS handshake, TlsError [error]\nserver: connection_made",
+    tandem: "exception handler: exception handler: a TLS handshake, TlsError [error peername]\nserver: connection_made",
   },
   {
     scenarios: ["tls: a handshake that fails: the server says nothing"],
