@@ -77,7 +77,7 @@ export async function sendfile(
 /** The last of those that use a file's position, which it has only one of, for all who send it. */
 const users = new WeakMap<Deno.FsFile, Promise<unknown>>();
 
-/** Uses a file's position when nobody else does. */
+/** Uses a file's position while no other call does. */
 function inTurn<T>(file: Deno.FsFile, use: () => T | Promise<T>): Promise<T> {
   const result = (users.get(file) ?? Promise.resolve()).then(use);
   users.set(file, result.catch(() => {}));

@@ -1,4 +1,4 @@
-/** Promises and protocols that work against whoever looks at them. */
+/** Promises and protocols that work against the code that looks at them. */
 import vm from "node:vm";
 import type { StreamCallbacks } from "../mod.ts";
 

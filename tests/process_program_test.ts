@@ -22,7 +22,7 @@ function programs(): Disposable & { directory: string } {
   return temp;
 }
 
-/** The names of variables that two outputs of `env -0` do not agree on; their values are nobody's business. */
+/** The names of variables that two outputs of `env -0` do not agree on; their values stay secret. */
 function variablesThatDiffer(a: string, b: string): string[] {
   const [entriesOfA, entriesOfB] = [new Set(a.split("\0")), new Set(b.split("\0"))];
   const names = [...entriesOfA.symmetricDifference(entriesOfB)].map((entry) => entry.split("=", 1)[0]!);

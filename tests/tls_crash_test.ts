@@ -278,7 +278,7 @@ foreign("openssl", "startTls() with a key that is too short rejects, and leaves 
   far.close();
 });
 
-Deno.test("createConnection() judges a server once, in however many pieces its handshake comes", async () => {
+Deno.test("createConnection() verifies a server once, in however many pieces its handshake comes", async () => {
   const { verify } = X509Certificate.prototype;
   let verified = 0;
   X509Certificate.prototype.verify = function (key) {

@@ -69,7 +69,7 @@ Deno.test("isForServer() compares names as RFC 9525 says", () => {
   assertEquals(wrong, []);
 });
 
-/** What a client learns of a server, whoever it is. */
+/** What a client learns of a server that it does not verify. */
 async function peercert(cert: string, key: string) {
   const server = tls.createServer({ cert, key }, (socket) => socket.on("error", () => {}));
   await new Promise<void>((resolve) => void server.listen(0, HOST, resolve));

@@ -3,7 +3,7 @@
  *
  * An echo or a proxy that passes on what it was given thus moves every byte without a copy and without fresh
  * memory. What `dataReceived` was given, returned whole, is read into again once it is sent, by the same connection:
- * whoever lent it gets it back. What `bufferUpdated` was told of stays in the protocol's memory, which is not read into
+ * its lender gets it back. What `bufferUpdated` was told of stays in the protocol's memory, which is not read into
  * until it is sent.
  *
  * Only a loan returned within the callback counts: that takes a few comparisons, where finding out later would
@@ -26,7 +26,7 @@ export interface Lender {
 export interface LoanHolder {
   /** The window of ours that they lie in, to be used again afterwards; `null` where there is none. */
   window: Uint8Array | null;
-  /** Whom to tell afterwards; a window of nobody's goes to the pool. */
+  /** Called afterwards; a window without a lender goes to the pool. */
   lender: Lender | null;
 }
 
@@ -91,7 +91,7 @@ export function endMemoryLoan(): void {
 export function returnLoan(data: Uint8Array, by: LoanHolder): void {
   if (lentWindow !== null && data.buffer === lentWindow.buffer) {
     if (holder !== null) {
-      // Given away twice, or a part of it: then it is nobody's, and each sends what it was given.
+      // Given away twice, or a part of it: then it belongs to none, and each sends what it was given.
       holder.window = holder.lender = null;
     } else {
       holder = by;

@@ -193,7 +193,7 @@ export class StreamReceiver implements StreamSink, Lender {
       // getBuffer() may have closed the transport.
       return this.#stopped ? null : this.#target;
     }
-    // Of another size now and then. A protocol has seen it, so it is nobody else's to use.
+    // Of another size now and then. A protocol has seen it, so no other connection may use it.
     if (this.#window !== null && this.#window.length !== this.#windowSize.size) this.#window = null;
     this.#window ??= takeBuffer(this.#windowSize.size);
     this.#targetOwner = null;

@@ -16,7 +16,7 @@ export type TlsVersion = "TLSv1.2" | "TLSv1.3";
 /** Whom to trust and who to be. */
 export interface TlsContextOptions {
   /**
-   * Certificates of authorities, PEM, each self-signed and with `CA:TRUE`. A client trusts them besides those that Deno
+   * Certificates of authorities, PEM, each self-signed and with `CA:TRUE`. A client trusts them and those that Deno
    * trusts (with `--cert` and `DENO_CERT`); a server trusts them alone, and needs them for `requestCert`. One that is not
    * valid today, or not an authority's, is not used: the error of a handshake that fails says so.
    *

@@ -28,7 +28,7 @@ export interface FuzzOptions {
   onProblem?: (problem: FuzzProblem) => void;
 }
 
-/** What is wrong, and with which case; an error that nobody caught may be any one's that was under way. */
+/** What is wrong, and with which case; an uncaught error may be that of any case under way. */
 export interface FuzzProblem {
   cases: Case[];
   problem: string;
@@ -97,11 +97,11 @@ export async function fuzz(options: FuzzOptions): Promise<FuzzResult> {
   };
   const onError = (event: ErrorEvent) => {
     event.preventDefault();
-    tell(`an error that nobody caught: ${describeError(event.error)}`);
+    tell(`an uncaught error: ${describeError(event.error)}`);
   };
   const onRejection = (event: PromiseRejectionEvent) => {
     event.preventDefault();
-    tell(`a rejection that nobody handled: ${describeError(event.reason)}`);
+    tell(`an unhandled rejection: ${describeError(event.reason)}`);
   };
   addEventListener("error", onError);
   addEventListener("unhandledrejection", onRejection);

@@ -14,7 +14,7 @@ let ports = 1;
 
 /** A `Deno.Conn` in memory. */
 export class MemoryConn {
-  /** Those that nobody has closed. */
+  /** Those that are not closed. */
   static readonly open: Set<MemoryConn> = new Set();
 
   readonly localAddr: Deno.NetAddr = { transport: "tcp", hostname: "127.0.0.1", port: 1 };

@@ -34,7 +34,7 @@ export interface OtherSide {
   receive(data: Uint8Array): void;
   /** Says the next bytes of its pattern. */
   say(length: number): void;
-  /** Takes leave. */
+  /** Sends close_notify. */
   end(): void;
   destroy(): void;
 }
@@ -132,7 +132,7 @@ export class Peer implements OtherSide {
     this.#socket.write(data);
   }
 
-  /** Takes leave. */
+  /** Sends close_notify. */
   end(): void {
     this.#socket.end();
   }

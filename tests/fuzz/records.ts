@@ -93,7 +93,7 @@ function place(record: Uint8Array, dice: Dice): number {
     : HEADER + dice.below(record.length - HEADER);
 }
 
-/** What a harm can look at besides the record. */
+/** What a harm can look at, apart from the record. */
 interface Past {
   /** The records that went before. */
   readonly records: Uint8Array[];

@@ -6,7 +6,7 @@ import type { Case } from "./cases.ts";
 import { asConn, type MemoryConn, MemoryListener, memoryPair } from "./memory_conn.ts";
 import { BufferedVictim, Victim, type Watch } from "./victim.ts";
 
-/** How long a handshake, or a farewell, may take. */
+/** How long a handshake, or an orderly end, may take. */
 export const LIMIT = 250;
 
 const second = new TlsContext(SECOND);
@@ -75,7 +75,7 @@ export function clientOptions({ mutual, alpn, trusting }: Case): TlsOptions {
 /** A server that is attacked, over sockets or in memory. */
 export class AttackedServer {
   readonly port: number;
-  /** Whom a connection belongs to, by its client's port; all others are the bystander's. */
+  /** The owner of a connection, by its client's port; all others are the bystander's. */
   readonly victims = new Map<number, { watch: Watch; buffered: boolean }>();
   #server: Server;
   #listener: MemoryListener | null;
@@ -89,7 +89,7 @@ export class AttackedServer {
   }
 
   static async start(options: Pick<Case, "mutual" | "alpn" | "sni">, sockets: boolean): Promise<AttackedServer> {
-    // Whom a connection belongs to is known when it is made.
+    // The owner of a connection is known when it is made.
     const factory = () => ({
       connectionMade(transport: Transport) {
         const { port } = transport.getExtraInfo("peername") as Deno.NetAddr;
