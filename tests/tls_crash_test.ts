@@ -1,7 +1,7 @@
 /** What has once ended the process, held it up, or come out of node:tls raw: what the fuzzer found, each by itself. */
 import { X509Certificate } from "node:crypto";
 import { connect as connectNode } from "node:tls";
-import { TlsError, type TlsOptions } from "../mod.ts";
+import { TlsContext, TlsError, type TlsOptions } from "../mod.ts";
 import { assertEquals, assertInstanceOf, assertLess, assertRejects } from "./std.ts";
 import { captureExceptions, loop, portOf, Recorder, tempPath, turn } from "./kit.ts";
 import { runProgram } from "./child.ts";
@@ -260,6 +260,25 @@ await loop.createConnection(() => new Protocol(), { conn, tls: own }).then(
   },
 );
 
+foreign("openssl", "sni that chooses a context which Deno has no use for fails the handshake at once", async () => {
+  using temp = tempPath();
+  using captured = captureExceptions();
+  const read = await issue(temp.directory, [
+    "openssl genpkey -algorithm ed448 -out odd.key",
+    "openssl req -x509 -key odd.key -subj /CN=odd -days 30 -out odd.pem",
+  ]);
+  const odd = new TlsContext({ cert: read("odd.pem"), key: read("odd.key") });
+  const tls = { ...SERVER, sni: () => odd };
+  const server = await loop.createServer(() => new Recorder(), { hostname: HOST, port: 0, tls });
+  const where = { hostname: HOST, port: portOf(server), tls: TRUSTING };
+  await assertRejects(() => loop.createConnection(() => new Recorder(), where), Error);
+  await captured.log.until(() => captured.contexts.length === 1);
+  const message = "TLS: node:tls does not accept the context that sni has chosen";
+  assertEquals(captured.contexts[0]!.error?.message, message);
+  server.close();
+  await server.waitClosed();
+});
+
 foreign("openssl", "startTls() with a key that is too short rejects, and leaves no connection behind", async () => {
   using temp = tempPath();
   const read = await issue(temp.directory, [
@@ -346,14 +365,14 @@ Deno.test("nothing is kept of a TLS connection that is over, on either side", as
   assertLess((await graveyard.collect(3)).left, 4);
 });
 
-Deno.test("createServer() with sni takes a ClientHello of 14 KB", async () => {
+Deno.test("createServer() with sni takes a ClientHello of 28 KB", async () => {
   using _captured = captureExceptions();
   const server = await loop.createServer(() => new Recorder(), {
     hostname: HOST,
     port: 0,
     tls: { ...SERVER, sni: () => null, handshakeTimeout: 2000 },
   });
-  const ALPNProtocols = Array.from({ length: 1000 }, (_, i) => `protocol-${i}`);
+  const ALPNProtocols = Array.from({ length: 2000 }, (_, i) => `protocol-${i}`);
   const client = connectNode({ port: portOf(server), host: HOST, ca: [CA], servername: "localhost", ALPNProtocols });
   const outcome = await new Promise<string>((resolve) => {
     client.on("secureConnect", () => resolve("connected"));

@@ -245,6 +245,10 @@ export class WrapEngine implements TlsEngine {
       const context = await this.#options.sni!(name);
       if (this.#accepted === null) return;
       done(null, context);
+      const answer = this.#wrap.drainEncOut();
+      if (answer.length > 0) this.#sink.ciphertext(answer);
+      // Deno does not say that it could make nothing of the context.
+      else this.#failure ??= new TlsError("FAILED", "TLS: node:tls does not accept the context that sni has chosen");
       if (this.#afterwards()) this.#sink.choosing(false);
     } catch (error) {
       if (this.#accepted !== null) this.#refuse(toError(error), plainAlert("FAILED"));
