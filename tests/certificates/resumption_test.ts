@@ -4,12 +4,14 @@ import { TlsContext, type TlsOptions } from "../../mod.ts";
 import { execute, foreign } from "../examples_kit.ts";
 import { captureExceptions, loop, portOf, tempPath } from "../kit.ts";
 import { assertEquals, assertMatch } from "../std.ts";
-import { toPem } from "./certificate.ts";
-import type { Chain } from "./chain.ts";
+import { authority, leaf, toPem } from "./certificate.ts";
+import { type Chain, chain } from "./chain.ts";
 import { clientChains } from "./chains.ts";
 import { SERVER, Welcome } from "./client_verifiers.ts";
 import { once } from "./once.ts";
 import { forAll, rootsOf } from "./verifiers.ts";
+
+const DAY = 86_400_000;
 
 /** Bad ones that rustls lets in where rejectUnauthorized is false. */
 const BAD = [
@@ -102,11 +104,27 @@ for (const version of ["TLSv1.2", "TLSv1.3"] as const) {
     assertEquals(await client.dial(server.port), false);
   });
 
+  test("refuses a client whose authority has expired since, resumed", async () => {
+    const root = authority({ to: 1 });
+    const good = chain("a root for today", "good", leaf(root), { roots: [root] });
+    await using server = await serve({ ...common(), caCerts: rootsOf(good) });
+    using client = new Client(good);
+    assertEquals(await client.dial(server.port), true);
+    const { now } = Date;
+    Date.now = () => now() + 2 * DAY;
+    try {
+      assertEquals(await client.dial(server.port), false);
+    } finally {
+      Date.now = now;
+    }
+    assertEquals(await client.dial(server.port), true);
+  });
+
   test("lets a good chain in, resumed or not", async () => {
-    const chain = named().get("one between")!;
+    const between = named().get("one between")!;
     await using lax = await serve({ ...common(), rejectUnauthorized: false });
-    await using strict = await serve({ ...common(), caCerts: rootsOf(chain) });
-    using client = new Client(chain);
+    await using strict = await serve({ ...common(), caCerts: rootsOf(between) });
+    using client = new Client(between);
     for (const { port } of [strict, strict, lax, strict]) assertEquals(await client.dial(port), true);
   });
 }
