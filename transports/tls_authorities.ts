@@ -8,7 +8,7 @@
  */
 import type { X509Certificate } from "node:crypto";
 import type { Certificate } from "./certificate.ts";
-import { equals, type Purpose, whyNotRoot } from "./tls_purpose.ts";
+import { equals, isValidToday, type Purpose, whyNotRoot } from "./tls_purpose.ts";
 
 /** A hostile chain may name each as the issuer of each; honest ones need five. */
 const MAX_VERIFICATIONS = 100;
@@ -86,16 +86,22 @@ export class Authorities {
   /**
    * Follows signatures from a certificate to one of the authorities.
    *
-   * @param chain What the other side has shown, as DER, its own certificate first.
+   * @param certificates What the other side has shown, its own certificate first.
    * @param purpose What for.
    * @returns How far they lead; nowhere also for what `node:crypto` cannot read or check.
    */
-  reach(chain: Uint8Array[], purpose: Purpose): Reach {
-    if (chain.length === 0 || chain.length > MAX_CHAIN) return "nowhere";
+  reach(certificates: Certificate[], purpose: Purpose): Reach {
+    if (certificates.length === 0 || certificates.length > MAX_CHAIN) return "nowhere";
     let best: Reach = "nowhere";
     try {
       const roots = this.usable(purpose);
-      const [own, ...others] = chain.map(this.#parse) as [X509Certificate, ...X509Certificate[]];
+      const own = this.#parse(certificates[0]!.der);
+      // No detour by one that rustls does not take: it may have been signed from further up than its successor.
+      const issuers = certificates.slice(1).filter((certificate) => {
+        const { isCa, purposes } = certificate;
+        return isCa && isValidToday(certificate) && (purposes?.includes(purpose.oid) ?? true);
+      });
+      const others = issuers.map(({ der }) => this.#parse(der));
       let left = MAX_VERIFICATIONS;
       const isIssuer = (issuer: X509Certificate, certificate: X509Certificate) => {
         if (certificate.issuer !== issuer.subject) return false;
@@ -111,7 +117,7 @@ export class Authorities {
           best = "too long";
         }
         for (const other of others) {
-          if (!other.ca || !isIssuer(other, certificate)) continue;
+          if (!isIssuer(other, certificate)) continue;
           const next = count + (other.issuer === other.subject ? 0 : 1);
           if (next >= (below.get(other) ?? Infinity)) continue;
           below.delete(other); // Visited once more, by the shorter way.
@@ -122,6 +128,29 @@ export class Authorities {
       return "too long";
     }
     return best;
+  }
+
+  /**
+   * Reports whether a path may be longer than one of the authorities allows, by names alone: for where signatures lead
+   * nowhere that `node:crypto` cannot verify, of RSA-PSS, say, and rustls can.
+   *
+   * @param certificates What the other side has shown, its own certificate first.
+   * @param purpose What for.
+   * @returns `false` also where names lead to none of the authorities that limit it.
+   */
+  mayBeTooLong([own, ...others]: Certificate[], purpose: Purpose): boolean {
+    const below = new Set([own!]);
+    let count = 0;
+    for (const { issuer } of below) {
+      for (const other of others) {
+        if (!other.isCa || below.has(other) || !equals(other.subject, issuer)) continue;
+        below.add(other);
+        if (!equals(other.issuer, other.subject)) count++;
+      }
+    }
+    return this.usable(purpose).some(({ certificate: { subject, pathLength } }) => {
+      return pathLength !== null && count > pathLength && [...below].some(({ issuer }) => equals(issuer, subject));
+    });
   }
 
   /**

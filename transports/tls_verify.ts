@@ -73,7 +73,14 @@ function verifyServer(options: TlsEngineOptions, { chain, verifyError, resumed }
   if (verifyError !== "") return describeVerifyError(verifyError, read, authorities, SERVER_PURPOSE);
   const error = whyNot(read, authorities, SERVER_PURPOSE);
   if (error !== null) return error;
-  if (authorities.haveLimits && authorities.reach(chain, SERVER_PURPOSE) === "too long") return tooLong();
+  if (authorities.haveLimits) {
+    // Nowhere: to one of Deno's own authorities, or by signatures that node:crypto cannot verify.
+    const reach = authorities.reach(read.certificates, SERVER_PURPOSE);
+    const isNowhere = reach === "nowhere";
+    if (reach === "too long" || isNowhere && authorities.mayBeTooLong(read.certificates, SERVER_PURPOSE)) {
+      return tooLong();
+    }
+  }
   const own = read.own!;
   if (isForServer(own, serverHostname)) return null;
   const names = own.names.length === 0 ? "it names no server (subjectAltName)" : `it is not for ${serverHostname}`;
@@ -87,14 +94,14 @@ function verifyClient({ authorities }: TlsEngineOptions, { chain, verifyError, r
   if (resumed) {
     // An authority may have expired since, hence the signatures once more.
     const isKnown = error === null && authorities.hasVerified(chain) && read.certificates.every(isValidToday);
-    if (isKnown && authorities.reach(chain, CLIENT_PURPOSE) === "trusted") return null;
+    if (isKnown && authorities.reach(read.certificates, CLIENT_PURPOSE) === "trusted") return null;
     const message = "TLS: the client resumed a session whose certificate this server has not verified";
     return new TlsError("BAD_CERTIFICATE", message);
   }
   if (verifyError !== "") return describeVerifyError(verifyError, read, authorities, CLIENT_PURPOSE);
   if (error !== null) return error;
   // Where rustls has verified it, signatures lead there; should Deno one day not say what rustls finds, they still do.
-  const reach = authorities.reach(chain, CLIENT_PURPOSE);
+  const reach = authorities.reach(read.certificates, CLIENT_PURPOSE);
   if (reach === "too long") return tooLong();
   if (reach === "nowhere") {
     return new TlsError("UNKNOWN_ISSUER", "TLS: the certificate is not signed by one of caCerts");

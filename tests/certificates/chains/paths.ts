@@ -1,8 +1,18 @@
 /** Paths from a leaf to a root: RFC 5280, 6.1. */
-import { authority, type Changes, type Entity, ext, leaf, make, name, version } from "../certificate.ts";
+import {
+  authority,
+  type Changes,
+  EMAIL_PROTECTION,
+  type Entity,
+  ext,
+  leaf,
+  make,
+  name,
+  version,
+} from "../certificate.ts";
 import { type Chain, chain, type Expected, rogue, root, sub } from "../chain.ts";
 import { int, raw, time } from "../der.ts";
-import { ecKeys, edKeys, rsaKeys } from "../keys.ts";
+import { ecKeys, edKeys, PSS_SHA256, rsaKeys } from "../keys.ts";
 
 /** So many authorities below the root, the last one first. */
 function below(count: number, top = root(), changes: Changes = {}): Entity[] {
@@ -208,11 +218,27 @@ function pathLengths(): Chain[] {
     const authorities = below(count, top);
     return [leaf(authorities[0] ?? top), { rest: authorities, roots: [top] }] as const;
   };
+  // Signed as node:crypto cannot verify, and rustls can.
+  const limitedRootByPss = (count: 0 | 1) => {
+    const keys = rsaKeys();
+    const top = authority({ basic: ext.basicConstraints(true, 0), keys });
+    const between = authority({ issuer: top, keys: rsaKeys(2048, 1), algorithm: PSS_SHA256 });
+    const own = leaf(count === 0 ? top : between, { algorithm: PSS_SHA256 });
+    return [own, { rest: [between].slice(0, count), roots: [top], asClient: "open" }] as const;
+  };
+  // The authority stood right below the root once, and stands two below today; it has both certificates.
+  const demoted = (changes: Changes) => {
+    const top = authority({ basic: ext.basicConstraints(true, 1) });
+    const [now, between] = below(2, top) as [Entity, Entity];
+    const before = authority({ issuer: top, subject: now.name, keys: now.keys, ...changes });
+    return [leaf(now), { rest: [before, now, between], roots: [top] }] as const;
+  };
   const selfIssued = () => {
     const top = authority({ issuer: root(), basic: ext.basicConstraints(true, 0) });
     const again = authority({ issuer: top, subject: top.name });
     return [leaf(again), { rest: [again, top] }] as const;
   };
+  const forMail = ext.extKeyUsage([EMAIL_PROTECTION]);
   const huge = ext.rawBasicConstraints(raw(0x30, 8, 1, 1, 0xff, 2, 3, 1, 0, 0));
   const negative = ext.rawBasicConstraints(raw(0x30, 6, 1, 1, 0xff, 2, 1, 0xff));
   const notFirst = authority({ issuer: root(), basic: ext.basicConstraints(true, 0) });
@@ -226,6 +252,10 @@ function pathLengths(): Chain[] {
     chain("the root's pathLen 0, none below", "good", ...limitedRoot(0, 0)),
     chain("the root's pathLen 0, one below", "open", ...limitedRoot(0, 1)),
     chain("the root's pathLen 1, two below", "open", ...limitedRoot(1, 2)),
+    chain("the root's pathLen 0, none below, by PSS", "good", ...limitedRootByPss(0)),
+    chain("the root's pathLen 0, one below, by PSS", "open", ...limitedRootByPss(1)),
+    chain("the root's pathLen 1, two below, one above once", "open", ...demoted({ from: -60, to: -30 })),
+    chain("the root's pathLen 1, two below, one above for mail", "open", ...demoted({ purposes: forMail })),
     chain("pathLen 0, itself below", "open", ...selfIssued()),
     chain("pathLen 0 and 5 below it", "bad", leaf(wider), { rest: [wider, notFirst] }),
     chain("pathLen of three bytes", "open", ...under([authority({ issuer: root(), basic: huge })])),
