@@ -8,6 +8,7 @@ import { type Certificate, readCertificate } from "./certificate.ts";
 import { DerError } from "./der.ts";
 import { loadNodeTls, type NodeTls, type SecureContext } from "./node_tls.ts";
 import { Authorities, type Root } from "./tls_authorities.ts";
+import { TlsError } from "./tls_error.ts";
 import { CLIENT_PURPOSE, type Purpose, SERVER_PURPOSE } from "./tls_purpose.ts";
 
 /** A version of TLS; Deno has these two. */
@@ -298,10 +299,16 @@ export function serverContext(tls: NodeTls, material: TlsMaterial): Credentials 
  * @param material The server's own material, which says whom to trust.
  * @param chosen The material of the chosen one, which says who to be.
  * @returns An object for one connection.
+ * @throws {TlsError} If the versions of the two have none in common.
  */
 export function chosenContext(tls: NodeTls, material: TlsMaterial, chosen: TlsMaterial): Credentials {
   const { requestCert, minVersion, maxVersion } = material.options;
   const { minVersion: lowest = minVersion, maxVersion: highest = maxVersion } = chosen.options;
+  if (lowest !== undefined && highest !== undefined && lowest > highest) {
+    // Deno says nothing of it, and does not go on.
+    const message = `TLS: minVersion ${lowest} and maxVersion ${highest}, of a server and of what its sni has chosen`;
+    throw new TlsError("NO_SHARED_VERSION", `${message}, leave none`);
+  }
   const own = identity({ ...chosen.options, minVersion: lowest, maxVersion: highest });
   // Only where it is needed, for node:tls sends what it is given as `ca` to every client, behind the own certificate.
   const roots = material.authorities!.usable(CLIENT_PURPOSE);

@@ -18,4 +18,12 @@ export const LAXER: Reasons = [
     chains: /^(a twin without key identifiers|cross-signed, both shown)$/,
     why: "there is a good path, and OpenSSL looks at one alone",
   },
+  {
+    chains: /^name: "(\*\.)?leaf\.test" for (a\.)?leaf\.test\.$/,
+    why: "the dot of the root ends a name that is complete, and is no part of it (RFC 1034, 3.1)",
+  },
+  {
+    chains: /^below a root with an unknown signature algorithm$/,
+    why: "an authority is trusted for its name and key; a signature of its own says nothing (RFC 5280, 6.1.1)",
+  },
 ];
