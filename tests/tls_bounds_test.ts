@@ -133,6 +133,9 @@ Deno.test("sni with a context that sets no minVersion keeps the server's", async
   assertEquals(await oldest({ ...SERVER, minVersion: "TLSv1.3", sni: () => chosen }), "NO_SHARED_VERSION");
   const lower = new TlsContext({ ...SECOND, minVersion: "TLSv1.2" });
   assertEquals(await oldest({ ...SERVER, minVersion: "TLSv1.3", sni: () => lower }), "TLSv1.2");
+  // None is left: the handshake fails at once.
+  const older = new TlsContext({ ...SECOND, maxVersion: "TLSv1.2" });
+  assertEquals(await oldest({ ...SERVER, minVersion: "TLSv1.3", sni: () => older }), "ALERT");
 });
 
 Deno.test("sni that does not answer delays no other handshake", async () => {
