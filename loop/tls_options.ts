@@ -133,9 +133,10 @@ function checkCount(count: unknown, name: string): void {
 function toServerName(hostname: string): string {
   checkHostname(hostname, "serverHostname");
   const bare = hostname.replace(/^\[(.*)\]$/, "$1");
-  let name = bare;
+  // What a URL has beside a host would be taken for part of one: é@other.test is not the host other.test.
+  let name = /[@/?#\\\s]/.test(bare) ? "" : bare;
   // deno-lint-ignore no-control-regex -- all of ASCII
-  if (/[^\x00-\x7f]/.test(bare)) {
+  if (/[^\x00-\x7f]/.test(name)) {
     try {
       name = new URL(`https://${bare}`).hostname;
     } catch {

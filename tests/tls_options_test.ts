@@ -160,3 +160,13 @@ Deno.test("serverHostname must be given where there is no hostname", async () =>
   );
   for (const conn of [near, far]) conn.close();
 });
+
+for (
+  const serverHostname of ["é@other.test", "localhost/é", "é?localhost", "é#localhost", "a b.test", "é\\localhost"]
+) {
+  Deno.test(`serverHostname ${JSON.stringify(serverHostname)} is refused: it is no host, though a URL has one`, async () => {
+    const tls = { serverHostname };
+    const call = () => loop.createConnection(() => new Protocol(), { hostname: "127.0.0.1", port: 9, tls });
+    await assertRejects(call, TypeError, "serverHostname must be a host's name or address");
+  });
+}
