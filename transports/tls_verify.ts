@@ -142,7 +142,10 @@ function whyNot({ own, certificates, unreadable }: Read, authorities: Authoritie
 }
 
 function tooLong(): TlsError {
-  return new TlsError("UNKNOWN_ISSUER", "TLS: the certificate's path is longer than its authority allows (pathLen)");
+  return new TlsError(
+    "UNKNOWN_ISSUER",
+    "TLS: the certificate's path is longer than its authority allows (pathLen), or has a signature that node:crypto cannot check",
+  );
 }
 
 /**
