@@ -3,9 +3,10 @@
  *
  * @module
  */
-import type { ExceptionContext, Handle, LoopContext, TimerHandle } from "../transports/context.ts";
+import { checkTime } from "../checks.ts";
+import type { ExceptionContext, Handle, LoopContext, TimerHandle } from "../transports/loop_context.ts";
 import type { ExceptionHandler, Exceptions } from "./exceptions.ts";
-import { checkTime, type Scheduler } from "./scheduler.ts";
+import type { Scheduler } from "./scheduler.ts";
 import { Signals } from "./signals.ts";
 
 /** What {@linkcode EventLoop} does besides making pairs; it is never made alone. */

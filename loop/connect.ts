@@ -3,15 +3,15 @@
  *
  * @module
  */
+import { makeProtocol, type ProtocolFactory } from "./protocol_factory.ts";
 import { setImmediate } from "node:timers";
-import type { LoopContext } from "../transports/context.ts";
+import type { LoopContext } from "../transports/loop_context.ts";
 import { StreamTransport, type TransportOwner } from "../transports/stream_transport.ts";
-import type { TlsContext } from "../transports/tls_context.ts";
+import type { TlsContext } from "../tls/tls_context.ts";
 import type { StreamCallbacks, Transport } from "../transports/transport.ts";
-import { checkExisting, checkHostname, checkPath, checkPort, checkStreamCall, makeProtocol } from "./factory.ts";
-import type { ProtocolFactory } from "./factory.ts";
-import { plainStream, secureStream, type Stream } from "./tls.ts";
-import { planTls, type TlsOptions } from "./tls_options.ts";
+import { checkExisting, checkHostname, checkPath, checkPort, checkStreamCall } from "../checks.ts";
+import { plainStream, secureStream, type Stream } from "./make_stream.ts";
+import { planTls, type TlsOptions } from "../tls/tls_options.ts";
 
 /** What every stream may be given. */
 export interface StreamOptions {

@@ -3,14 +3,15 @@
  *
  * @module
  */
-import type { LoopContext } from "../transports/context.ts";
+import { makeProtocol, type ProtocolFactory } from "./protocol_factory.ts";
+import type { LoopContext } from "../transports/loop_context.ts";
 import { DatagramConnHandle, type DatagramConnLike, type DatagramHandle } from "../transports/datagram_handle.ts";
 import { DatagramTransport } from "../transports/datagram_transport.ts";
-import { describe } from "../transports/errors.ts";
-import { NodeDatagramHandle } from "../transports/node_datagram_handle.ts";
+import { describe } from "../errors.ts";
+import { NodeDatagramHandle } from "../engines/deno/node_datagram_handle.ts";
 import type { DatagramCallbacks, DatagramTransport as Interface } from "../transports/transport.ts";
-import { checkFactory, checkHostname, checkPath, checkPort, makeProtocol, type ProtocolFactory } from "./factory.ts";
-import { addrInUse, passingName, removeIfSame, removeStaleSocket } from "./unix_path.ts";
+import { checkFactory, checkHostname, checkPath, checkPort } from "../checks.ts";
+import { addrInUse, passingName, removeIfSame, removeStaleSocket } from "../engines/deno/unix_path.ts";
 
 /** An address of a datagram endpoint: a host and a port, or a path. A `Deno.NetAddr` or `Deno.UnixAddr` will do. */
 export type DatagramAddr = { hostname?: string; port: number } | { path: string };

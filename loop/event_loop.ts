@@ -3,7 +3,8 @@
  *
  * @module
  */
-import type { LoopContext } from "../transports/context.ts";
+import type { ProtocolFactory } from "./protocol_factory.ts";
+import type { LoopContext } from "../transports/loop_context.ts";
 import type {
   DatagramCallbacks,
   DatagramTransport,
@@ -24,12 +25,11 @@ import {
   type ExistingConnOptions,
   type UnixConnectionOptions,
 } from "./connect.ts";
-import { makeContext } from "./context.ts";
+import { makeContext } from "./make_context.ts";
 import { createDatagramEndpoint, type DatagramOptions } from "./datagram.ts";
 import { Exceptions } from "./exceptions.ts";
-import type { ProtocolFactory } from "./factory.ts";
 import { connectReadPipe, connectWritePipe, type PipeOptions, type ReadablePipe, type WritablePipe } from "./pipes.ts";
-import { subprocessExec, type SubprocessExecOptions, type SubprocessOptions, subprocessShell } from "./process.ts";
+import { subprocessExec, type SubprocessExecOptions, type SubprocessOptions, subprocessShell } from "./subprocess.ts";
 import { Scheduler } from "./scheduler.ts";
 import { sendfile, type SendfileOptions } from "./sendfile.ts";
 import {
@@ -38,7 +38,7 @@ import {
   type ExistingListenerOptions,
   type ServerOptions,
   type UnixServerOptions,
-} from "./serve.ts";
+} from "./create_server.ts";
 import type { Server } from "./server.ts";
 import { startTls, type StartTlsOptions } from "./start_tls.ts";
 

@@ -3,9 +3,9 @@
  *
  * @module
  */
-import type { ExceptionContext } from "../transports/context.ts";
-import { describe, toError } from "../transports/errors.ts";
-import { isPromise, settle } from "../transports/promises.ts";
+import type { ExceptionContext } from "../transports/loop_context.ts";
+import { describe, toError } from "../errors.ts";
+import { isPromise, settle } from "../promises.ts";
 import type { BaseTransport } from "../transports/transport.ts";
 
 /** A function that is told of exceptions. */

@@ -3,7 +3,7 @@
  *
  * @module
  */
-export type { ExceptionContext, Handle, TimerHandle } from "../transports/context.ts";
+export type { ExceptionContext, Handle, TimerHandle } from "../transports/loop_context.ts";
 export { BaseEventLoop } from "./base_event_loop.ts";
 export type {
   AcceptedSocketOptions,
@@ -16,13 +16,13 @@ export type {
 export type { DatagramAddr, DatagramOptions } from "./datagram.ts";
 export { EventLoop } from "./event_loop.ts";
 export type { ExceptionHandler } from "./exceptions.ts";
-export type { ProtocolFactory } from "./factory.ts";
+export type { ProtocolFactory } from "./protocol_factory.ts";
 export type { PipeOptions, ReadablePipe, WritablePipe } from "./pipes.ts";
-export type { Stdio, SubprocessExecOptions, SubprocessOptions } from "./process.ts";
+export type { Stdio, SubprocessExecOptions, SubprocessOptions } from "./subprocess.ts";
 export { getRunningLoop } from "./running_loop.ts";
 export type { SendfileOptions } from "./sendfile.ts";
-export type { ExistingListenerOptions, ServerOptions, UnixServerOptions } from "./serve.ts";
+export type { ExistingListenerOptions, ServerOptions, UnixServerOptions } from "./create_server.ts";
 export { type ServeOptions, Server } from "./server.ts";
 export type { StartTlsOptions } from "./start_tls.ts";
-export type { TlsOptions } from "./tls_options.ts";
-export { socketPair } from "./socket_pair.ts";
+export type { TlsOptions } from "../tls/tls_options.ts";
+export { socketPair } from "../engines/deno/socket_pair.ts";

@@ -3,15 +3,16 @@
  *
  * @module
  */
-import { ConnHandle } from "../transports/conn_handle.ts";
-import type { LoopContext } from "../transports/context.ts";
-import { checkTimeout, describe } from "../transports/errors.ts";
+import type { ProtocolFactory } from "./protocol_factory.ts";
+import { ConnHandle } from "../engines/deno/conn_handle.ts";
+import type { LoopContext } from "../transports/loop_context.ts";
+import { describe } from "../errors.ts";
 import type { StreamHandle } from "../transports/stream_handle.ts";
 import type { StreamTransport } from "../transports/stream_transport.ts";
 import type { ReadTransport, StreamCallbacks, WriteTransport } from "../transports/transport.ts";
-import { ReadableStreamHandle, WritableStreamHandle } from "../transports/web_stream_handle.ts";
+import { ReadableStreamHandle, WritableStreamHandle } from "../engines/deno/web_stream_handle.ts";
 import { makeStream } from "./connect.ts";
-import { checkFactory, checkOptions, type ProtocolFactory } from "./factory.ts";
+import { checkFactory, checkOptions, checkTimeout } from "../checks.ts";
 
 /** What can be read as a pipe: `Deno.stdin`, a `Deno.FsFile` such as a FIFO, or a `ReadableStream` of bytes. */
 export type ReadablePipe =

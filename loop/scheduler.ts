@@ -4,9 +4,9 @@
  * @module
  */
 import { setImmediate } from "node:timers";
-import type { Handle, TimerHandle } from "../transports/context.ts";
-import { describe, toError } from "../transports/errors.ts";
-import { isPromise, settle } from "../transports/promises.ts";
+import type { Handle, TimerHandle } from "../transports/loop_context.ts";
+import { describe, toError } from "../errors.ts";
+import { isPromise, settle } from "../promises.ts";
 import type { Exceptions } from "./exceptions.ts";
 import { type Timed, TimerHeap } from "./timer_heap.ts";
 
@@ -181,19 +181,4 @@ export class Scheduler {
 
 function checkCallback(name: string, callback: unknown): void {
   if (typeof callback !== "function") throw new TypeError(`${name} must be a function, got ${describe(callback)}`);
-}
-
-/**
- * Insists on a time.
- *
- * @param name The argument and its method, for the message.
- * @param value The argument.
- * @throws {TypeError} If it is not a number.
- * @throws {RangeError} If it is `NaN` or infinite.
- */
-export function checkTime(name: string, value: number): void {
-  if (typeof value !== "number") {
-    throw new TypeError(`${name} must be a number of milliseconds, got ${describe(value)}`);
-  }
-  if (!Number.isFinite(value)) throw new RangeError(`${name} must be a finite number of milliseconds, got ${value}`);
 }

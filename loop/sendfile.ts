@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { giveBuffer, takeBuffer } from "../transports/buffer_pool.ts";
-import { describe, DrainInterrupted, InvalidStateError, SendfileError } from "../transports/errors.ts";
-import { endWindowLoan, lendWindow } from "../transports/loan.ts";
+import { giveBuffer, takeBuffer } from "../memory/buffer_pool.ts";
+import { describe, DrainInterrupted, InvalidStateError, SendfileError } from "../errors.ts";
+import { endWindowLoan, lendWindow } from "../memory/loan.ts";
 import { StreamTransport } from "../transports/stream_transport.ts";
 import type { WriteTransport } from "../transports/transport.ts";
 

@@ -3,17 +3,18 @@
  *
  * @module
  */
-import type { LoopContext } from "../transports/context.ts";
-import { InvalidStateError, toError } from "../transports/errors.ts";
-import { closeQuietly } from "../transports/promises.ts";
+import type { ProtocolFactory } from "./protocol_factory.ts";
+import type { LoopContext } from "../transports/loop_context.ts";
+import { InvalidStateError, toError } from "../errors.ts";
+import { closeQuietly } from "../promises.ts";
 import type { StreamTransport, TransportOwner } from "../transports/stream_transport.ts";
-import { TlsError } from "../transports/tls_error.ts";
+import { TlsError } from "../tls/tls_error.ts";
 import type { ExtraInfo, StreamCallbacks } from "../transports/transport.ts";
 import { isTlsConn, makeStream, setTcpOptions, type TcpOptions } from "./connect.ts";
-import { checkOptions, checkSignal, type ProtocolFactory } from "./factory.ts";
-import { startSignalThread } from "./signal_thread.ts";
-import { plainStream, secureStream, type Stream } from "./tls.ts";
-import { MAX_HANDSHAKES, type TlsPlan } from "./tls_options.ts";
+import { checkOptions, checkSignal } from "../checks.ts";
+import { startSignalThread } from "../engines/deno/signal_thread.ts";
+import { plainStream, secureStream, type Stream } from "./make_stream.ts";
+import { MAX_HANDSHAKES, type TlsPlan } from "../tls/tls_options.ts";
 
 /** How long to wait after the system has run out of something, in milliseconds; asyncio's ACCEPT_RETRY_DELAY. */
 const ACCEPT_RETRY_DELAY = 1000;

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import type { LoopContext } from "../transports/context.ts";
-import { describe } from "../transports/errors.ts";
+import type { LoopContext } from "../transports/loop_context.ts";
+import { describe } from "../errors.ts";
 
 /** The loop's signal handlers. */
 export class Signals {

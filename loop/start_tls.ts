@@ -3,15 +3,16 @@
  *
  * @module
  */
-import type { LoopContext } from "../transports/context.ts";
-import { checkProtocol, describe, DrainInterrupted, toError } from "../transports/errors.ts";
+import { checkProtocol } from "../checks.ts";
+import type { LoopContext } from "../transports/loop_context.ts";
+import { describe, DrainInterrupted, toError } from "../errors.ts";
 import { isBuffered } from "../transports/stream_receiver.ts";
 import { StreamTransport } from "../transports/stream_transport.ts";
-import type { NodeTls } from "../transports/node_tls.ts";
-import { handshakeTimedOut, type TlsHandle } from "../transports/tls_handle.ts";
+import type { NodeTls } from "../tls/node/node_tls.ts";
+import { handshakeTimedOut, type TlsHandle } from "../tls/tls_handle.ts";
 import type { ExtraInfo, StreamCallbacks, Transport } from "../transports/transport.ts";
-import { handshake, loadTls, makeTlsHandle } from "./tls.ts";
-import { planTls, type TlsOptions } from "./tls_options.ts";
+import { handshake, loadTls, makeTlsHandle } from "./make_stream.ts";
+import { planTls, type TlsOptions } from "../tls/tls_options.ts";
 
 /** How to upgrade a connection. */
 export interface StartTlsOptions extends TlsOptions {

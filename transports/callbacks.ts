@@ -3,9 +3,9 @@
  *
  * @module
  */
-import type { LoopContext } from "./context.ts";
-import { toError } from "./errors.ts";
-import { isPromise, settle } from "./promises.ts";
+import type { LoopContext } from "./loop_context.ts";
+import { toError } from "../errors.ts";
+import { isPromise, settle } from "../promises.ts";
 import type { BaseCallbacks, BaseTransport } from "./transport.ts";
 
 /** The names of a protocol's callbacks. */

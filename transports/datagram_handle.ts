@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { copyBytes } from "./buffer_pool.ts";
-import { toError } from "./errors.ts";
+import { copyBytes } from "../memory/buffer_pool.ts";
+import { toError } from "../errors.ts";
 
 /** The largest payload of a UDP datagram has 65527 bytes (RFC 768), 20 less over IPv4. */
 const UDP_BUFFER = 64 * 1024;

@@ -3,11 +3,12 @@
  *
  * @module
  */
-import { giveBuffer, MAX_BUFFER, takeBuffer } from "./buffer_pool.ts";
+import { checkBytes, checkProtocol } from "../checks.ts";
+import { giveBuffer, MAX_BUFFER, takeBuffer } from "../memory/buffer_pool.ts";
 import { callProtocol } from "./callbacks.ts";
-import type { LoopContext } from "./context.ts";
+import type { LoopContext } from "./loop_context.ts";
 import type { DatagramHandle } from "./datagram_handle.ts";
-import { checkBytes, checkProtocol, describe, toError } from "./errors.ts";
+import { describe, toError } from "../errors.ts";
 import { lookUpExtraInfo } from "./extra_info.ts";
 import { FlowControl } from "./flow_control.ts";
 import type {

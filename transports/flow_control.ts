@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { describe } from "./errors.ts";
+import { describe } from "../errors.ts";
 import type { WriteBufferLimits } from "./transport.ts";
 
 /** The default high-water mark in bytes, as in CPython's `_FlowControlMixin`. */

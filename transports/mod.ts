@@ -10,18 +10,21 @@ export type {
   DatagramTarget,
   DatagramTransport,
   ExtraInfo,
+  PeerCertificate,
   ReadTransport,
   StreamCallbacks,
   StreamExtraInfo,
   SubprocessCallbacks,
   SubprocessTransport,
+  TlsCipher,
+  TlsContextLike,
+  TlsInfo,
   Transport,
   WriteBuffer,
   WriteBufferLimits,
   WriteTransport,
 } from "./transport.ts";
-export { TlsContext, type TlsContextOptions, type TlsVersion } from "./tls_context.ts";
-export { TlsError, type TlsErrorCode } from "./tls_error.ts";
-export type { PeerCertificate, TlsCipher, TlsInfo } from "./tls_info.ts";
+export { TlsContext, type TlsContextOptions, type TlsVersion } from "../tls/tls_context.ts";
+export { TlsError, type TlsErrorCode } from "../tls/tls_error.ts";
 export type { StreamHandle, StreamSink } from "./stream_handle.ts";
-export { InvalidStateError, ProcessLookupError, SendfileError, TimeoutError } from "./errors.ts";
+export { InvalidStateError, ProcessLookupError, SendfileError, TimeoutError } from "../errors.ts";

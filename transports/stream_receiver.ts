@@ -3,12 +3,13 @@
  *
  * @module
  */
-import { copyBytes, giveSeenBuffer, takeBuffer } from "./buffer_pool.ts";
+import { checkBytes } from "../checks.ts";
+import { copyBytes, giveSeenBuffer, takeBuffer } from "../memory/buffer_pool.ts";
 import { adoptPromise } from "./callbacks.ts";
-import type { LoopContext } from "./context.ts";
-import { checkBytes, toError } from "./errors.ts";
-import { endMemoryLoan, endWindowLoan, type Lender, lendMemory, lendWindow } from "./loan.ts";
-import type { ReceiveWindow } from "./receive_window.ts";
+import type { LoopContext } from "./loop_context.ts";
+import { toError } from "../errors.ts";
+import { endMemoryLoan, endWindowLoan, type Lender, lendMemory, lendWindow } from "../memory/loan.ts";
+import type { ReceiveWindow } from "../memory/receive_window.ts";
 import type { StreamSink } from "./stream_handle.ts";
 import type { StreamCallbacks, Transport } from "./transport.ts";
 

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { DrainInterrupted, toError } from "./errors.ts";
+import { DrainInterrupted, toError } from "../errors.ts";
 import { FlowControl } from "./flow_control.ts";
 import type { StreamHandle } from "./stream_handle.ts";
 import type { WriteBufferLimits } from "./transport.ts";

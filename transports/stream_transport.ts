@@ -9,13 +9,14 @@
  *
  * @module
  */
+import { checkBytes, checkProtocol } from "../checks.ts";
 import { adoptPromise, callProtocol } from "./callbacks.ts";
-import type { LoopContext } from "./context.ts";
-import { checkBytes, checkProtocol, describe, InvalidStateError, TimeoutError, toError } from "./errors.ts";
+import type { LoopContext } from "./loop_context.ts";
+import { describe, InvalidStateError, TimeoutError, toError } from "../errors.ts";
 import { lookUpExtraInfo } from "./extra_info.ts";
-import { isPromise } from "./promises.ts";
+import { isPromise } from "../promises.ts";
 import type { StreamHandle, StreamSink } from "./stream_handle.ts";
-import { ReceiveWindow } from "./receive_window.ts";
+import { ReceiveWindow } from "../memory/receive_window.ts";
 import { type SenderHost, StreamSender } from "./stream_sender.ts";
 import { isBuffered, type ReceiverHost, StreamReceiver } from "./stream_receiver.ts";
 import type { ExtraInfo, StreamCallbacks, StreamExtraInfo, Transport, WriteBufferLimits } from "./transport.ts";

@@ -3,9 +3,10 @@
  *
  * @module
  */
+import { checkProtocol } from "../checks.ts";
 import { callProtocol } from "./callbacks.ts";
-import type { LoopContext } from "./context.ts";
-import { checkProtocol, describe, ProcessLookupError } from "./errors.ts";
+import type { LoopContext } from "./loop_context.ts";
+import { describe, ProcessLookupError } from "../errors.ts";
 import { lookUpExtraInfo } from "./extra_info.ts";
 import type { StreamHandle } from "./stream_handle.ts";
 import { StreamTransport } from "./stream_transport.ts";

@@ -14,7 +14,67 @@
  *
  * @module
  */
-import type { TlsInfo } from "./tls_info.ts";
+
+/** How the bytes are encrypted. */
+export interface TlsCipher {
+  /** The cipher suite, for example `"TLS_AES_256_GCM_SHA384"`. */
+  name: string;
+  /** The version of TLS, `"TLSv1.2"` or `"TLSv1.3"`. */
+  version: string;
+  /** The length of the key in bits. */
+  bits: number;
+}
+
+/**
+ * What a certificate says. The first six fields have the names of Python's `SSLSocket.getpeercert()`, and JavaScript's
+ * types.
+ */
+export interface PeerCertificate {
+  /** Whose it is, by attribute: `{ CN: "localhost" }`. An attribute that is there several times is an array. */
+  subject: Record<string, string | string[]>;
+  /** Who signed it. */
+  issuer: Record<string, string | string[]>;
+  /**
+   * All that it is for, as in Python: `["DNS", "localhost"]`, `["IP Address", "127.0.0.1"]`, `["email", ...]`,
+   * `["URI", ...]`, `["Registered ID", "1.2.3"]`; of other kinds the value is `"<unsupported>"`. A value is what the
+   * certificate has, one character a byte: do not join them to one text.
+   */
+  subjectAltName: [type: string, value: string][];
+  /** Its number, in hexadecimal. */
+  serialNumber: string;
+  /** From when on it is valid. */
+  notBefore: Date;
+  /** Until when. */
+  notAfter: Date;
+  /** The SHA-256 of the whole, as pairs of hexadecimal digits with colons between. */
+  fingerprint256: string;
+  /** The whole, as DER. */
+  raw: Uint8Array;
+}
+
+/** What a `TlsContext` can do. */
+export interface TlsContextLike {
+  /** Parses the certificates and keys. */
+  load(): Promise<void>;
+  /** Replaces options for the connections to come. */
+  reload(options: object): Promise<void>;
+}
+
+/** What {@linkcode BaseTransport.getExtraInfo} knows of TLS. A connection without TLS knows none of it. */
+export interface TlsInfo {
+  /** How the bytes are encrypted. Missing on a `Deno.TlsConn` that was given, which does not tell. */
+  cipher: TlsCipher;
+  /** Always `null`: compression is not used any more. */
+  compression: null;
+  /** The other side's certificate; missing where it has shown none. */
+  peercert: PeerCertificate;
+  /** The `TlsContext` it was made with; missing on a `Deno.TlsConn` that was given. */
+  sslcontext: TlsContextLike;
+  /** What does the work: a `TLSSocket` of `node:tls`, not to be read or written, or the `Deno.TlsConn`. */
+  sslObject: object;
+  /** What both have agreed to speak; missing where they have not (ALPN). */
+  alpnProtocol: string;
+}
 
 /** What {@linkcode BaseTransport.getExtraInfo} knows, by key. Every answer outlives the transport. */
 export interface ExtraInfo extends TlsInfo {

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { giveBuffer, MAX_BUFFER, takeBuffer } from "./buffer_pool.ts";
-import { type Lender, type LoanHolder, returnLoan } from "./loan.ts";
+import { giveBuffer, MAX_BUFFER, takeBuffer } from "../memory/buffer_pool.ts";
+import { type Lender, type LoanHolder, returnLoan } from "../memory/loan.ts";
 
 /** An owned array smaller than this is joined to its neighbours: the copy is cheaper than a system write. */
 const JOIN_BELOW = 4096;

@@ -8,8 +8,8 @@
  * `copy`: what is written belongs to the caller afterwards, so it is copied, as `write` does. `fresh`: what is read
  * belongs to the protocol for good besides, so it comes in memory of its own, as for `dataReceived`.
  */
-import { copyBytes, giveBuffer, takeBuffer } from "../../transports/buffer_pool.ts";
-import { ReceiveWindow } from "../../transports/receive_window.ts";
+import { copyBytes, giveBuffer, takeBuffer } from "../../memory/buffer_pool.ts";
+import { ReceiveWindow } from "../../memory/receive_window.ts";
 import { serve } from "./bare_common.ts";
 
 const [mode = "", kind = ""] = Deno.args;

@@ -4,9 +4,9 @@
  *   tls_rules.ts tls-http | tls-echo
  *   tls_rules.ts tls-unix PATH
  */
-import { loadNodeTls } from "../../transports/node_tls.ts";
-import { Authorities } from "../../transports/tls_authorities.ts";
-import { WrapEngine } from "../../transports/wrap_engine.ts";
+import { loadNodeTls } from "../../tls/node/node_tls.ts";
+import { Authorities } from "../../tls/node/authorities.ts";
+import { WrapEngine } from "../../tls/node/wrap_engine.ts";
 import { HTTP_ANSWER, readCertificates } from "./tls_common.mjs";
 
 const [mode = "", path = ""] = Deno.args;

@@ -1,7 +1,7 @@
 /** TLS from the first byte on. */
 import { socketPair } from "../../../mod.ts";
 import { bytes, loop, pattern, portOf } from "../../kit.ts";
-import { serverTls } from "../../tls_kit.ts";
+import { serverTls } from "../../tls/tls_kit.ts";
 import { boom } from "../log.ts";
 import type { Recorder } from "../recorders.ts";
 import type { Scenarios, Stage } from "../stage.ts";

@@ -1,0 +1,52 @@
+/**
+ * A datagram handle over `node:dgram`, for where Deno runs without `--unstable-net`.
+ *
+ * @module
+ */
+import type { Socket } from "node:dgram";
+import { copyBytes } from "../../memory/buffer_pool.ts";
+import type { DatagramHandle, DatagramSink } from "../../transports/datagram_handle.ts";
+
+/** A datagram handle over a bound `node:dgram` socket. */
+export class NodeDatagramHandle implements DatagramHandle {
+  readonly addr: Deno.NetAddr;
+  readonly socket: Socket;
+  #sink: DatagramSink | null = null;
+
+  constructor(socket: Socket) {
+    const { address, port } = socket.address();
+    this.addr = { transport: "udp", hostname: address, port };
+    this.socket = socket;
+    // From the start, for an error that nobody listens to ends the process.
+    socket.on("error", (error) => this.#sink?.failed(error));
+  }
+
+  receiveStart(sink: DatagramSink): void {
+    this.#sink = sink;
+    this.socket.on("message", (data, { address, port }) => {
+      // A copy, for the socket's array holds on to 64 KiB.
+      sink.received(copyBytes(data), { transport: "udp", hostname: address, port });
+    });
+  }
+
+  send(data: Uint8Array, addr: Deno.Addr): Promise<unknown> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    try {
+      const { hostname, port } = addr as Deno.NetAddr;
+      this.socket.send(data, port, hostname, (error) => error ? reject(error) : resolve());
+    } catch (error) {
+      reject(error);
+    }
+    return promise;
+  }
+
+  close(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    try {
+      this.socket.close(resolve);
+    } catch {
+      resolve(); // Somebody else has closed it already, which is what was wanted.
+    }
+    return promise;
+  }
+}

@@ -1,0 +1,53 @@
+/** Programs in a Deno of their own: for permissions, flags, standard streams, and what happens when a process ends. */
+import { text } from "../kit.ts";
+
+/** How to run a program. */
+export interface ProgramOptions {
+  /** Flags of `deno run`, such as permissions. None are given by default, and none is asked for. */
+  flags?: string[];
+  /** Arguments of the program. */
+  args?: string[];
+  /** How many files it may have open at a time; as many as we by default. */
+  openFiles?: number;
+  /** Its environment, beside ours. */
+  env?: Record<string, string>;
+}
+
+/** What became of a program. */
+export interface ProgramResult {
+  code: number;
+  stdout: string;
+  stderr: string;
+}
+
+/** Makes a program that can import `@tandem/io`, with no configuration; leaving the scope removes it. */
+export function program(
+  source: string,
+  options: ProgramOptions = {},
+): Disposable & { command(stdio?: Stdio): Deno.Command } {
+  const path = Deno.makeTempFileSync({ prefix: "tandem-test-", suffix: ".ts" });
+  Deno.writeTextFileSync(path, source.replaceAll('"@tandem/io"', JSON.stringify(import.meta.resolve("../../mod.ts"))));
+  const { flags = [], args = [], env = {}, openFiles } = options;
+  const words = [Deno.execPath(), "run", "--no-config", "--no-prompt", "--quiet", ...flags, path, ...args];
+  if (openFiles !== undefined) words.unshift("/bin/sh", "-c", `ulimit -n ${openFiles}; exec "$0" "$@"`);
+  return {
+    command: (stdio = {}) =>
+      new Deno.Command(words[0]!, {
+        args: words.slice(1),
+        env: { NO_COLOR: "1", ...env },
+        stdin: "null",
+        ...stdio,
+      }),
+    [Symbol.dispose]: () => Deno.removeSync(path),
+  };
+}
+
+/** Which of a program's standard streams are pipes. */
+type Stdio = Pick<Deno.CommandOptions, "stdin" | "stdout" | "stderr">;
+
+/** Runs a program to its end, with nothing on its standard input. */
+export async function runProgram(source: string, options: ProgramOptions = {}): Promise<ProgramResult> {
+  using made = program(source, options);
+  const { code, stdout, stderr } = await made.command().output();
+  return { code, stdout: text(stdout), stderr: text(stderr) };
+}

@@ -1,0 +1,293 @@
+/** Each example, run as its first comment says: with just those permissions, without any flag or configuration. */
+import { assertEquals, assertGreater, assertLess, assertMatch, assertStringIncludes } from "../std.ts";
+import { commandLines, Example, examples, permissionsOf, run } from "./examples_kit.ts";
+import { bytes, concat, pattern, text } from "../kit.ts";
+
+/** Sends bytes and the end, and reads what comes back. */
+async function exchange(port: number, data: Uint8Array): Promise<Uint8Array> {
+  using conn = await Deno.connect({ hostname: "127.0.0.1", port });
+  const pieces: Uint8Array[] = [];
+  const reading = (async () => {
+    for await (const piece of conn.readable) pieces.push(piece);
+  })();
+  for (let sent = 0; sent < data.length;) sent += await conn.write(data.subarray(sent));
+  await conn.closeWrite();
+  await reading;
+  return concat(pieces);
+}
+
+const names = [...Deno.readDirSync(examples)].filter((entry) => entry.isFile).map((entry) => entry.name).sort();
+
+Deno.test("examples/ holds the programs that the README names", () => {
+  assertEquals(names, [
+    "child_output.ts",
+    "demo.ts",
+    "existing_socket.ts",
+    "file_receiver.ts",
+    "smtp_starttls_client.ts",
+    "smtp_starttls_server.ts",
+    "tcp_echo_client.ts",
+    "tcp_echo_server.ts",
+    "tcp_proxy.ts",
+    "tls_echo_client.ts",
+    "tls_echo_server.ts",
+    "udp_echo_client.ts",
+    "udp_echo_server.ts",
+  ]);
+});
+
+for (const name of names) {
+  Deno.test(`${name} names its command line in its first comment`, () => {
+    const lines = commandLines(name);
+    assertGreater(lines.length, 0);
+    for (const line of lines) assertMatch(line, new RegExp(`^deno run (--allow-[^ ]+ )+examples/${name}( |$)`));
+  });
+
+  for (const permission of permissionsOf(name)) {
+    Deno.test(`${name} needs ${permission}`, async () => {
+      const others = permissionsOf(name).filter((other) => other !== permission);
+      const { code, stdout, stderr } = await run(name, [], others);
+      assertEquals(code, 1);
+      assertStringIncludes(stdout + stderr, `run again with the ${permission.split("=")[0]} flag`);
+    });
+  }
+}
+
+Deno.test("tcp_echo_server.ts and tcp_echo_client.ts talk, and SIGINT stops the server", async () => {
+  await using server = new Example("tcp_echo_server.ts", ["0"]);
+  const port = await server.port();
+  const client = await run("tcp_echo_client.ts", [`${port}`, "127.0.0.1", "good day"]);
+  assertEquals(client.code, 0);
+  assertEquals(client.stdout, 'sent "good day"\nreceived "good day"\nthe server closed the connection\n');
+  server.interrupt();
+  const { code, stdout } = await server.end();
+  assertEquals(code, 0);
+  assertMatch(stdout, /^connection from 127\.0\.0\.1:\d+\n8 bytes\nconnection lost\nstopped\n$/);
+});
+
+Deno.test("tcp_echo_server.ts closes its connections when SIGINT stops it", async () => {
+  await using server = new Example("tcp_echo_server.ts", ["0"]);
+  using conn = await Deno.connect({ hostname: "127.0.0.1", port: await server.port() });
+  await server.line();
+  server.interrupt();
+  assertEquals(await conn.read(new Uint8Array(1)), null);
+  assertEquals(await server.end(), { code: 0, stdout: "connection lost\nstopped\n", stderr: "" });
+});
+
+Deno.test("tcp_echo_server.ts sends megabytes back in order", async () => {
+  await using server = new Example("tcp_echo_server.ts", ["0"]);
+  const data = pattern(3_000_000);
+  assertEquals(await exchange(await server.port(), data), data);
+});
+
+Deno.test("tcp_echo_client.ts ends with Deno's error when nobody serves", async () => {
+  const { code, stderr } = await run("tcp_echo_client.ts", ["1"]);
+  assertEquals(code, 1);
+  assertStringIncludes(stderr, "ConnectionRefused");
+});
+
+Deno.test("udp_echo_server.ts and udp_echo_client.ts talk, and SIGINT stops the server", async () => {
+  await using server = new Example("udp_echo_server.ts", ["0"]);
+  const port = await server.port();
+  const client = await run("udp_echo_client.ts", [`${port}`, "127.0.0.1", "good day"]);
+  assertEquals(client, { code: 0, stdout: 'sent "good day"\nreceived "good day"\n', stderr: "" });
+  server.interrupt();
+  const { code, stdout } = await server.end();
+  assertEquals(code, 0);
+  assertMatch(stdout, /^8 bytes from 127\.0\.0\.1:\d+\nstopped\n$/);
+});
+
+Deno.test("udp_echo_client.ts gives up when no answer comes", async () => {
+  const silent = Deno.listenDatagram({ transport: "udp", hostname: "127.0.0.1", port: 0 });
+  try {
+    const { code, stderr } = await run("udp_echo_client.ts", [`${(silent.addr as Deno.NetAddr).port}`]);
+    assertEquals(code, 1);
+    assertEquals(stderr, "no answer within 1000 ms\n");
+  } finally {
+    silent.close();
+  }
+});
+
+Deno.test("existing_socket.ts receives over its pair of sockets", async () => {
+  const { code, stdout } = await run("existing_socket.ts");
+  assertEquals({ code, stdout }, { code: 0, stdout: 'received "abc"\nclosed\n' });
+});
+
+Deno.test("existing_socket.ts may use a Unix socket, too", async () => {
+  const { code, stdout } = await run("existing_socket.ts", ["xyz"], ["--allow-read", "--allow-write", "--allow-net"]);
+  assertEquals({ code, stdout }, { code: 0, stdout: 'received "xyz"\nclosed\n' });
+});
+
+Deno.test("child_output.ts prints what date prints", async () => {
+  const { code, stdout, stderr } = await run("child_output.ts", ["-u", "+%Y"]);
+  assertEquals({ code, stderr }, { code: 0, stderr: "" });
+  const year = new Date().getUTCFullYear();
+  const lines = [
+    "the child has ended; its output may still be on the way",
+    "return code 0",
+    `output      "${year}\\n"`,
+  ];
+  assertEquals(stdout.split("\n"), [...lines, ""]);
+});
+
+Deno.test("file_receiver.ts receives what its other half sends", async () => {
+  const path = await Deno.makeTempFile({ prefix: "tandem-test-" });
+  try {
+    const data = pattern(2_500_000);
+    await Deno.writeFile(path, data);
+    const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", data)).toHex();
+    await using receiver = new Example("file_receiver.ts", ["0"]);
+    const port = await receiver.port();
+    const sender = await run(
+      "file_receiver.ts",
+      ["--send", path, `${port}`],
+      permissionsOf("file_receiver.ts", "--send"),
+    );
+    assertEquals(sender, { code: 0, stdout: "sent 2500000 bytes\n", stderr: "" });
+    assertEquals(await receiver.line(), `received 2500000 bytes, SHA-256 ${digest}`);
+    receiver.interrupt();
+    assertEquals(await receiver.end(), { code: 0, stdout: "stopped\n", stderr: "" });
+  } finally {
+    await Deno.remove(path);
+  }
+});
+
+Deno.test("file_receiver.ts takes several files, an empty one too, and tells of one that was cut", async () => {
+  await using receiver = new Example("file_receiver.ts", ["0"]);
+  const port = await receiver.port();
+  const size = (n: number) => new Uint8Array([0, 0, 0, 0, 0, 0, 0, n]);
+  await exchange(port, concat([size(5), bytes("hello"), size(0), size(5), bytes("hel")]));
+  assertMatch(await receiver.line(), /^received 5 bytes, SHA-256 2cf24dba/);
+  assertMatch(await receiver.line(), /^received 0 bytes, SHA-256 e3b0c442/);
+  assertEquals(await receiver.line(), "lost a file: the sender has ended too early");
+});
+
+Deno.test("file_receiver.ts cuts off who announces too much", async () => {
+  await using receiver = new Example("file_receiver.ts", ["0"]);
+  using conn = await Deno.connect({ hostname: "127.0.0.1", port: await receiver.port() });
+  await conn.write(new Uint8Array(8).fill(1));
+  assertEquals(await conn.read(new Uint8Array(1)), null);
+  assertMatch(await receiver.line(), /^lost a file: a file of \d+ bytes is too large$/);
+  receiver.interrupt();
+  const { code, stderr } = await receiver.end();
+  assertEquals(code, 0);
+  assertMatch(stderr, /^Fatal error: protocol\.bufferUpdated\(\) call failed\./);
+});
+
+Deno.test("tcp_proxy.ts passes bytes and both half-closes on", async () => {
+  using upstream = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  await using proxy = new Example("tcp_proxy.ts", ["0", `${upstream.addr.port}`]);
+  using client = await Deno.connect({ hostname: "127.0.0.1", port: await proxy.port() });
+  using server = await upstream.accept();
+  await client.write(bytes("question"));
+  await client.closeWrite();
+  assertEquals(await readAll(server), "question");
+  await server.write(bytes("answer"));
+  await server.closeWrite();
+  assertEquals(await readAll(client), "answer");
+  proxy.interrupt();
+  assertEquals(await proxy.end(), { code: 0, stdout: "stopped\n", stderr: "" });
+});
+
+Deno.test("tcp_proxy.ts passes on an upstream that ends first", async () => {
+  using upstream = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  await using proxy = new Example("tcp_proxy.ts", ["0", `${upstream.addr.port}`]);
+  using client = await Deno.connect({ hostname: "127.0.0.1", port: await proxy.port() });
+  using server = await upstream.accept();
+  await server.write(bytes("news"));
+  await server.closeWrite();
+  assertEquals(await readAll(client), "news");
+  await client.write(bytes("thanks"));
+  await client.closeWrite();
+  assertEquals(await readAll(server), "thanks");
+});
+
+Deno.test("tcp_proxy.ts closes a client whose upstream cannot be reached, and serves on", async () => {
+  await using proxy = new Example("tcp_proxy.ts", ["0", "1"]);
+  const port = await proxy.port();
+  for (let i = 0; i < 2; i++) {
+    using client = await Deno.connect({ hostname: "127.0.0.1", port });
+    assertEquals(await client.read(new Uint8Array(1)), null);
+    assertMatch(await proxy.line(), /^upstream: Connection refused/);
+  }
+});
+
+Deno.test("tcp_proxy.ts pauses a client whose upstream does not read", async () => {
+  const data = pattern(48_000_000);
+  using upstream = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  await using proxy = new Example("tcp_proxy.ts", ["0", `${upstream.addr.port}`]);
+  using client = await Deno.connect({ hostname: "127.0.0.1", port: await proxy.port() });
+  using server = await upstream.accept();
+  let sent = 0;
+  const sending = (async () => {
+    while (sent < data.length) sent += await client.write(data.subarray(sent, sent + 65_536));
+    await client.closeWrite();
+  })();
+  // Time is the subject: a client that gets nowhere for this long is paused.
+  for (let before = -1; before !== sent && sent < data.length;) {
+    before = sent;
+    await new Promise((resolve) => setTimeout(resolve, 250));
+  }
+  assertLess(sent, data.length);
+  const buffer = new Uint8Array(1 << 18);
+  let received = 0;
+  for (let count = await server.read(buffer); count !== null; count = await server.read(buffer)) {
+    assertEquals(buffer[0], data[received]);
+    received += count;
+  }
+  await sending;
+  assertEquals(received, data.length);
+});
+
+Deno.test("demo.ts keeps all its promises", async () => {
+  const { code, stdout, stderr } = await run("demo.ts");
+  assertEquals({ code, stderr }, { code: 0, stderr: "" });
+  const chapters = stdout.split("\n").filter((line) => /^\d+ {2}/.test(line)).map((line) => line.split(":")[0]);
+  assertEquals(chapters, [
+    "1  TCP echo",
+    "2  BufferedProtocol",
+    "3  Half-close",
+    "4  Flow control",
+    "5  Unix socket",
+    "6  UDP",
+    "7  A child process",
+    "8  sendfile",
+    "9  TLS",
+    "10  STARTTLS",
+  ]);
+  for (
+    const line of [
+      '   server   dataReceived        "Hello, world!"',
+      "   receiver getBuffer           asks for 65,536 bytes, gets 1,000,001 bytes",
+      "   server   eofReceived         returns true: still open for writing",
+      "   writer   pauseWriting        98,304 bytes wait",
+      "   ok       the socket file went with the server",
+      "   ok       the one too large was an errorReceived, and the transport lived on",
+      '   parent   pipeDataReceived    1, "apple\\nfig\\npear\\n"',
+      "   ok       just that part of the file arrived",
+      "   ok       a certificate that nobody trusts is refused, and both sides are told",
+      "   ok       old ones live on",
+      "   ok       what was said in the clear behind STARTTLS does not count",
+    ]
+  ) assertStringIncludes(stdout, `${line}\n`);
+  assertMatch(stdout, /\nAll \d+ promises were kept\.\n$/);
+});
+
+Deno.test("demo.ts ends with 1 and says what was not as promised", async () => {
+  const { code, stdout } = await run(
+    "demo.ts",
+    [],
+    permissionsOf("demo.ts").filter((p) => !p.startsWith("--allow-run")),
+  );
+  assertEquals(code, 1);
+  assertMatch(stdout, /\n1 of \d+ promises were not kept:\n {3}A child process[^\n]*NotCapable[^\n]*\n$/);
+});
+
+async function readAll(conn: Deno.Conn): Promise<string> {
+  const pieces: Uint8Array[] = [];
+  const buffer = new Uint8Array(1024);
+  for (let count = await conn.read(buffer); count !== null; count = await conn.read(buffer)) {
+    pieces.push(buffer.slice(0, count));
+  }
+  return text(concat(pieces));
+}

@@ -1,0 +1,75 @@
+/** The shape that CONTRIBUTING.md promises: no circles, and each layer on those below it only. */
+import { assert, assertEquals, assertGreater } from "../std.ts";
+
+const root = new URL("../../", import.meta.url);
+
+/** The part of `deno info --json` that is used. */
+interface Info {
+  modules: { specifier: string; dependencies?: { code?: { specifier: string }; type?: { specifier: string } }[] }[];
+}
+
+/** What each file imports, type imports included, by path from the root. */
+async function readImports(): Promise<Map<string, string[]>> {
+  const { stdout } = await new Deno.Command(Deno.execPath(), {
+    args: ["info", "--json", new URL("mod.ts", root).href],
+  }).output();
+  const { modules }: Info = JSON.parse(new TextDecoder().decode(stdout));
+  const isOurs = (specifier: string) => specifier.startsWith(root.href);
+  const pathOf = (specifier: string) => specifier.slice(root.href.length);
+  return new Map(
+    modules.filter(({ specifier }) => isOurs(specifier)).map(({ specifier, dependencies = [] }) => {
+      const imports = dependencies.flatMap(({ code, type }) => [code?.specifier, type?.specifier]);
+      return [
+        pathOf(specifier),
+        imports.filter((specifier) => specifier !== undefined && isOurs(specifier)).map((s) => pathOf(s!)),
+      ];
+    }),
+  );
+}
+
+/** A circle among the files, if there is one. */
+function findCircle(imports: Map<string, string[]>): string[] | null {
+  const done = new Set<string>();
+  const visit = (path: string, above: string[]): string[] | null => {
+    if (above.includes(path)) return [...above.slice(above.indexOf(path)), path];
+    if (done.has(path)) return null;
+    for (const next of imports.get(path) ?? []) {
+      const circle = visit(next, [...above, path]);
+      if (circle !== null) return circle;
+    }
+    done.add(path);
+    return null;
+  };
+  for (const path of imports.keys()) {
+    const circle = visit(path, []);
+    if (circle !== null) return circle;
+  }
+  return null;
+}
+
+Deno.test("no file imports itself by way of others, types included", async () => {
+  const imports = await readImports();
+  assertGreater(imports.size, 30);
+  assertEquals(findCircle(imports), null);
+  assertEquals(findCircle(new Map([["a", ["b"]], ["b", ["c"]], ["c", ["b"]]])), ["b", "c", "b"]);
+});
+
+Deno.test("transports/transport.ts imports nothing", async () => {
+  assertEquals((await readImports()).get("transports/transport.ts"), []);
+});
+
+Deno.test("each room imports only itself and the rooms below it", async () => {
+  // From the bottom to the top. A room names itself and the rooms before it; protocols name the interfaces alone.
+  const rooms = ["memory", "transports", "protocols", "tls", "engines", "loop"];
+  const allowed = (room: string, other: string): boolean => {
+    if (room === "protocols") return /^(protocols\/|transports\/transport\.ts$)/.test(other);
+    const [otherRoom = "", file] = other.split("/");
+    return file === undefined ? other !== "mod.ts" : rooms.indexOf(otherRoom) <= rooms.indexOf(room);
+  };
+  for (const [path, imports] of await readImports()) {
+    const [room = "", file] = path.split("/");
+    // A door names what is behind other doors, too.
+    if (file === undefined || file === "mod.ts") continue;
+    for (const other of imports) assert(allowed(room, other), `${path} imports ${other}`);
+  }
+});
