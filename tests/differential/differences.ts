@@ -1,4 +1,4 @@
-/** Where Tandem is meant to differ from asyncio: the one list, which the README explains to users. */
+/** Where Tandem is meant to differ from asyncio: the one list. docs/asyncio.md explains it to users. */
 
 import type { Version } from "./python.ts";
 import { scenarios as start_tls } from "./scenarios/start_tls.ts";
