@@ -1,3 +1,4 @@
+import { checkDenoVersion } from "../engines/deno/deno_version.ts";
 import { EventLoop } from "./event_loop.ts";
 
 let running: EventLoop | undefined;
@@ -6,6 +7,7 @@ let running: EventLoop | undefined;
  * Gives the loop. There is one in each isolate, and it always runs.
  *
  * @returns The loop.
+ * @throws {Deno.errors.NotSupported} If this Deno is too old.
  *
  * @example Usage
  * ```ts
@@ -15,5 +17,6 @@ let running: EventLoop | undefined;
  * ```
  */
 export function getRunningLoop(): EventLoop {
+  if (running === undefined) checkDenoVersion();
   return running ??= new EventLoop();
 }
