@@ -1,5 +1,41 @@
 /**
- * What makes transports and protocols meet: scheduling, connecting, serving, processes, errors.
+ * The event loop: it makes pairs of a transport and a protocol, and runs callbacks and timers.
+ *
+ * {@linkcode getRunningLoop} returns the loop, which always runs. Its methods are asyncio's:
+ *
+ * - **Connect and serve:** {@linkcode EventLoop.createConnection}, {@linkcode EventLoop.createServer} and their Unix
+ *   twins, {@linkcode EventLoop.connectAcceptedSocket}, {@linkcode EventLoop.startTls}.
+ * - **Datagrams:** {@linkcode EventLoop.createDatagramEndpoint}.
+ * - **Pipes and files:** {@linkcode EventLoop.connectReadPipe}, {@linkcode EventLoop.connectWritePipe},
+ *   {@linkcode EventLoop.sendfile}.
+ * - **Child processes:** {@linkcode EventLoop.subprocessExec}, {@linkcode EventLoop.subprocessShell}.
+ * - **Callbacks:** {@linkcode BaseEventLoop.callSoon}, {@linkcode BaseEventLoop.callLater},
+ *   {@linkcode BaseEventLoop.callAt}, {@linkcode BaseEventLoop.addSignalHandler}.
+ * - **Exceptions:** {@linkcode BaseEventLoop.setExceptionHandler}, {@linkcode BaseEventLoop.setDebug}.
+ *
+ * ```sh
+ * deno add jsr:@tandem/io
+ * ```
+ *
+ * @example Timers, and an exception that does not end the process
+ * ```ts
+ * import { getRunningLoop } from "@tandem/io/loop";
+ *
+ * const loop = getRunningLoop();
+ * loop.setExceptionHandler(({ message, error }) => console.log(`${message}: ${error?.message}`));
+ * loop.callLater(5, console.log, "later");
+ * loop.callSoon(console.log, "soon");
+ * loop.callSoon(function fails() {
+ *   throw new Error("oops");
+ * });
+ * console.log("now");
+ *
+ * // Output:
+ * // now
+ * // soon
+ * // Exception in callback fails: oops
+ * // later
+ * ```
  *
  * @module
  */

@@ -1,5 +1,37 @@
 /**
- * What moves bytes: the interfaces of all transports, and the callbacks that they make.
+ * The interfaces of all transports and of the callbacks that they make, and what comes with them: TLS contexts, errors,
+ * and the seams that engines implement.
+ *
+ * You do not make transports: the calls of the loop do. A protocol gets its transport in `connectionMade`.
+ *
+ * | interface                       | moves                                                                                     |
+ * | ------------------------------- | ----------------------------------------------------------------------------------------- |
+ * | {@linkcode Transport}           | a stream in both directions: TCP, TLS, Unix sockets                                       |
+ * | {@linkcode ReadTransport}       | a stream in one direction: a pipe that is read                                            |
+ * | {@linkcode WriteTransport}      | a stream in one direction: a pipe that is written                                         |
+ * | {@linkcode DatagramTransport}   | datagrams                                                                                 |
+ * | {@linkcode SubprocessTransport} | a child process and its pipes                                                             |
+ *
+ * ```sh
+ * deno add jsr:@tandem/io
+ * ```
+ *
+ * @example A function that works with any transport that can be written to
+ * ```ts
+ * import type { WriteTransport } from "@tandem/io/transports";
+ * import { getRunningLoop } from "@tandem/io/loop";
+ *
+ * function writeLine(transport: WriteTransport, line: string) {
+ *   transport.write(new TextEncoder().encode(`${line}\n`));
+ * }
+ *
+ * const [transport] = await getRunningLoop().connectWritePipe(() => ({}), Deno.stdout);
+ * writeLine(transport, "hello");
+ * transport.close();
+ *
+ * // Output:
+ * // hello
+ * ```
  *
  * @module
  */
