@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { checkString } from "../checks.ts";
+import { checkOptions } from "../check_options.ts";
+import { checkBoolean, checkFunction, checkOneOf, checkString, checkStrings } from "../check_values.ts";
 import { describe } from "../errors.ts";
 import type { NodeTls, SecureContext } from "./node/node_tls.ts";
 import type { Authorities, Root } from "./node/authorities.ts";
@@ -82,6 +83,9 @@ export interface TlsContextOptions {
   sni?: ((serverName: string) => TlsContext | null | Promise<TlsContext | null>) | undefined;
 }
 
+/** All versions, the oldest first. */
+const VERSIONS: readonly TlsVersion[] = ["TLSv1.2", "TLSv1.3"];
+
 /** What the engines make of a context's options. */
 export interface TlsMaterial {
   /** The options; replaced, never changed, by `reload()`. */
@@ -120,11 +124,12 @@ export class TlsContext {
    * Makes a context. Certificates and keys are parsed when it is first used, or at {@linkcode load}.
    *
    * @param options Whom to trust and who to be.
-   * @throws {TypeError} If an option is of the wrong kind, or `cert` and `key` are not both there.
-   * @throws {RangeError} If no version is left between `minVersion` and `maxVersion`.
+   * @throws {TypeError} If an option is unknown or of the wrong kind, or only one of `cert` and `key` is given.
+   * @throws {RangeError} If `minVersion` is newer than `maxVersion`.
    */
   constructor(options: TlsContextOptions = {}) {
-    checkContextOptions(options);
+    checkOptions("new TlsContext()", options, KNOWN);
+    checkContextOptions(options, "new TlsContext()");
     materials.set(this, { options: pickContextOptions(options), made: {}, authorities: null });
   }
 
@@ -153,8 +158,9 @@ export class TlsContext {
    *
    * @param options What changes; the rest stays.
    * @returns A promise that resolves when the new options are in force.
-   * @throws {TypeError} If one is of the wrong kind or cannot be read, or the key is not the certificate's.
-   * @throws {RangeError} If no version is left between `minVersion` and `maxVersion`.
+   * @throws {TypeError} If an option is unknown or of the wrong kind, a certificate or key cannot be read, or the key is
+   * not the certificate's.
+   * @throws {RangeError} If `minVersion` is newer than `maxVersion`.
    *
    * @example Usage
    * ```ts
@@ -174,8 +180,9 @@ export class TlsContext {
 }
 
 async function replace(context: TlsContext, options: TlsContextOptions): Promise<void> {
+  checkOptions("reload()", options, KNOWN);
   const next = { ...materialOf(context).options, ...pickContextOptions(options) };
-  checkContextOptions(next);
+  checkContextOptions(next, "reload()");
   const authorities = await checkMaterial(next);
   const { authorities: former } = materialOf(context);
   if (former !== null) authorities.inherit(former);
@@ -315,7 +322,7 @@ function identity({ cert, key, minVersion = "TLSv1.2", maxVersion = "TLSv1.3" }:
   return { minVersion, maxVersion, ...cert !== undefined && { cert }, ...key !== undefined && { key } };
 }
 
-/** Their names. */
+/** The names of the options of {@linkcode TlsContextOptions}. */
 export const CONTEXT_OPTIONS = [
   "caCerts",
   "cert",
@@ -329,6 +336,8 @@ export const CONTEXT_OPTIONS = [
   "sni",
 ] as const satisfies readonly (keyof TlsContextOptions)[];
 
+const KNOWN: ReadonlySet<string> = new Set(CONTEXT_OPTIONS);
+
 /**
  * Leaves out what does not belong to a context.
  *
@@ -341,50 +350,48 @@ export function pickContextOptions(options: TlsContextOptions): TlsContextOption
   return picked;
 }
 
-function checkContextOptions(options: TlsContextOptions): void {
-  if (typeof options !== "object" || options === null) {
-    throw new TypeError(`TLS options must be an object, got ${describe(options)}`);
-  }
+/**
+ * Throws unless the values of options are those of a context. Unknown options are not its concern.
+ *
+ * @param options The options.
+ * @param method The method that was called, for messages.
+ * @param prefix What stands before each option in a message.
+ * @throws {TypeError} If an option is of the wrong kind, or one is missing.
+ * @throws {RangeError} If `minVersion` is newer than `maxVersion`.
+ */
+export function checkContextOptions(options: TlsContextOptions, method: string, prefix = ""): void {
   const { cert, key, minVersion = "TLSv1.2", maxVersion = "TLSv1.3", ciphers, sni } = options;
   for (const name of ["cert", "key", "ciphers"] as const) {
-    if (options[name] !== undefined) checkString(options[name], name);
+    if (options[name] !== undefined) checkString(method, prefix + name, options[name]);
   }
-  for (const name of ["caCerts", "alpnProtocols"] as const) checkStrings(options[name], name);
-  for (const name of ["requestCert", "rejectUnauthorized"] as const) {
-    const value: unknown = options[name];
-    if (value !== undefined && typeof value !== "boolean") {
-      throw new TypeError(`${name} must be a boolean, got ${describe(value)}`);
-    }
+  for (const name of ["caCerts", "alpnProtocols"] as const) {
+    if (options[name] !== undefined) checkStrings(method, prefix + name, options[name]);
   }
+  options.alpnProtocols?.forEach((protocol, i) => {
+    // RFC 7301, 3.1: the length is one byte.
+    const length = new TextEncoder().encode(protocol).length;
+    if (length <= 255) return;
+    throw new TypeError(`${method}: ${prefix}alpnProtocols[${i}] must have at most 255 bytes, got ${length} bytes`);
+  });
+  for (const name of ["requestCert", "rejectUnauthorized"] as const) checkBoolean(method, prefix + name, options[name]);
   if ((cert === undefined) !== (key === undefined)) {
-    throw new TypeError(`cert and key must be given together, got only ${cert === undefined ? "key" : "cert"}`);
+    const [given, missing] = cert === undefined ? ["key", "cert"] : ["cert", "key"];
+    throw new TypeError(`${method}: ${prefix}${given} requires ${prefix}${missing}`);
   }
-  for (const [name, value] of Object.entries({ minVersion, maxVersion })) {
-    if (value !== "TLSv1.2" && value !== "TLSv1.3") {
-      throw new TypeError(`${name} must be "TLSv1.2" or "TLSv1.3", got ${describe(value)}`);
-    }
+  checkOneOf(method, `${prefix}minVersion`, minVersion, VERSIONS);
+  checkOneOf(method, `${prefix}maxVersion`, maxVersion, VERSIONS);
+  if (minVersion > maxVersion) {
+    throw new RangeError(
+      `${method}: ${prefix}minVersion ${minVersion} is newer than ${prefix}maxVersion ${maxVersion}`,
+    );
   }
-  if (minVersion > maxVersion) throw new RangeError(`minVersion ${minVersion} is newer than maxVersion ${maxVersion}`);
   if (ciphers?.split(":").some((name) => !/^[A-Z0-9_-]+$/.test(name))) {
-    throw new TypeError(`ciphers must be names of cipher suites with colons between, got ${describe(ciphers)}`);
+    const what = "names of cipher suites separated by colons";
+    throw new TypeError(`${method}: ${prefix}ciphers must be ${what}, got ${describe(ciphers)}`);
   }
   if (options.requestCert && options.rejectUnauthorized !== false && (options.caCerts ?? []).length === 0) {
-    throw new TypeError("requestCert needs caCerts, the authorities of the clients' certificates, or none would do");
+    const reason = "without them every client would be rejected";
+    throw new TypeError(`${method}: ${prefix}requestCert requires ${prefix}caCerts; ${reason}`);
   }
-  if (sni !== undefined && typeof sni !== "function") {
-    throw new TypeError(`sni must be a function that returns a TlsContext or null, got ${describe(sni)}`);
-  }
-}
-
-function checkStrings(list: unknown, name: string): void {
-  if (list === undefined) return;
-  if (!Array.isArray(list)) throw new TypeError(`${name} must be an array of strings, got ${describe(list)}`);
-  list.forEach((value, i) => {
-    checkString(value, `${name}[${i}]`);
-    // RFC 7301, 3.1: the length is one byte.
-    const length = new TextEncoder().encode(value).length;
-    if (name === "alpnProtocols" && length > 255) {
-      throw new TypeError(`${name}[${i}] must have at most 255 bytes, got ${length}`);
-    }
-  });
+  if (sni !== undefined) checkFunction(method, `${prefix}sni`, sni, "a function that returns a TlsContext or null");
 }

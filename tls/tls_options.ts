@@ -4,8 +4,16 @@
  * @module
  */
 import { describe } from "../errors.ts";
-import { CONTEXT_OPTIONS, materialOf, pickContextOptions, TlsContext, type TlsContextOptions } from "./tls_context.ts";
-import { checkHostname, checkTimeout } from "../checks.ts";
+import { checkOptions } from "../check_options.ts";
+import { checkHostname, checkInteger, checkTimeout } from "../check_values.ts";
+import {
+  checkContextOptions,
+  CONTEXT_OPTIONS,
+  materialOf,
+  pickContextOptions,
+  TlsContext,
+  type TlsContextOptions,
+} from "./tls_context.ts";
 
 /** asyncio's SSL_HANDSHAKE_TIMEOUT, in milliseconds. */
 export const HANDSHAKE_TIMEOUT = 60_000;
@@ -52,16 +60,20 @@ export interface TlsOptions extends TlsContextOptions {
   maxHandshakes?: number | undefined;
 }
 
-/** All of them; a misspelled one could mean a door left open. `startTls` has one more. */
-const KNOWN_OPTIONS: ReadonlySet<string> = new Set([
-  ...CONTEXT_OPTIONS,
-  "context",
-  "serverHostname",
-  "handshakeTimeout",
-  "shutdownTimeout",
-  "maxHandshakes",
-  "serverSide",
-]);
+/** The names of the options of {@linkcode TlsOptions}. */
+export const TLS_OPTIONS: ReadonlySet<string> = new Set(
+  [
+    ...CONTEXT_OPTIONS,
+    "context",
+    "serverHostname",
+    "handshakeTimeout",
+    "shutdownTimeout",
+    "maxHandshakes",
+  ] satisfies (keyof TlsOptions)[],
+);
+
+/** The same with what `startTls` has. */
+const KNOWN: ReadonlySet<string> = new Set([...TLS_OPTIONS, "serverSide"]);
 
 /** Options that have been checked. */
 export interface TlsPlan {
@@ -75,57 +87,62 @@ export interface TlsPlan {
 }
 
 /**
- * Checks what is asked for.
+ * Checks the options of TLS.
  *
  * @param tls The option, or `startTls`'s options.
- * @param serverSide Which side to be.
- * @param hostname The name that is dialled, where one is.
+ * @param serverSide Whether to be the server in the handshake.
+ * @param hostname The name or address that is connected to, if any.
+ * @param method The method that was called, for messages.
+ * @param prefix What stands before each option in a message.
+ * @param known The options that the method has.
  * @returns What to do, or `null` for no TLS.
- * @throws {TypeError} If an option is of the wrong kind, or one is missing.
- * @throws {RangeError} If a time limit is not a number of milliseconds.
+ * @throws {TypeError} If an option is unknown, of the wrong kind, or missing.
+ * @throws {RangeError} If a number is out of range.
  */
 export function planTls(
   tls: boolean | TlsOptions | TlsContext | undefined,
   serverSide: boolean,
   hostname?: string,
+  method = "tls",
+  prefix = "",
+  known: ReadonlySet<string> = KNOWN,
 ): TlsPlan | null {
   if (tls === undefined || tls === false) return null;
-  const options: TlsOptions = tls === true ? {} : tls instanceof TlsContext ? { context: tls } : tls;
-  if (typeof options !== "object" || options === null) {
-    throw new TypeError(`tls must be true or an object with options, got ${describe(options)}`);
+  if (tls !== true && (typeof tls !== "object" || tls === null)) {
+    throw new TypeError(
+      `${method}: tls must be a boolean, an object with options or a TlsContext, got ${describe(tls)}`,
+    );
   }
-  checkTimeout(options.handshakeTimeout, "handshakeTimeout");
-  checkTimeout(options.shutdownTimeout, "shutdownTimeout");
-  checkCount(options.maxHandshakes, "maxHandshakes");
-  const context = contextOf(options);
+  const options: TlsOptions = tls === true ? {} : tls instanceof TlsContext ? { context: tls } : tls;
+  checkOptions(method, options, known, { prefix, name: prefix === "" ? "options" : "tls" });
+  checkTimeout(method, `${prefix}handshakeTimeout`, options.handshakeTimeout);
+  checkTimeout(method, `${prefix}shutdownTimeout`, options.shutdownTimeout);
+  if (options.maxHandshakes !== undefined) checkInteger(method, `${prefix}maxHandshakes`, options.maxHandshakes, 1);
+  const context = contextOf(options, method, prefix);
   const { cert, sni, rejectUnauthorized } = materialOf(context).options;
   if (serverSide && cert === undefined && sni === undefined) {
-    throw new TypeError("tls: a server must have cert and key, or sni");
+    throw new TypeError(`${method}: a TLS server requires ${prefix}cert and ${prefix}key, or ${prefix}sni`);
   }
   const { serverHostname = hostname } = options;
   if (!serverSide && serverHostname === undefined && rejectUnauthorized !== false) {
-    const message = "serverHostname must be given where no hostname is: the server's certificate must be for it";
-    throw new TypeError(`${message} (or serverSide: true, to be the server)`);
+    const reason = "the server's certificate is verified for that name";
+    const other = known.has("serverSide") ? "; to be the server, set serverSide: true" : "";
+    throw new TypeError(`${method}: ${prefix}serverHostname is required without a hostname: ${reason}${other}`);
   }
   return {
     context,
     serverSide,
-    serverHostname: serverSide || serverHostname === undefined ? "" : toServerName(serverHostname),
+    serverHostname: serverSide || serverHostname === undefined ? "" : toServerName(serverHostname, method, prefix),
     handshakeTimeout: options.handshakeTimeout ?? HANDSHAKE_TIMEOUT,
     shutdownTimeout: options.shutdownTimeout ?? SHUTDOWN_TIMEOUT,
     maxHandshakes: options.maxHandshakes ?? MAX_HANDSHAKES,
   };
 }
 
-function checkCount(count: unknown, name: string): void {
-  if (count === undefined || Number.isSafeInteger(count) && (count as number) > 0) return;
-  const message = `${name} must be a whole number from 1, got ${describe(count)}`;
-  throw typeof count === "number" ? new RangeError(message) : new TypeError(message);
-}
-
 /** Puts a host's name in the one form that is sent, and compared to the certificate's. */
-function toServerName(hostname: string): string {
-  checkHostname(hostname, "serverHostname");
+function toServerName(hostname: string, method: string, prefix: string): string {
+  const option = `${prefix}serverHostname`;
+  checkHostname(method, option, hostname);
   const bare = hostname.replace(/^\[(.*)\]$/, "$1");
   // What a URL has beside a host would be taken for part of one: é@other.test is not the host other.test.
   let name = /[@/?#\\\s]/.test(bare) ? "" : bare;
@@ -140,20 +157,22 @@ function toServerName(hostname: string): string {
   // The certificate may have wildcards, a server has a name; the dot of the root may end it (RFC 1034, 3.1).
   const isName = name.replace(/\.$/, "").split(".").every((label) => /^[^*]{1,63}$/.test(label));
   if (isName) return name;
-  throw new TypeError(`serverHostname must be a host's name or address, got ${describe(hostname)}`);
+  throw new TypeError(`${method}: ${option} must be a host name or an IP address, got ${describe(hostname)}`);
 }
 
-function contextOf(options: TlsOptions): TlsContext {
-  const unknown = Object.keys(options).find((name) => !KNOWN_OPTIONS.has(name));
-  if (unknown !== undefined) {
-    throw new TypeError(`tls.${unknown} is not an option; there are ${[...KNOWN_OPTIONS].join(", ")}`);
-  }
+function contextOf(options: TlsOptions, method: string, prefix: string): TlsContext {
   const { context } = options;
-  if (context === undefined) return new TlsContext(options);
-  if (!(context instanceof TlsContext)) {
-    throw new TypeError(`tls.context must be a TlsContext, got ${describe(context)}`);
+  if (context === undefined) {
+    const own = pickContextOptions(options);
+    checkContextOptions(own, method, prefix);
+    return new TlsContext(own);
   }
-  const [besides] = Object.keys(pickContextOptions(options));
-  if (besides !== undefined) throw new TypeError(`tls.context and tls.${besides} cannot both be given`);
+  if (!(context instanceof TlsContext)) {
+    throw new TypeError(`${method}: ${prefix}context must be a TlsContext, got ${describe(context)}`);
+  }
+  const [rival] = Object.keys(pickContextOptions(options));
+  if (rival !== undefined) {
+    throw new TypeError(`${method}: ${prefix}context and ${prefix}${rival} cannot both be given`);
+  }
   return context;
 }

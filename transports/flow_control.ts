@@ -3,11 +3,15 @@
  *
  * @module
  */
+import { checkOptions } from "../check_options.ts";
 import { describe } from "../errors.ts";
 import type { WriteBufferLimits } from "./transport.ts";
 
 /** The default high-water mark in bytes, as in CPython's `_FlowControlMixin`. */
 const DEFAULT_HIGH = 64 * 1024;
+
+const METHOD = "setWriteBufferLimits()";
+const LIMITS: ReadonlySet<string> = new Set(["high", "low"] satisfies (keyof WriteBufferLimits)[]);
 
 /** Watches a buffer's size against two marks. */
 export class FlowControl {
@@ -29,16 +33,21 @@ export class FlowControl {
    * Sets the marks.
    *
    * @param limits One of them, both, or none for the defaults.
-   * @throws {RangeError} If `high >= low >= 0` does not hold.
+   * @throws {TypeError} If `limits` is not an object, has another option, or a mark is not a number.
+   * @throws {RangeError} Unless `high >= low >= 0`.
    */
-  setLimits({ high, low }: WriteBufferLimits): void {
+  setLimits(limits: WriteBufferLimits): void {
+    checkOptions(METHOD, limits, LIMITS, { name: "limits" });
+    const { high, low } = limits;
     const newHigh = high ?? (low === undefined ? DEFAULT_HIGH : 4 * low);
     const newLow = low ?? Math.floor(newHigh / 4);
-    if (typeof newHigh !== "number" || typeof newLow !== "number") {
-      throw new TypeError(`high and low must be numbers of bytes, got ${describe(newHigh)} and ${describe(newLow)}`);
+    for (const [name, size] of [["high", newHigh], ["low", newLow]] as const) {
+      if (typeof size !== "number") {
+        throw new TypeError(`${METHOD}: ${name} must be a number of bytes, got ${describe(size)}`);
+      }
     }
     if (!(newHigh >= newLow && newLow >= 0)) {
-      throw new RangeError(`high (${newHigh}) must be at least low (${newLow}), and low at least 0`);
+      throw new RangeError(`${METHOD}: high (${newHigh}) must be at least low (${newLow}), and low at least 0`);
     }
     this.#high = newHigh;
     this.#low = newLow;

@@ -56,7 +56,7 @@ Deno.test("connectAcceptedSocket() takes a closeTimeout, and leaves a connection
   await assertRejects(
     () => loop.connectAcceptedSocket(() => new Recorder(), near, { tls: {} }),
     TypeError,
-    "a server must have cert and key",
+    "a TLS server requires cert and key",
   );
   // It is still the caller's.
   await near.write(bytes("mine"));

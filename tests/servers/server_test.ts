@@ -349,10 +349,10 @@ Deno.test("createServer() refuses bad options with an error that names them", as
   await assertRejects(() => create({ port: NaN }), RangeError, "number NaN");
   await assertRejects(() => create({ port: 0, hostname: [] }), RangeError, "hostname");
   await assertRejects(() => create({ port: 0, closeTimeout: -1 }), RangeError, "closeTimeout");
-  await assertRejects(() => create({ port: 0, tls: {} }), TypeError, "a server must have cert and key");
+  await assertRejects(() => create({ port: 0, tls: {} }), TypeError, "a TLS server requires cert and key");
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   await assertRejects(() => create({ port: 0, listener }), TypeError, "listener and port");
-  await assertRejects(() => create({ listener, tls: {} }), TypeError, "a server must have cert and key");
+  await assertRejects(() => create({ listener, tls: {} }), TypeError, "a TLS server requires cert and key");
   const factory = new Echo() as unknown as () => Echo;
   await assertRejects(() => loop.createServer(factory, LOCAL), TypeError, "factory must be a function");
 });

@@ -176,6 +176,28 @@ Deno.test("setWriteBufferLimits() refuses low over high, negatives and NaN with 
   await end(transport);
 });
 
+Deno.test("setWriteBufferLimits() names what it does not know or cannot use, and keeps the old ones", async () => {
+  const { transport } = paused({ low: 1, high: 2 });
+  for (
+    const [limits, message] of [
+      [5, "limits must be a plain object, got number 5"],
+      [null, "limits must be a plain object, got null"],
+      [[5], "limits must be a plain object, got Array"],
+      [{ hihg: 5 }, "hihg is not an option; did you mean high?"],
+      [{ highWaterMark: 5 }, "highWaterMark is not an option; did you mean high?"],
+      [{ limit: 5 }, "limit is not an option; the options are high, low"],
+      [{ high: "10" }, 'high must be a number of bytes, got string "10"'],
+      [{ low: "10" }, 'low must be a number of bytes, got string "10"'],
+    ] as const
+  ) {
+    const error = assertThrows(() => transport.setWriteBufferLimits(limits as WriteBufferLimits), TypeError);
+    assertEquals(error.message, `setWriteBufferLimits(): ${message}`);
+  }
+  assertEquals(transport.getWriteBufferLimits(), [1, 2]);
+  transport.abort();
+  await turn();
+});
+
 Deno.test("setWriteBufferLimits({ high: 0 }) pauses on every byte and resumes when all is taken", async () => {
   const { handle, transport, log } = paused({ high: 0 });
   transport.write(bytes("ab"));

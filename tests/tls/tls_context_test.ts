@@ -1,6 +1,13 @@
 /** Contexts: chosen by name (`sni`), replaced while a server runs (`reload()`), shared by many. */
 import { Protocol, TlsContext, TlsError, type TlsOptions } from "../../mod.ts";
-import { assertEquals, assertInstanceOf, assertMatch, assertRejects, assertStrictEquals } from "../std.ts";
+import {
+  assertEquals,
+  assertInstanceOf,
+  assertMatch,
+  assertRejects,
+  assertStrictEquals,
+  assertThrows,
+} from "../std.ts";
 import { bytes, captureExceptions, loop, portOf, Recorder, turn } from "../kit.ts";
 import { FailingServer, refusal } from "./tls_failure_kit.ts";
 import {
@@ -160,4 +167,31 @@ Deno.test("a TlsContext serves many connections of both sides at once", async ()
   const options = { serverTls: { context }, clientTls: { context } };
   const names = await Promise.all(Array.from({ length: 10 }, () => agreed(options, peerName)));
   assertEquals(names, Array(10).fill({ server: null, client: "localhost" }));
+});
+
+Deno.test("new TlsContext() names an option that it does not have, and the one that was meant", () => {
+  for (
+    const [options, message] of [
+      [{ requestClientCert: true }, "requestClientCert is not an option; did you mean requestCert?"],
+      [{ cafile: "ca.pem" }, "cafile is not an option; did you mean caCerts?"],
+      [{ serverHostname: "localhost" }, /^serverHostname is not an option; /],
+      [[], "options must be a plain object, got Array"],
+      [null, "options must be a plain object, got null"],
+      [{ requestCert: "yes" }, 'requestCert must be a boolean, got string "yes"'],
+    ] as const
+  ) {
+    const error = assertThrows(() => new TlsContext(options as object), TypeError);
+    const said = error.message.replace("new TlsContext(): ", "");
+    assertEquals(error.message.startsWith("new TlsContext(): "), true);
+    if (typeof message === "string") assertEquals(said, message);
+    else assertMatch(said, message);
+  }
+});
+
+Deno.test("reload() names an option that it does not have, and leaves the context as it was", async () => {
+  const context = new TlsContext(SERVER);
+  const options = { ...SECOND, ca: [CA] };
+  await assertRejects(() => context.reload(options), TypeError, "reload(): ca is not an option; did you mean caCerts?");
+  await assertRejects(() => context.reload(undefined as unknown as object), TypeError, "reload(): options must be");
+  assertEquals(await agreed({ serverTls: { context } }, peerName), { server: null, client: "localhost" });
 });
