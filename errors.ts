@@ -1,24 +1,24 @@
 /**
- * The errors that Tandem makes itself. Those of the operating system stay Deno's own.
+ * Tandem's own error classes. Errors of the operating system keep Deno's classes, with their `code`.
  *
  * @module
  */
-/** An operation that the object's state does not allow, such as a write after `writeEof()`. */
+/** Thrown if an object's state does not allow the call, such as `write()` after `writeEof()`. */
 export class InvalidStateError extends DOMException {
   /**
-   * Makes the error.
+   * Creates the error.
    *
-   * @param message What was tried and why it is not possible.
+   * @param message The call, and why it is not possible.
    */
   constructor(message: string) {
     super(message, "InvalidStateError");
   }
 }
 
-/** A limit in time was passed, such as `closeTimeout`. */
+/** A time limit was exceeded, such as `closeTimeout` or `handshakeTimeout`. */
 export class TimeoutError extends DOMException {
   /**
-   * Makes the error.
+   * Creates the error.
    *
    * @param message What took too long, and the limit.
    */
@@ -27,30 +27,30 @@ export class TimeoutError extends DOMException {
   }
 }
 
-/** A signal was sent to a child process that has already ended. */
+/** Thrown if a signal is sent to a child process that has ended. */
 export class ProcessLookupError extends Deno.errors.NotFound {
-  /** {@inheritDoc Error.name} */
+  /** `"ProcessLookupError"`, as in Python. */
   override name = "ProcessLookupError";
-  /** The operating system's name for it. */
+  /** The operating system's name of the error. */
   readonly code = "ESRCH";
 }
 
 /**
- * A `sendfile` ended before its time. `cause` is the file's error, or the one that `connectionLost` gets; after `close()`
- * and `abort()` there is none.
+ * Rejects `sendfile()` that could not send the whole file. `cause` is the error of the file, or the error that
+ * `connectionLost` is called with; there is no `cause` after `close()` or `abort()`.
  */
 export class SendfileError extends Error {
-  /** {@inheritDoc Error.name} */
+  /** `"SendfileError"`. */
   override name = "SendfileError";
-  /** How many bytes of the file the kernel had taken until then. */
+  /** The number of bytes of the file that the kernel had taken by then. */
   readonly bytesSent: number;
 
   /**
-   * Makes the error.
+   * Creates the error.
    *
    * @param message What happened.
-   * @param bytesSent How many bytes the kernel had taken.
-   * @param options Where it came from.
+   * @param bytesSent The number of bytes that the kernel had taken.
+   * @param options The `cause`, if there is one.
    */
   constructor(message: string, bytesSent: number, options?: ErrorOptions) {
     super(message, options);
@@ -58,36 +58,38 @@ export class SendfileError extends Error {
   }
 }
 
-/** The bytes that somebody waited for cannot leave any more. */
+/** Rejects a wait for the write buffer to drain, because the transport has ended. Internal: no caller sees it. */
 export class DrainInterrupted extends Error {
-  /** How many bytes had not left. */
+  /** The number of bytes that were not sent. */
   readonly remaining: number;
-  /** What ended the transport; `null` for `abort()`. */
+  /** The error that ended the transport; `null` after `abort()`. */
   readonly error: Error | null;
 
   constructor(remaining: number, error: Error | null) {
-    super("the transport was lost before its buffer had drained");
+    super("the transport ended before its write buffer was empty");
     this.remaining = remaining;
     this.error = error;
   }
 }
 
 /**
- * Makes an error of whatever was thrown.
+ * Returns a thrown value as an error. Never throws.
  *
  * @param thrown The value of a `catch`.
- * @returns It, or an error that says what it was.
+ * @returns The value itself if it is an `Error`, otherwise an error that describes it, with the value as its `cause`.
  */
 export function toError(thrown: unknown): Error {
   try {
-    return thrown instanceof Error ? thrown : new Error(`thrown: ${describe(thrown)}`, { cause: thrown });
+    return thrown instanceof Error
+      ? thrown
+      : new Error(`a value that is not an Error was thrown: ${describe(thrown)}`, { cause: thrown });
   } catch {
-    return new Error("thrown: a value that cannot be looked at", { cause: thrown }); // A revoked proxy, say.
+    return new Error("a value that cannot be inspected was thrown", { cause: thrown }); // A revoked proxy, say.
   }
 }
 
 /**
- * Names a value's kind for an error message. Never throws.
+ * Describes a value for an error message. Never throws.
  *
  * @param value Any value.
  * @returns For example `null`, `string "abc"`, `ArrayBuffer`.
@@ -96,7 +98,7 @@ export function describe(value: unknown): string {
   try {
     return nameOf(value);
   } catch {
-    return `${typeof value} that cannot be looked at`; // A getter or a proxy may throw.
+    return `${typeof value} that cannot be inspected`; // A getter or a proxy may throw.
   }
 }
 

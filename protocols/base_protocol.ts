@@ -1,13 +1,14 @@
 import type { BaseCallbacks, BaseTransport } from "../transports/transport.ts";
 
 /**
- * What all protocols share: the two ends of a connection and flow control. Extend one of its children.
+ * The callbacks that all protocols share: `connectionMade`, `connectionLost` and flow control. Extend one of its
+ * subclasses unless these are all that you need.
  *
  * @example Usage
  * ```ts
  * import { BaseProtocol } from "@tandem/io/protocols";
  *
- * // Enough for a transport that is only written to, such as connectWritePipe().
+ * // These are all that the transport of connectWritePipe() calls.
  * class Log extends BaseProtocol {
  *   override pauseWriting() {
  *     console.error("the reader is slow");
@@ -17,22 +18,22 @@ import type { BaseCallbacks, BaseTransport } from "../transports/transport.ts";
  */
 export class BaseProtocol implements BaseCallbacks {
   /**
-   * Runs once, first, when the transport is ready.
+   * Called once, before every other callback, when the transport is ready. You can write at once.
    *
-   * @param _transport The transport that this protocol now rides with. Keep it: it is how to write.
+   * @param _transport The transport of this protocol. Keep it to write, pause and close.
    */
   connectionMade(_transport: BaseTransport): void {}
 
   /**
-   * Runs once, last. The transport takes nothing any more.
+   * Called once, after every other callback. Writes are dropped from now on.
    *
-   * @param _error `null` after end of file, `close()` and `abort()`; otherwise what went wrong.
+   * @param _error `null` after end of file, `close()` and `abort()`; otherwise the error that ended the transport.
    */
   connectionLost(_error: Error | null): void {}
 
-  /** The transport's buffer is over its high-water mark: stop writing. Runs inside `write`. */
+  /** Called inside the `write` that takes the write buffer over its high-water mark. Stop writing. */
   pauseWriting(): void {}
 
-  /** The buffer has drained to its low-water mark: write on. Always follows a `pauseWriting`. */
+  /** Called when the write buffer has drained to its low-water mark after `pauseWriting`. Go on writing. */
   resumeWriting(): void {}
 }

@@ -2,12 +2,12 @@ import type { StreamCallbacks, Transport } from "../transports/transport.ts";
 import { BaseProtocol } from "./base_protocol.ts";
 
 /**
- * A protocol on a byte stream that owns the memory: the kernel's bytes are read straight into it.
+ * A protocol on a byte stream that provides the memory which bytes are read into, without a copy.
  *
- * The transport asks for memory with `getBuffer` when it posts a read, before bytes are there, and says
- * with `bufferUpdated` how much of it was filled. In between the memory is the transport's.
+ * The transport calls `getBuffer` for memory when it begins to read, before bytes have arrived, and `bufferUpdated` when
+ * it has read. The memory belongs to the transport in between.
  *
- * @example Count bytes in 64 KiB, however many arrive
+ * @example Count bytes in 64 KiB of memory
  * ```ts
  * import { BufferedProtocol } from "@tandem/io";
  *
@@ -24,30 +24,35 @@ import { BaseProtocol } from "./base_protocol.ts";
  * ```
  */
 export class BufferedProtocol extends BaseProtocol implements StreamCallbacks {
-  /** {@inheritDoc BaseProtocol.connectionMade} */
+  /**
+   * Called once, before every other callback, when the connection is made. You can write at once.
+   *
+   * @param _transport The transport of this protocol. Keep it to write, pause and close.
+   */
   override connectionMade(_transport: Transport): void {}
 
   /**
-   * Gives memory to read into. An exception here, or an empty array, closes the transport.
+   * Called for memory to read into. An exception, or an empty array, closes the transport.
    *
-   * @param sizeHint A size in bytes that suits the transport; any size above zero is allowed.
-   * @returns The memory, the transport's until the matching `bufferUpdated`.
+   * @param sizeHint The size in bytes that suits the transport. You can return another size, but not an empty array.
+   * @returns The memory. It belongs to the transport until `bufferUpdated` is called.
    */
   getBuffer(sizeHint: number): Uint8Array {
     return new Uint8Array(sizeHint);
   }
 
   /**
-   * Bytes were read into the start of what `getBuffer` gave last. An exception here closes the transport.
+   * Called when bytes were read into the memory that `getBuffer` returned last. An exception closes the transport.
    *
-   * @param _nbytes How many.
+   * @param _nbytes The number of bytes, at the start of that memory. One or more.
    */
   bufferUpdated(_nbytes: number): void {}
 
   /**
-   * The other side will send nothing more. Runs at most once; no data follows.
+   * Called at most once, when the peer has ended its side of the stream. No data callback follows. An exception closes
+   * the transport.
    *
-   * @returns `true` to stay open for writing; anything false closes the transport.
+   * @returns `true` to keep the transport open for writing. Any false value closes it; so does `true` on TLS.
    */
   eofReceived(): boolean | void {}
 }

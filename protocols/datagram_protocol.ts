@@ -2,7 +2,7 @@ import type { DatagramCallbacks, DatagramTransport } from "../transports/transpo
 import { BaseProtocol } from "./base_protocol.ts";
 
 /**
- * A protocol on datagrams.
+ * A protocol on datagrams, UDP or Unix.
  *
  * @example An echo
  * ```ts
@@ -20,21 +20,25 @@ import { BaseProtocol } from "./base_protocol.ts";
  * ```
  */
 export class DatagramProtocol extends BaseProtocol implements DatagramCallbacks {
-  /** {@inheritDoc BaseProtocol.connectionMade} */
+  /**
+   * Called once, before every other callback, when the socket is bound. You can send at once.
+   *
+   * @param _transport The transport of this protocol. Keep it to send and close.
+   */
   override connectionMade(_transport: DatagramTransport): void {}
 
   /**
-   * One whole datagram arrived, possibly an empty one.
+   * Called with a datagram that was received.
    *
-   * @param _data The payload. It belongs to the protocol from now on, but not what is beside it in `data.buffer`.
-   * @param _addr The sender.
+   * @param _data The payload, which can be empty. It is yours. Use `data` and not `data.buffer`, which can be larger.
+   * @param _addr The address of the sender.
    */
-  datagramReceived(_data: Uint8Array, _addr: Deno.Addr): void {}
+  datagramReceived(_data: Uint8Array<ArrayBuffer>, _addr: Deno.Addr): void {}
 
   /**
-   * A send or a receive failed. The transport lives on.
+   * Called if a datagram could not be sent or received. The transport stays open.
    *
-   * @param _error The operating system's error.
+   * @param _error The error of the operating system.
    */
   errorReceived(_error: Error): void {}
 }

@@ -2,9 +2,10 @@ import type { StreamCallbacks, Transport } from "../transports/transport.ts";
 import { BaseProtocol } from "./base_protocol.ts";
 
 /**
- * A protocol on a byte stream that is given each piece as an array of its own.
+ * A protocol on a byte stream that receives each piece as an array of its own.
  *
- * The right choice unless a profile says otherwise; then see {@linkcode BufferedProtocol}.
+ * Start with this class. If a profile shows that memory for each piece is what costs, use
+ * {@linkcode BufferedProtocol}.
  *
  * @example An echo
  * ```ts
@@ -22,21 +23,27 @@ import { BaseProtocol } from "./base_protocol.ts";
  * ```
  */
 export class Protocol extends BaseProtocol implements StreamCallbacks {
-  /** {@inheritDoc BaseProtocol.connectionMade} */
+  /**
+   * Called once, before every other callback, when the connection is made. You can write at once.
+   *
+   * @param _transport The transport of this protocol. Keep it to write, pause and close.
+   */
   override connectionMade(_transport: Transport): void {}
 
   /**
-   * Some bytes arrived: any number above zero, cut anywhere. An exception here closes the transport.
+   * Called with bytes that were received: one or more, in order, divided without regard to messages. An exception closes
+   * the transport.
    *
-   * @param _data The bytes. They belong to the protocol from now on and are never overwritten. What is beside them in
-   * `data.buffer` is another connection's.
+   * @param _data The bytes. They are yours: nothing overwrites them. Use `data` and not `data.buffer`, which can be larger
+   * and can hold bytes of other connections.
    */
-  dataReceived(_data: Uint8Array): void {}
+  dataReceived(_data: Uint8Array<ArrayBuffer>): void {}
 
   /**
-   * The other side will send nothing more. Runs at most once; no data follows.
+   * Called at most once, when the peer has ended its side of the stream. No data callback follows. An exception closes
+   * the transport.
    *
-   * @returns `true` to stay open for writing; anything false closes the transport.
+   * @returns `true` to keep the transport open for writing. Any false value closes it; so does `true` on TLS.
    */
   eofReceived(): boolean | void {}
 }

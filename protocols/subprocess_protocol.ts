@@ -2,7 +2,7 @@ import type { SubprocessCallbacks, SubprocessTransport } from "../transports/tra
 import { BaseProtocol } from "./base_protocol.ts";
 
 /**
- * A protocol on a child process. `pauseWriting` and `resumeWriting` speak of its standard input.
+ * A protocol on a child process. `pauseWriting` and `resumeWriting` are called for its standard input.
  *
  * @example Collect what a child prints
  * ```ts
@@ -17,25 +17,29 @@ import { BaseProtocol } from "./base_protocol.ts";
  * ```
  */
 export class SubprocessProtocol extends BaseProtocol implements SubprocessCallbacks {
-  /** {@inheritDoc BaseProtocol.connectionMade} */
+  /**
+   * Called once, before every other callback, when the child has started. You can write to its standard input at once.
+   *
+   * @param _transport The transport of this protocol. Keep it for its pipes, and to send signals.
+   */
   override connectionMade(_transport: SubprocessTransport): void {}
 
   /**
-   * The child wrote something.
+   * Called with output of the child.
    *
-   * @param _fd 1 for its standard output, 2 for its standard error.
-   * @param _data The bytes. They belong to the protocol from now on, but not what is beside them in `data.buffer`.
+   * @param _fd 1 for standard output, 2 for standard error.
+   * @param _data The bytes. They are yours. Use `data` and not `data.buffer`, which can be larger.
    */
-  pipeDataReceived(_fd: number, _data: Uint8Array): void {}
+  pipeDataReceived(_fd: number, _data: Uint8Array<ArrayBuffer>): void {}
 
   /**
-   * One of the pipes to the child has closed. Runs once for each piped descriptor.
+   * Called once for each pipe to the child, when it has closed.
    *
    * @param _fd 0, 1 or 2.
-   * @param _error `null` for an orderly end; a broken pipe, for example, otherwise.
+   * @param _error `null` after end of file and `close()`; otherwise the error, such as a broken pipe.
    */
   pipeConnectionLost(_fd: number, _error: Error | null): void {}
 
-  /** The child has ended. Its pipes may still hold output, and standard input may have other readers. */
+  /** Called once, when the child has ended. Its pipes can still hold output. */
   processExited(): void {}
 }

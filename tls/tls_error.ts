@@ -47,7 +47,7 @@ export type TlsErrorCode =
  * ```
  */
 export class TlsError extends Error {
-  /** {@inheritDoc Error.name} */
+  /** `"TlsError"`. */
   override name = "TlsError";
   /** Why. */
   readonly code: TlsErrorCode;

@@ -209,7 +209,7 @@ export class DatagramTransport implements Interface {
     const { remoteAddr } = this.#options;
     if (remoteAddr !== null && !sameAddr(addr, remoteAddr)) return;
     this.#sender = addr;
-    callProtocol(this.#loop, this, this.#protocol, "datagramReceived", data, addr);
+    callProtocol(this.#loop, this, this.#protocol, "datagramReceived", data as Uint8Array<ArrayBuffer>, addr);
   }
 
   #errorReceived(error: Error): void {

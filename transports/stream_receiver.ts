@@ -301,7 +301,7 @@ export class StreamReceiver implements StreamSink, Lender {
     this.dispatching = true;
     if (window !== null) lendWindow(data, window, this);
     try {
-      const result = protocol.dataReceived?.(data) as unknown;
+      const result = protocol.dataReceived?.(data as Uint8Array<ArrayBuffer>) as unknown;
       if (result !== undefined) adoptPromise(this.#loop, result, "dataReceived", this.#host, protocol);
     } catch (error) {
       failure = toError(error);

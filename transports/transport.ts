@@ -1,8 +1,8 @@
 /**
- * The interfaces everything else stands on: what a transport can do, and which callbacks it makes.
+ * The interfaces of all transports, and the callbacks that they call on a protocol.
  *
- * A protocol says what bytes mean, a transport moves them, and the two ride together one to one.
- * The order of the callbacks is fixed:
+ * A transport moves bytes; its protocol decides what they mean. Each transport has one protocol at a time. The order of
+ * the callbacks is fixed:
  *
  * ```text
  * stream:     connectionMade  (dataReceived | getBuffer bufferUpdated)*  eofReceived?  connectionLost
@@ -10,12 +10,15 @@
  * subprocess: connectionMade  (pipeDataReceived | pipeConnectionLost | processExited)* connectionLost
  * ```
  *
- * with `pauseWriting` and `resumeWriting`, strictly paired, anywhere between the two ends.
+ * `pauseWriting` and `resumeWriting` alternate, anywhere between `connectionMade` and `connectionLost`.
+ *
+ * Sizes are bytes, times are milliseconds. What a callback throws goes to the loop's exception handler; from
+ * `dataReceived`, `getBuffer`, `bufferUpdated` and `eofReceived` it also closes the transport.
  *
  * @module
  */
 
-/** How the bytes are encrypted. */
+/** The encryption of a TLS connection. */
 export interface TlsCipher {
   /** The cipher suite, for example `"TLS_AES_256_GCM_SHA384"`. */
   name: string;
@@ -26,401 +29,435 @@ export interface TlsCipher {
 }
 
 /**
- * What a certificate says. The first six fields have the names of Python's `SSLSocket.getpeercert()`, and JavaScript's
- * types.
+ * The contents of a certificate. The first six fields have the names of Python's `SSLSocket.getpeercert()`, and
+ * JavaScript's types.
  */
 export interface PeerCertificate {
-  /** Whose it is, by attribute: `{ CN: "localhost" }`. An attribute that is there several times is an array. */
+  /** The holder, by attribute: `{ CN: "localhost" }`. An attribute that occurs more than once is an array. */
   subject: Record<string, string | string[]>;
-  /** Who signed it. */
+  /** The CA that signed the certificate, by attribute. */
   issuer: Record<string, string | string[]>;
   /**
-   * All that it is for, as in Python: `["DNS", "localhost"]`, `["IP Address", "127.0.0.1"]`, `["email", ...]`,
-   * `["URI", ...]`, `["Registered ID", "1.2.3"]`; of other kinds the value is `"<unsupported>"`. A value is what the
-   * certificate has, one character a byte: do not join them to one text.
+   * The names and addresses that the certificate is valid for, as in Python: `["DNS", "localhost"]`,
+   * `["IP Address", "127.0.0.1"]`, `["email", ...]`, `["URI", ...]`, `["Registered ID", "1.2.3"]`. The value of any other
+   * kind is `"<unsupported>"`. A value has one character for each byte in the certificate, whatever that byte is, so do
+   * not join values to one text and split it again.
    */
   subjectAltName: [type: string, value: string][];
-  /** Its number, in hexadecimal. */
+  /** The serial number, in hexadecimal. */
   serialNumber: string;
-  /** From when on it is valid. */
+  /** The time from which the certificate is valid. */
   notBefore: Date;
-  /** Until when. */
+  /** The time until which the certificate is valid. */
   notAfter: Date;
-  /** The SHA-256 of the whole, as pairs of hexadecimal digits with colons between. */
+  /** The SHA-256 of the certificate, as pairs of hexadecimal digits separated by colons. */
   fingerprint256: string;
-  /** The whole, as DER. */
+  /** The certificate, as DER. */
   raw: Uint8Array;
 }
 
-/** What a `TlsContext` can do. */
+/** The methods of a `TlsContext`. */
 export interface TlsContextLike {
   /** Parses the certificates and keys. */
   load(): Promise<void>;
-  /** Replaces options for the connections to come. */
+  /** Replaces options for new connections. */
   reload(options: object): Promise<void>;
 }
 
-/** What {@linkcode BaseTransport.getExtraInfo} knows of TLS. A connection without TLS knows none of it. */
+/** What {@linkcode BaseTransport.getExtraInfo} knows about TLS. Without TLS every key has its default value. */
 export interface TlsInfo {
-  /** How the bytes are encrypted. Missing on a `Deno.TlsConn` that was given, which does not tell. */
+  /** The encryption. Missing if the transport was given a `Deno.TlsConn`, which does not report it. */
   cipher: TlsCipher;
-  /** Always `null`: compression is not used any more. */
+  /** Always `null`: TLS compression is obsolete. */
   compression: null;
-  /** The other side's certificate; missing where it has shown none. */
+  /** The peer's certificate; missing if the peer sent none. */
   peercert: PeerCertificate;
-  /** The `TlsContext` it was made with; missing on a `Deno.TlsConn` that was given. */
+  /** The `TlsContext` of the connection. Missing if the transport was given a `Deno.TlsConn`. */
   sslcontext: TlsContextLike;
-  /** What does the work: a `TLSSocket` of `node:tls`, not to be read or written, or the `Deno.TlsConn`. */
+  /** The object that encrypts: a `TLSSocket` of `node:tls`, which you must not read or write, or the `Deno.TlsConn`. */
   sslObject: object;
-  /** What both have agreed to speak; missing where they have not (ALPN). */
+  /** The protocol that both sides agreed on by ALPN; missing if they agreed on none. */
   alpnProtocol: string;
 }
 
-/** What {@linkcode BaseTransport.getExtraInfo} knows, by key. Every answer outlives the transport. */
+/** What {@linkcode BaseTransport.getExtraInfo} knows, by key. Every key still has its value after the transport closed. */
 export interface ExtraInfo extends TlsInfo {
   /** The remote address of a socket. */
   peername: Deno.Addr;
   /** The local address of a socket. */
   sockname: Deno.Addr;
-  /** The `Deno.Conn` or `Deno.DatagramConn` that carries the bytes; `node:dgram`'s socket where that stands in. */
+  /** The `Deno.Conn` or `Deno.DatagramConn` of the transport, or the `node:dgram` socket if Deno has no datagrams. */
   socket: object;
-  /** The pipe object that was given to `connectReadPipe` or `connectWritePipe`. */
+  /** The pipe that was given to `connectReadPipe` or `connectWritePipe`. */
   pipe: object;
   /** The `Deno.ChildProcess` of a subprocess transport. */
   subprocess: Deno.ChildProcess;
 }
 
-/** The callbacks that every protocol may have. All are optional: a plain object will do. */
+/** What the transport of a socket knows. */
+export interface StreamExtraInfo extends ExtraInfo {
+  /** The connection that carries the bytes. */
+  socket: Deno.Conn;
+}
+
+/** The callbacks that any protocol can have. All are optional, so a plain object can be a protocol. */
 export interface BaseCallbacks {
   /**
-   * Runs once, first, when the transport is ready. Writing is allowed at once.
+   * Called once, before every other callback, when the transport is ready. You can write at once.
    *
-   * @param transport The transport that this protocol now rides with.
+   * @param transport The transport of this protocol. Keep it to write, pause and close.
    */
   connectionMade?(transport: BaseTransport): void;
   /**
-   * Runs once, last, in a later turn of the loop than the `close()` or `abort()` that caused it.
+   * Called once, after every other callback, in a later turn of the loop than the `close()` or `abort()` that caused it.
    *
-   * @param error `null` after end of file, `close()` and `abort()`; otherwise what went wrong.
+   * @param error `null` after end of file, `close()` and `abort()`; otherwise the error that ended the transport.
    */
   connectionLost?(error: Error | null): void;
-  /** Runs inside the `write` that takes the buffer over the high-water mark. */
+  /** Called inside the `write` that takes the write buffer over its high-water mark. Stop writing. */
   pauseWriting?(): void;
   /**
-   * Runs when the buffer has drained to the low-water mark. Always follows a `pauseWriting`, but does not follow
-   * every one: a transport that ends while it is paused goes straight to `connectionLost`.
+   * Called when the write buffer has drained to its low-water mark after `pauseWriting`. Go on writing. A transport that
+   * ends while writing is paused calls `connectionLost` instead.
    */
   resumeWriting?(): void;
 }
 
 /**
- * The callbacks of a protocol on a byte stream. One that has both `getBuffer` and `bufferUpdated` is
- * served as a `BufferedProtocol`, any other through `dataReceived`.
+ * The callbacks of a protocol on a byte stream: TCP, Unix sockets, TLS and pipes.
+ *
+ * A protocol that has both `getBuffer` and `bufferUpdated` receives by these, any other by `dataReceived`.
  */
 export interface StreamCallbacks extends BaseCallbacks {
-  /** {@inheritDoc BaseCallbacks.connectionMade} */
+  /**
+   * Called once, before every other callback, when the connection is made, on TLS after the handshake. You can write at once.
+   *
+   * @param transport The transport of this protocol.
+   */
   connectionMade?(transport: Transport): void;
   /**
-   * Some bytes arrived: any number above zero, cut anywhere.
+   * Called with bytes that were received: one or more, in order, divided without regard to messages.
    *
-   * @param data The bytes. They belong to the protocol from now on and are never overwritten. `data.buffer` may be
-   * larger, and what lies there beside them is another connection's: use `data` alone, and transfer a copy of it to a
-   * worker (the buffer that small ones share cannot be transferred at all).
+   * @param data The bytes. They are yours: nothing overwrites them. Use `data` and not `data.buffer`, which can be larger
+   * and can hold bytes of other connections. Transfer a copy of `data` to a worker; the buffer of small pieces cannot be
+   * transferred.
    */
-  dataReceived?(data: Uint8Array): void;
+  dataReceived?(data: Uint8Array<ArrayBuffer>): void;
   /**
-   * The transport wants memory to read into. It asks when it posts the read, before bytes are there.
+   * Called for memory to read into, when the transport begins to read, which is before bytes have arrived.
    *
-   * @param sizeHint A size in bytes that suits the transport; any size above zero is allowed.
-   * @returns The memory, which belongs to the transport until the matching `bufferUpdated`.
+   * @param sizeHint The size in bytes that suits the transport. You can return another size, but not an empty array.
+   * @returns The memory. It belongs to the transport until `bufferUpdated` is called.
    */
   getBuffer?(sizeHint: number): Uint8Array;
   /**
-   * Bytes were read straight into the buffer last returned by `getBuffer`, which is the protocol's again.
+   * Called when bytes were read into the memory that `getBuffer` returned last, which is yours again.
    *
-   * @param nbytes How many, counted from the start of that buffer.
+   * @param nbytes The number of bytes, at the start of that memory. One or more.
    */
   bufferUpdated?(nbytes: number): void;
   /**
-   * The other side will send nothing more. Runs at most once; no data callback follows.
+   * Called at most once, when the peer has ended its side of the stream. No data callback follows.
    *
-   * @returns `true` to stay open for writing; anything false closes the transport.
+   * @returns `true` to keep the transport open for writing. Any false value closes it; so does `true` on TLS.
    */
   eofReceived?(): boolean | void;
 }
 
 /** The callbacks of a protocol on datagrams. */
 export interface DatagramCallbacks extends BaseCallbacks {
-  /** {@inheritDoc BaseCallbacks.connectionMade} */
+  /**
+   * Called once, before every other callback, when the socket is bound. You can write at once.
+   *
+   * @param transport The transport of this protocol.
+   */
   connectionMade?(transport: DatagramTransport): void;
   /**
-   * One whole datagram arrived, possibly an empty one.
+   * Called with a datagram that was received.
    *
-   * @param data The payload. It belongs to the protocol from now on, but not what is beside it in `data.buffer`.
-   * @param addr The sender.
+   * @param data The payload, which can be empty. It is yours. Use `data` and not `data.buffer`, which can be larger.
+   * @param addr The address of the sender.
    */
-  datagramReceived?(data: Uint8Array, addr: Deno.Addr): void;
+  datagramReceived?(data: Uint8Array<ArrayBuffer>, addr: Deno.Addr): void;
   /**
-   * A send or a receive failed. The transport lives on.
+   * Called if a datagram could not be sent or received. The transport stays open.
    *
-   * @param error The operating system's error, for example one with `code` `"EMSGSIZE"`.
+   * @param error The error of the operating system, for example with `code` `"EMSGSIZE"`.
    */
   errorReceived?(error: Error): void;
 }
 
 /** The callbacks of a protocol on a child process. */
 export interface SubprocessCallbacks extends BaseCallbacks {
-  /** {@inheritDoc BaseCallbacks.connectionMade} */
+  /**
+   * Called once, before every other callback, when the child has started. You can write at once.
+   *
+   * @param transport The transport of this protocol.
+   */
   connectionMade?(transport: SubprocessTransport): void;
   /**
-   * The child wrote something.
+   * Called with output of the child.
    *
-   * @param fd 1 for its standard output, 2 for its standard error.
-   * @param data The bytes. They belong to the protocol from now on, but not what is beside them in `data.buffer`.
+   * @param fd 1 for standard output, 2 for standard error.
+   * @param data The bytes. They are yours. Use `data` and not `data.buffer`, which can be larger.
    */
-  pipeDataReceived?(fd: number, data: Uint8Array): void;
+  pipeDataReceived?(fd: number, data: Uint8Array<ArrayBuffer>): void;
   /**
-   * One of the pipes to the child has closed. Runs once for each piped descriptor.
+   * Called once for each pipe to the child, when it has closed.
    *
    * @param fd 0, 1 or 2.
-   * @param error `null` for an orderly end; a broken pipe, for example, otherwise.
+   * @param error `null` after end of file and `close()`; otherwise the error, such as a broken pipe.
    */
   pipeConnectionLost?(fd: number, error: Error | null): void;
   /**
-   * The child has ended; `getReturncode()` has its return code. Pipes may still hold output. Standard input is closed
-   * once no other pipe is open and nothing waits in it: until then, children of the child's may read it.
+   * Called once, when the child has ended; `getReturncode()` has its return code. Pipes can still hold output. When
+   * standard input is the last open pipe and nothing waits to be written, it is closed; until then, processes that the
+   * child started can read it.
    */
   processExited?(): void;
 }
 
-/** What every transport can do. */
-export interface BaseTransport extends Disposable {
+/**
+ * What every transport can do.
+ *
+ * @typeParam P The callbacks that the transport calls.
+ * @typeParam E What {@linkcode BaseTransport.getExtraInfo} knows, by key.
+ */
+export interface BaseTransport<P = BaseCallbacks, E = ExtraInfo> extends Disposable {
   /**
-   * Closes in an orderly way: reading stops at once, what is buffered is flushed, then
-   * `connectionLost(null)` runs in a later turn. Idempotent.
+   * Closes the transport in order: reading stops at once, buffered writes are sent, then `connectionLost(null)` is
+   * called in a later turn. Calling it again does nothing. `using` calls it at the end of the scope.
    */
   close(): void;
   /**
-   * Tells whether the transport is closing or closed.
+   * Reports whether the transport is closing or closed.
    *
    * @returns `true` from the first `close()`, `abort()` or fatal error on.
    */
   isClosing(): boolean;
   /**
-   * Looks up what is known about the transport. Still answers after it has closed.
+   * Returns what is known about the transport, also after it has closed.
    *
-   * @param name The key.
-   * @param defaultValue What to return where the transport has no such thing.
+   * @typeParam K The key.
+   * @typeParam D The type of the default value.
+   * @param name The key, such as `"peername"`.
+   * @param defaultValue The value to return if the transport does not have the key; `null` by default.
    * @returns The value, or `defaultValue`.
    */
-  getExtraInfo<K extends keyof ExtraInfo, D = null>(name: K, defaultValue?: D): ExtraInfo[K] | D;
-  /** The same for a key that has no type of its own. */
+  getExtraInfo<K extends keyof E, D = null>(name: K, defaultValue?: D): E[K] | D;
+  /**
+   * Returns what is known under a key that is known only at run time.
+   *
+   * @param name The key.
+   * @param defaultValue The value to return if the transport does not have the key; `null` by default.
+   * @returns The value, or `defaultValue`.
+   */
   getExtraInfo(name: string, defaultValue?: unknown): unknown;
   /**
-   * Hands the transport to another protocol, from the next callback on. `connectionMade` is not
-   * called on it. If the former one is paused, this one is told when to go on.
+   * Gives the transport another protocol, which the next callback is called on. `connectionMade` is not called on it. If
+   * writing is paused, `resumeWriting` is called on the new protocol. A stream can change between `dataReceived` and
+   * `getBuffer`: bytes that have arrived meanwhile go to the new protocol, in order.
    *
    * @param protocol The new protocol.
-   * @throws {TypeError} If it is not an object. What a getter of it throws is passed on; nothing has changed then.
+   * @throws {TypeError} If `protocol` is not an object, or has callbacks that cannot be meant. What a getter of
+   * `protocol` throws is passed on. Nothing has changed then.
    */
-  setProtocol(protocol: BaseCallbacks): void;
+  setProtocol(protocol: P): void;
   /**
-   * Gives the protocol that rides with this transport now.
+   * Returns the protocol of the transport.
    *
-   * @returns The protocol, as the factory or `setProtocol` gave it.
+   * @returns The object that the factory returned, or that `setProtocol` was called with last.
    */
-  getProtocol(): BaseCallbacks;
+  getProtocol(): P;
 }
 
-/** The reading half of a stream. */
-export interface ReadTransport extends BaseTransport {
-  /** {@inheritDoc BaseTransport.setProtocol} */
-  setProtocol(protocol: StreamCallbacks): void;
-  /** {@inheritDoc BaseTransport.getProtocol} */
-  getProtocol(): StreamCallbacks;
+/**
+ * The reading half of a stream.
+ *
+ * @typeParam E What `getExtraInfo` knows, by key.
+ */
+export interface ReadTransport<E = ExtraInfo> extends BaseTransport<StreamCallbacks, E> {
   /**
-   * Tells whether data callbacks may run.
+   * Reports whether data callbacks can be called.
    *
-   * @returns `false` while paused and once closing.
+   * @returns `false` while reading is paused, and when the transport is closing.
    */
   isReading(): boolean;
   /**
-   * Stops data callbacks: none runs after this returns, even if a read was in flight, whose bytes are
-   * held in order. The kernel's buffer then fills and slows the peer down. Idempotent.
+   * Pauses reading: no data callback and no `eofReceived` is called after this returns, until {@linkcode resumeReading}.
+   * Bytes that a read in flight brings are kept, in order. The kernel's buffer then fills and slows the peer down.
+   * Calling it again does nothing.
    */
   pauseReading(): void;
-  /** Undoes {@linkcode pauseReading}; what was held arrives in a later turn. Idempotent. */
+  /** Resumes reading; kept bytes are delivered in a later turn of the loop. Does nothing if reading is not paused. */
   resumeReading(): void;
 }
 
-/** The limits of a write buffer, in bytes. */
+/** The marks of a write buffer, in bytes. */
 export interface WriteBufferLimits {
   /**
-   * More than this pauses the protocol.
+   * The high-water mark: a larger buffer calls `pauseWriting`.
    *
-   * @default {65536} or four times `low` where only that is given
+   * @default {65536} or four times `low` if only `low` is given
    */
   high?: number;
   /**
-   * This or less resumes it.
+   * The low-water mark: a paused buffer of this size or smaller calls `resumeWriting`.
    *
    * @default {high / 4}
    */
   low?: number;
 }
 
-/** The part of writing that streams and datagrams share. */
+/** The write buffer of streams and datagrams. */
 export interface WriteBuffer {
-  /** Closes at once and drops what is buffered; `connectionLost(null)` follows in a later turn. Idempotent. */
+  /**
+   * Closes the transport at once and drops what is buffered; `connectionLost(null)` is called in a later turn. Calling it
+   * again does nothing.
+   */
   abort(): void;
   /**
-   * Tells how much has been accepted but not yet been taken by the kernel.
+   * Returns the number of bytes that were written and that the kernel has not taken.
    *
-   * @returns The number of bytes; a datagram counts for 8 more than it has, so that empty ones do not wait unseen.
+   * @returns The number of bytes. Each datagram counts for 8 bytes more than its payload, so that empty ones count.
    */
   getWriteBufferSize(): number;
   /**
-   * Tells at which sizes the protocol is paused and resumed.
+   * Returns the marks at which writing is paused and resumed.
    *
    * @returns `[low, high]`, in bytes.
    */
   getWriteBufferLimits(): [low: number, high: number];
   /**
-   * Sets the sizes at which the protocol is paused and resumed.
+   * Sets the marks at which writing is paused and resumed. If the buffer is already larger than `high`, `pauseWriting`
+   * is called before this returns.
    *
-   * @param limits The new limits; what is left out follows from the other.
-   * @throws {RangeError} If `high >= low >= 0` does not hold.
+   * @param limits The new marks. One that is left out follows from the other; without any, both have their defaults.
+   * @throws {TypeError} If `limits` is not an object, has an unknown option, or a mark is not a number.
+   * @throws {RangeError} Unless `high >= low >= 0`.
    */
   setWriteBufferLimits(limits?: WriteBufferLimits): void;
 }
 
-/** The writing half of a stream. */
-export interface WriteTransport extends BaseTransport, WriteBuffer {
-  /** {@inheritDoc BaseTransport.setProtocol} */
-  setProtocol(protocol: StreamCallbacks): void;
-  /** {@inheritDoc BaseTransport.getProtocol} */
-  getProtocol(): StreamCallbacks;
+/**
+ * The writing half of a stream.
+ *
+ * @typeParam E What `getExtraInfo` knows, by key.
+ */
+export interface WriteTransport<E = ExtraInfo> extends BaseTransport<StreamCallbacks, E>, WriteBuffer {
   /**
-   * Sends bytes. Never blocks: they are copied, and all small writes of one callback leave together.
-   * Dropped without a word once the transport is closing.
+   * Sends a copy of bytes. Never blocks; all small writes of one callback are sent together. Does nothing if the
+   * transport is closing.
    *
-   * @param data The bytes; the caller's again once this returns.
+   * @param data The bytes, also in a `SharedArrayBuffer`. They are yours again when this returns.
    * @throws {TypeError} If `data` is not a `Uint8Array`.
-   * @throws {InvalidStateError} After {@linkcode writeEof}.
+   * @throws {InvalidStateError} After {@linkcode writeEof}, and on a transport that cannot be written to.
    */
   write(data: Uint8Array): void;
   /**
-   * The same without the copy.
+   * Sends bytes without a copy.
    *
-   * @param data The bytes; the transport's from now on. Neither change nor read them afterwards: what
-   * `dataReceived` was given is read into again by the same connection, or becomes empty. Given more than once within
-   * the callback, whole or in parts, it is sent each time as it was, and not read into again. What `bufferUpdated` was
-   * told of may be given within that callback; then nothing is read into that memory until it has been sent.
+   * @param data The bytes. They belong to the transport from now on: do not change or read them. The memory of what
+   * `dataReceived` was called with is recycled for the same connection, or becomes empty. Within one callback you can
+   * send it more than once, whole or in parts. Memory that `bufferUpdated` was called for can be sent within that
+   * callback; the transport asks for no memory until it has been sent.
    * @throws {TypeError} If `data` is not a `Uint8Array`.
-   * @throws {InvalidStateError} After {@linkcode writeEof}.
+   * @throws {InvalidStateError} After {@linkcode writeEof}, and on a transport that cannot be written to.
    */
   writeOwned(data: Uint8Array): void;
   /**
-   * Sends several pieces as if they were one. Nothing is sent if one of them is no `Uint8Array`.
+   * Sends copies of several pieces, in order, as one write. If one is not a `Uint8Array`, none is sent.
    *
-   * @param pieces The pieces; the caller's again once this returns.
-   * @throws {TypeError} If one of them is not a `Uint8Array`.
-   * @throws {InvalidStateError} After {@linkcode writeEof}.
+   * @param pieces The pieces. They are yours again when this returns.
+   * @throws {TypeError} If `pieces` is not iterable, or one of them is not a `Uint8Array`.
+   * @throws {InvalidStateError} After {@linkcode writeEof}, and on a transport that cannot be written to.
    */
   writelines(pieces: Iterable<Uint8Array>): void;
   /**
-   * Says that nothing more will be written: what is buffered is flushed, then the other side sees the
-   * end of the stream. Reading goes on. On a pipe, which has no other half, it closes.
+   * Ends the writing half: buffered writes are sent, then the peer receives end of file. Reading goes on. A pipe, which
+   * has no reading half, is closed. Does nothing if the transport is closing.
    *
    * @throws {Deno.errors.NotSupported} On TLS, which cannot end one direction alone.
    */
   writeEof(): void;
   /**
-   * Tells whether {@linkcode writeEof} is to be had.
+   * Reports whether the transport has {@linkcode writeEof}.
    *
    * @returns `true` for TCP, Unix sockets and pipes, `false` for TLS.
    */
   canWriteEof(): boolean;
 }
 
-/** What a transport over a `Deno.Conn` knows. */
-export interface StreamExtraInfo extends ExtraInfo {
-  /** The connection that carries the bytes. */
-  socket: Deno.Conn;
-}
-
 /** A byte stream in both directions. */
-export interface Transport extends ReadTransport, WriteTransport {
-  /** {@inheritDoc BaseTransport.getExtraInfo} */
-  getExtraInfo<K extends keyof StreamExtraInfo, D = null>(name: K, defaultValue?: D): StreamExtraInfo[K] | D;
-  /** The same for a key that has no type of its own. */
-  getExtraInfo(name: string, defaultValue?: unknown): unknown;
-  /** Replaces the protocol, from the next callback on, also between `dataReceived` and `getBuffer` kinds. */
-  setProtocol(protocol: StreamCallbacks): void;
-  /** {@inheritDoc BaseTransport.getProtocol} */
-  getProtocol(): StreamCallbacks;
-}
+export interface Transport extends ReadTransport<StreamExtraInfo>, WriteTransport<StreamExtraInfo> {}
 
-/** Where a datagram goes: a `Deno.NetAddr` or `Deno.UnixAddr`, or as much of one as this. */
+/** The address of a datagram: a `Deno.NetAddr` or `Deno.UnixAddr`, or an object with these properties of one. */
 export type DatagramTarget = Deno.Addr | { hostname: string; port: number } | { path: string };
 
 /** Datagrams in both directions. */
-export interface DatagramTransport extends BaseTransport, WriteBuffer {
-  /** {@inheritDoc BaseTransport.setProtocol} */
-  setProtocol(protocol: DatagramCallbacks): void;
-  /** {@inheritDoc BaseTransport.getProtocol} */
-  getProtocol(): DatagramCallbacks;
+export interface DatagramTransport extends BaseTransport<DatagramCallbacks>, WriteBuffer {
   /**
-   * Sends one datagram; an empty one too. Never blocks. Errors reach `errorReceived`.
+   * Sends a copy of one datagram. Never blocks. If it cannot be sent, `errorReceived` is called. Does nothing if the
+   * transport is closing.
    *
-   * @param data The payload; the caller's again once this returns.
-   * @param addr Where to; `null` where the endpoint has a `remoteAddr`.
-   * @throws {TypeError} If `data` is not a `Uint8Array`, or `addr` is missing with no `remoteAddr` set.
-   * @throws {RangeError} If `addr` is not the endpoint's `remoteAddr` where it has one.
+   * @param data The payload, which can be empty. It is yours again when this returns.
+   * @param addr The address to send to. Leave it out, or pass `null`, if the endpoint has a `remoteAddr`.
+   * @throws {TypeError} If `data` is not a `Uint8Array`, or `addr` is missing and the endpoint has no `remoteAddr`.
+   * @throws {RangeError} If the endpoint has a `remoteAddr`, and `addr` is another address.
    */
   sendto(data: Uint8Array, addr?: DatagramTarget | null): void;
 }
 
 /** A child process and the pipes to it. */
-export interface SubprocessTransport extends BaseTransport {
-  /** {@inheritDoc BaseTransport.setProtocol} */
-  setProtocol(protocol: SubprocessCallbacks): void;
-  /** {@inheritDoc BaseTransport.getProtocol} */
-  getProtocol(): SubprocessCallbacks;
+export interface SubprocessTransport extends BaseTransport<SubprocessCallbacks> {
   /**
-   * Gives the child's process id.
+   * Returns the process id of the child.
    *
-   * @returns The id, also after it has ended.
+   * @returns The id, also after the child has ended.
    */
   getPid(): number;
   /**
-   * Gives what the child returned.
+   * Returns the return code of the child.
    *
-   * @returns `null` while it runs, its exit code, or `-N` if signal N ended it.
+   * @returns `null` while the child runs, then its exit code, or `-N` if signal N ended it.
    */
   getReturncode(): number | null;
   /**
-   * Gives the transport of one of the child's pipes.
+   * Returns the transport of the pipe to standard input.
    *
-   * @param fd 0, 1 or 2.
-   * @returns A write transport for 0, a read transport for 1 and 2, `null` where it is not piped.
+   * @param fd 0.
+   * @returns The transport, or `null` if standard input is not `"piped"`.
    */
   getPipeTransport(fd: 0): WriteTransport | null;
-  /** The same for the child's standard output and standard error. */
+  /**
+   * Returns the transport of the pipe to standard output or standard error.
+   *
+   * @param fd 1 or 2.
+   * @returns The transport, or `null` if that stream is not `"piped"`.
+   */
   getPipeTransport(fd: 1 | 2): ReadTransport | null;
-  /** The same for a number known only at run time. */
+  /**
+   * Returns the transport of a pipe whose number is known only at run time.
+   *
+   * @param fd 0, 1 or 2.
+   * @returns The transport, or `null` if that stream is not `"piped"`.
+   */
   getPipeTransport(fd: number): ReadTransport | WriteTransport | null;
   /**
    * Sends a signal to the child.
    *
    * @param signal The signal's name or number.
+   * @throws {TypeError} If `signal` is neither a signal's name nor a number.
    * @throws {ProcessLookupError} If the child has ended.
    */
   sendSignal(signal: Deno.Signal | number): void;
-  /** Kills the child if it still runs, and drops what is buffered for it. To let it finish, close pipe 0 and wait. */
+  /**
+   * Kills the child if it still runs, and drops what is buffered for it. To let the child finish, close its pipe 0 and
+   * wait for `processExited`. Calling it again does nothing.
+   */
   close(): void;
-  /** Sends `SIGTERM`. */
+  /** Sends `SIGTERM`, as `sendSignal("SIGTERM")` does. */
   terminate(): void;
-  /** Sends `SIGKILL`. */
+  /** Sends `SIGKILL`, as `sendSignal("SIGKILL")` does. */
   kill(): void;
 }

@@ -1,3 +1,4 @@
+/** Types and documentation, as a project that depends on the package sees them. */
 import { assertEquals } from "../std.ts";
 import { tempPath } from "../kit.ts";
 
@@ -62,7 +63,47 @@ server.close();
 await server.waitClosed();
 `;
 
-Deno.test("a consumer's project type-checks under the strictest compiler options and runs", async () => {
+/** What is given to a callback has an ArrayBuffer; what is given to a transport may have any, and so may an override. */
+const BYTES = `
+import { DatagramProtocol, Protocol, SubprocessProtocol, type StreamCallbacks, type Transport } from "@tandem/io";
+
+export const literal: StreamCallbacks = {
+  dataReceived(data) {
+    new Blob([data]);
+  },
+};
+export class Narrow extends Protocol {
+  override dataReceived(data: Uint8Array<ArrayBuffer>) {
+    void [new Blob([data]), new Response(data), crypto.subtle.digest("SHA-256", data)];
+  }
+}
+export class Wide extends Protocol {
+  override dataReceived(data: Uint8Array) {
+    this.transport.write(data);
+    this.transport.write(new Uint8Array(new SharedArrayBuffer(8)));
+  }
+  declare transport: Transport;
+}
+export class WideDatagrams extends DatagramProtocol {
+  override datagramReceived(_data: Uint8Array, _addr: Deno.Addr) {}
+}
+export class NarrowDatagrams extends DatagramProtocol {
+  override datagramReceived(data: Uint8Array<ArrayBuffer>) {
+    void new Blob([data]);
+  }
+}
+export class WideChild extends SubprocessProtocol {
+  override pipeDataReceived(_fd: number, _data: Uint8Array) {}
+}
+export class NarrowChild extends SubprocessProtocol {
+  override pipeDataReceived(_fd: number, data: Uint8Array<ArrayBuffer>) {
+    void new Blob([data]);
+  }
+}
+`;
+
+/** Runs deno on a program of a project that depends on the package. */
+async function deno(args: string[], program: string): Promise<[code: number, stderr: string, stdout: string]> {
   using temp = tempPath();
   const { directory } = temp;
   const here = (path: string) => new URL(`../../${path}`, import.meta.url).href;
@@ -73,12 +114,29 @@ Deno.test("a consumer's project type-checks under the strictest compiler options
     "@tandem/io/loop": here("loop/mod.ts"),
   };
   await Deno.writeTextFile(`${directory}/deno.json`, JSON.stringify({ imports, compilerOptions: STRICTEST }));
-  await Deno.writeTextFile(`${directory}/main.ts`, PROGRAM);
+  await Deno.writeTextFile(`${directory}/main.ts`, program);
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "--check", "--quiet", "--no-prompt", "--allow-net", "main.ts"],
+    args: [...args, "main.ts"],
     cwd: directory,
     env: { NO_COLOR: "1" },
   }).output();
   const decoder = new TextDecoder();
-  assertEquals([code, decoder.decode(stderr), decoder.decode(stdout)], [0, "", "HELLO tcp true true\n"]);
+  return [code, decoder.decode(stderr), decoder.decode(stdout)];
+}
+
+Deno.test("a consumer's project type-checks under the strictest compiler options and runs", async () => {
+  const result = await deno(["run", "--check", "--quiet", "--no-prompt", "--allow-net"], PROGRAM);
+  assertEquals(result, [0, "", "HELLO tcp true true\n"]);
+});
+
+Deno.test("bytes of a callback go to Blob, Response and crypto.subtle, and an override may take any Uint8Array", async () => {
+  assertEquals(await deno(["check", "--quiet"], BYTES), [0, "", ""]);
+});
+
+Deno.test("deno doc prints no {@inheritDoc}: it would stand there as it is", async () => {
+  for (const file of ["mod.ts", "protocols/mod.ts", "transports/mod.ts", "loop/mod.ts"]) {
+    const path = new URL(`../../${file}`, import.meta.url).pathname;
+    const { stdout } = await new Deno.Command(Deno.execPath(), { args: ["doc", "--json", path] }).output();
+    assertEquals(new TextDecoder().decode(stdout).includes("inheritDoc"), false, file);
+  }
 });
