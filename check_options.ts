@@ -150,8 +150,13 @@ function nearest(name: string, shown: ReadonlyMap<string, string>): string | und
   return best;
 }
 
-/** Spells a name without case, underscores and hyphens. */
-function simplify(name: string): string {
+/**
+ * Spells a name without case, underscores and hyphens.
+ *
+ * @param name The name.
+ * @returns For example `"closetimeout"`, for `closeTimeout`, `close_timeout` and `CloseTimeout` alike.
+ */
+export function simplify(name: string): string {
   return name.replace(/[_-]/g, "").toLowerCase();
 }
 

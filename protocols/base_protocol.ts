@@ -1,4 +1,5 @@
 import type { BaseCallbacks, BaseTransport } from "../transports/transport.ts";
+import { markLibraryClass } from "./library_class.ts";
 
 /**
  * The callbacks that all protocols share: `connectionMade`, `connectionLost` and flow control. Extend one of its
@@ -17,6 +18,10 @@ import type { BaseCallbacks, BaseTransport } from "../transports/transport.ts";
  * ```
  */
 export class BaseProtocol implements BaseCallbacks {
+  static {
+    markLibraryClass(this);
+  }
+
   /**
    * Called once, before every other callback, when the transport is ready. You can write at once.
    *

@@ -1,5 +1,6 @@
 import type { StreamCallbacks, Transport } from "../transports/transport.ts";
 import { BaseProtocol } from "./base_protocol.ts";
+import { markLibraryClass } from "./library_class.ts";
 
 /**
  * A protocol on a byte stream that provides the memory which bytes are read into, without a copy.
@@ -24,6 +25,10 @@ import { BaseProtocol } from "./base_protocol.ts";
  * ```
  */
 export class BufferedProtocol extends BaseProtocol implements StreamCallbacks {
+  static {
+    markLibraryClass(this);
+  }
+
   /**
    * Called once, before every other callback, when the connection is made. You can write at once.
    *

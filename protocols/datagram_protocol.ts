@@ -1,5 +1,6 @@
 import type { DatagramCallbacks, DatagramTransport } from "../transports/transport.ts";
 import { BaseProtocol } from "./base_protocol.ts";
+import { markLibraryClass } from "./library_class.ts";
 
 /**
  * A protocol on datagrams, UDP or Unix.
@@ -20,6 +21,10 @@ import { BaseProtocol } from "./base_protocol.ts";
  * ```
  */
 export class DatagramProtocol extends BaseProtocol implements DatagramCallbacks {
+  static {
+    markLibraryClass(this);
+  }
+
   /**
    * Called once, before every other callback, when the socket is bound. You can send at once.
    *

@@ -1,5 +1,6 @@
 import type { StreamCallbacks, Transport } from "../transports/transport.ts";
 import { BaseProtocol } from "./base_protocol.ts";
+import { markLibraryClass } from "./library_class.ts";
 
 /**
  * A protocol on a byte stream that receives each piece as an array of its own.
@@ -23,6 +24,10 @@ import { BaseProtocol } from "./base_protocol.ts";
  * ```
  */
 export class Protocol extends BaseProtocol implements StreamCallbacks {
+  static {
+    markLibraryClass(this);
+  }
+
   /**
    * Called once, before every other callback, when the connection is made. You can write at once.
    *

@@ -1,5 +1,6 @@
 import type { SubprocessCallbacks, SubprocessTransport } from "../transports/transport.ts";
 import { BaseProtocol } from "./base_protocol.ts";
+import { markLibraryClass } from "./library_class.ts";
 
 /**
  * A protocol on a child process. `pauseWriting` and `resumeWriting` are called for its standard input.
@@ -17,6 +18,10 @@ import { BaseProtocol } from "./base_protocol.ts";
  * ```
  */
 export class SubprocessProtocol extends BaseProtocol implements SubprocessCallbacks {
+  static {
+    markLibraryClass(this);
+  }
+
   /**
    * Called once, before every other callback, when the child has started. You can write to its standard input at once.
    *
