@@ -2,7 +2,7 @@
  * Chains of certificates, good and bad, with the verdicts of OpenSSL, python3 and Deno's own TLS beside Tandem's. Every
  * twenty-first of them; `deno task certificates` goes through all.
  */
-import { foreign } from "../project/examples_kit.ts";
+import { foreign } from "../program.ts";
 import { assertEquals } from "../std.ts";
 import { clientChains, serverChains, some } from "./chains.ts";
 import { askPythonServer, askTandemServer } from "./client_verifiers.ts";

@@ -1,7 +1,7 @@
 /** Clients that resume a session: what they showed to a laxer server of the process lets them into no other. */
 import { existsSync } from "node:fs";
 import { TlsContext, type TlsOptions } from "../../mod.ts";
-import { execute, foreign } from "../project/examples_kit.ts";
+import { execute, foreign } from "../program.ts";
 import { captureExceptions, loop, portOf, tempPath } from "../kit.ts";
 import { assertEquals, assertMatch } from "../std.ts";
 import { authority, leaf, toPem } from "./certificate.ts";

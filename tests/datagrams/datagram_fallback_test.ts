@@ -1,5 +1,5 @@
 import { assertEquals } from "../std.ts";
-import { runProgram } from "../processes/child.ts";
+import { runProgram } from "../program.ts";
 import { scenarios } from "./scenarios.ts";
 
 /** Without deno.json there is no `"unstable": ["net"]`, hence no `Deno.listenDatagram`. */

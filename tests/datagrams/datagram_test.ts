@@ -3,7 +3,7 @@ import { assert, assertEquals, assertLess, assertRejects, assertThrows } from ".
 import { codeOf, DatagramRecorder, LOOPBACK, open } from "./kit.ts";
 import { scenarios } from "./scenarios.ts";
 import { bytes, EventLog, loop, pattern, tempPath } from "../kit.ts";
-import { filesIn } from "../servers/unix_kit.ts";
+import { filesIn } from "../servers/kit.ts";
 
 for (const { name, run, expected } of scenarios) {
   Deno.test(name, async () => assertEquals(await run(), expected));

@@ -2,7 +2,7 @@
 import { connect as connectNode } from "node:net";
 import type { BaseTransport, ExceptionContext, Server, ServerOptions, StreamCallbacks } from "../../mod.ts";
 import { bytes, concat, loop, portOf, turn } from "../kit.ts";
-import { resetNode } from "../streams/stream_kit.ts";
+import { resetNode } from "../streams/kit.ts";
 import { errorName, Log, showData, snakeCase } from "./log.ts";
 import {
   type BufferedHooks,

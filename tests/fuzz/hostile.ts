@@ -1,7 +1,7 @@
 /** An other side that has keys of its own, and lies inside of the encryption, where no tampering on the way gets to. */
 import { createPrivateKey, sign } from "node:crypto";
 import { bytes, concat, pattern } from "../kit.ts";
-import { CLIENT, SERVER } from "../tls/tls_kit.ts";
+import { CLIENT, SERVER } from "../tls/kit.ts";
 import type { Dice } from "./dice.ts";
 import { extension, makeClientHello, makeServerHello, readClientHello, readServerHello } from "./hello.ts";
 import { type OtherSide, type PeerOptions, VICTIM } from "./peer.ts";

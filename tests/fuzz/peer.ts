@@ -2,7 +2,7 @@
 import { Duplex } from "node:stream";
 import nodeTls from "node:tls";
 import { pattern } from "../kit.ts";
-import { CA, CLIENT, SERVER } from "../tls/tls_kit.ts";
+import { CA, CLIENT, SERVER } from "../tls/kit.ts";
 import type { Case } from "./cases.ts";
 import type { Dice } from "./dice.ts";
 

@@ -1,7 +1,7 @@
 /** The servers that are attacked, each with a bystander: a connection that echoes a canary, whatever becomes of others. */
 import { type Server, TlsContext, type TlsContextOptions, type TlsOptions, type Transport } from "../../mod.ts";
 import { loop, pattern, portOf, Recorder } from "../kit.ts";
-import { CA, CLIENT, Echo, HOST, same, SECOND, SERVER, TRUSTING } from "../tls/tls_kit.ts";
+import { CA, CLIENT, Echo, HOST, same, SECOND, SERVER, TRUSTING } from "../tls/kit.ts";
 import type { Case } from "./cases.ts";
 import { asConn, type MemoryConn, MemoryListener, memoryPair } from "./memory_conn.ts";
 import { BufferedVictim, Victim, type Watch } from "./victim.ts";

@@ -3,7 +3,7 @@ import { type AddressInfo, connect as connectNode, createServer as createNodeSer
 import { setImmediate } from "node:timers";
 import type { Transport } from "../../mod.ts";
 import { bytes, loop } from "../kit.ts";
-import { HOST } from "../tls/tls_kit.ts";
+import { HOST } from "../tls/kit.ts";
 import type { Case } from "./cases.ts";
 import { asConn } from "./memory_conn.ts";
 import { type AttackedServer, clientOptions, serverOptions } from "./servers.ts";

@@ -2,7 +2,7 @@
 import type { Socket } from "node:net";
 import { Protocol, type Transport } from "../../mod.ts";
 import { loop } from "../kit.ts";
-import { SERVER, TRUSTING } from "../tls/tls_kit.ts";
+import { SERVER, TRUSTING } from "../tls/kit.ts";
 import { asConn, MemoryConn, memoryPair } from "./memory_conn.ts";
 import type { Piece } from "./records.ts";
 import type { BufferedVictim, Victim } from "./victim.ts";

@@ -1,7 +1,7 @@
 import { Protocol, type Server, type Transport } from "../../mod.ts";
 import { assert, assertEquals, assertLess } from "../std.ts";
 import { bytes, captureExceptions, EventLog, loop, pattern, portOf, text, turn } from "../kit.ts";
-import { closeQuietly, readAll, readBytes, resetNode, writeAll } from "../streams/stream_kit.ts";
+import { closeQuietly, readAll, readBytes, resetNode, writeAll } from "../streams/kit.ts";
 import { connect as connectNode, type Socket } from "node:net";
 
 const MIB = 1024 * 1024;

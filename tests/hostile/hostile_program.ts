@@ -1,12 +1,12 @@
 /**
- * A program whose every callback returns a promise that rejects, in all the disguises of hostile_kit.ts. It prints what
+ * A program whose every callback returns a promise that rejects, in all the disguises of kit.ts. It prints what
  * the exception handler was given for each, as JSON, and then "alive".
  *
  * @module
  */
 import { type ExceptionContext, getRunningLoop, type StreamCallbacks, type Transport } from "../../mod.ts";
 import type { DatagramCallbacks, SubprocessCallbacks } from "../../mod.ts";
-import { DISGUISES, SEALED } from "./hostile_kit.ts";
+import { DISGUISES, SEALED } from "./kit.ts";
 
 const loop = getRunningLoop();
 const LOCAL = { hostname: "127.0.0.1", port: 0 };

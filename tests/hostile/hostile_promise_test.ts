@@ -2,9 +2,9 @@
 import { assertEquals } from "../std.ts";
 import { TlsContext } from "../../mod.ts";
 import { isPromise, toPromise } from "../../promises.ts";
-import { DISGUISES, SEALED } from "./hostile_kit.ts";
+import { DISGUISES, SEALED } from "./kit.ts";
 import { text } from "../kit.ts";
-import { SECOND, SERVER, tlsRecorders } from "../tls/tls_kit.ts";
+import { SECOND, SERVER, tlsRecorders } from "../tls/kit.ts";
 
 function rejected(...callbacks: string[]): string[] {
   return callbacks.map((name) => `protocol.${name}() is async and rejected: hidden`);

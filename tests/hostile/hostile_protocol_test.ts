@@ -1,11 +1,11 @@
 /** Protocols whose properties throw when they are read: the caller is told, and nothing is left behind. */
 import { type Server, socketPair, type StreamCallbacks, type Transport } from "../../mod.ts";
 import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "../std.ts";
-import { HOSTILE_PROTOCOLS } from "./hostile_kit.ts";
+import { HOSTILE_PROTOCOLS } from "./kit.ts";
 import { BufferedRecorder, bytes, captureExceptions, loop, portOf, Recorder, tempPath, text, turn } from "../kit.ts";
-import { FakeHandle, makeTransport, readAll } from "../streams/stream_kit.ts";
-import { exchange, plainPair } from "../start_tls/start_tls_kit.ts";
-import { clientTls, serverTls } from "../tls/tls_kit.ts";
+import { FakeHandle, makeTransport, readAll } from "../streams/kit.ts";
+import { exchange, plainPair } from "../start_tls/kit.ts";
+import { clientTls, serverTls } from "../tls/kit.ts";
 
 const LOCAL = { hostname: "127.0.0.1", port: 0 };
 

@@ -1,8 +1,8 @@
 import { assert, assertEquals, assertGreaterOrEqual, assertMatch, assertStrictEquals, assertThrows } from "../std.ts";
 import { DatagramProtocol, type DatagramTransport } from "../../mod.ts";
-import { runProgram } from "../processes/child.ts";
+import { runProgram } from "../program.ts";
 import { BufferedRecorder, bytes, captureExceptions, connect, loop, Recorder, turn } from "../kit.ts";
-import { ProcessRecorder } from "../processes/process_kit.ts";
+import { ProcessRecorder } from "../processes/kit.ts";
 
 /** Switches debug mode on; leaving the scope switches it off again. */
 function debug(slowCallbackDuration: number): Disposable {

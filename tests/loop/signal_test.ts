@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertThrows } from "../std.ts";
-import { program } from "../processes/child.ts";
+import { program } from "../program.ts";
 import { captureExceptions, EventLog, loop, text, turn } from "../kit.ts";
 
 const posix = { ignore: Deno.build.os === "windows" };

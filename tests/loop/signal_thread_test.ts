@@ -1,6 +1,6 @@
 /** Deno's thread for signals, which it cannot start any more when descriptors have run out: that ends the process. */
 import { assertEquals, assertStringIncludes } from "../std.ts";
-import { program, runProgram } from "../processes/child.ts";
+import { program, runProgram } from "../program.ts";
 import { EventLog, text } from "../kit.ts";
 
 const ignore = Deno.build.os === "windows";

@@ -1,8 +1,8 @@
 import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "../std.ts";
 import { BaseProtocol, InvalidStateError } from "../../mod.ts";
 import { BufferedRecorder, bytes, captureExceptions, loop, pattern, Recorder, text, turn } from "../kit.ts";
-import { program } from "../processes/child.ts";
-import { fifo, RecordingSink } from "./pipe_kit.ts";
+import { program } from "../program.ts";
+import { fifo, RecordingSink } from "./kit.ts";
 
 Deno.test("connectReadPipe() and connectWritePipe() carry bytes through a FIFO to its end", async () => {
   const { reader, writer } = await fifo();

@@ -12,7 +12,7 @@ import {
   text,
   turn,
 } from "../kit.ts";
-import { RecordingSink, RecordingSource } from "./pipe_kit.ts";
+import { RecordingSink, RecordingSource } from "./kit.ts";
 
 Deno.test("connectReadPipe() reads a ReadableStream to its end", async () => {
   const stream = new ReadableStream<Uint8Array>({

@@ -1,7 +1,7 @@
 /** A child's pipes when the child has ended, and a child of its own still holds them. */
 import { assert, assertEquals, assertLess } from "../std.ts";
 import { bytes, loop, pattern, tempPath, text, turn } from "../kit.ts";
-import { ProcessRecorder, sh } from "./process_kit.ts";
+import { ProcessRecorder, sh } from "./kit.ts";
 
 /** A few turns, in which what is about to happen by itself happens. */
 async function settle(): Promise<void> {

@@ -8,9 +8,9 @@ import {
   assertThrows,
 } from "../std.ts";
 import { InvalidStateError, type SubprocessTransport } from "../../mod.ts";
-import { runProgram } from "./child.ts";
+import { runProgram } from "../program.ts";
 import { bytes, loop, pattern, turn } from "../kit.ts";
-import { exec, ProcessRecorder, run, sh } from "./process_kit.ts";
+import { exec, ProcessRecorder, run, sh } from "./kit.ts";
 
 Deno.test("getPipeTransport() gives the pipes there are, null for the rest", async () => {
   const child = await exec("cat", [], { stdout: "null" });

@@ -1,7 +1,7 @@
 import { assertEquals, assertRejects } from "../std.ts";
 import type { SubprocessExecOptions } from "../../loop/subprocess.ts";
 import { tempPath } from "../kit.ts";
-import { exec, run } from "./process_kit.ts";
+import { exec, run } from "./kit.ts";
 
 /** Both ways to start a program: by Deno alone, and through the shell that merges its streams. */
 const WAYS = ["piped", "stdout"] as const;

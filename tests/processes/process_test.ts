@@ -1,8 +1,8 @@
-import { runProgram } from "./child.ts";
+import { runProgram } from "../program.ts";
 import { assert, assertEquals, assertGreater, assertInstanceOf, assertRejects, assertThrows } from "../std.ts";
 import { ProcessLookupError, type SubprocessTransport } from "../../mod.ts";
 import { bytes, captureExceptions, loop, turn } from "../kit.ts";
-import { exec, ProcessRecorder, run, sh } from "./process_kit.ts";
+import { exec, ProcessRecorder, run, sh } from "./kit.ts";
 
 Deno.test("subprocessExec() tells of output, of the end, and of every pipe, connectionLost() last", async () => {
   const child = await sh("echo out; echo err >&2; exit 3");

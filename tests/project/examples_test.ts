@@ -1,6 +1,6 @@
 /** Each example, run as its first comment says: with just those permissions, without any flag or configuration. */
 import { assertEquals, assertGreater, assertLess, assertMatch, assertStringIncludes } from "../std.ts";
-import { commandLines, Example, examples, permissionsOf, run } from "./examples_kit.ts";
+import { commandLines, Example, examples, permissionsOf, run } from "./kit.ts";
 import { bytes, concat, pattern, text } from "../kit.ts";
 
 /** Sends bytes and the end, and reads what comes back. */

@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "../std.ts";
-import { runProgram } from "../processes/child.ts";
+import { runProgram } from "../program.ts";
 import { tempPath } from "../kit.ts";
-import { filesIn, staleSocket } from "../servers/unix_kit.ts";
+import { filesIn, staleSocket } from "../servers/kit.ts";
 
 /** What every program here begins with. */
 const PRELUDE = `

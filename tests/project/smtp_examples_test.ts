@@ -1,6 +1,7 @@
 /** The STARTTLS pair, with each other, and with openssl, curl and Python. */
 import { assertEquals, assertMatch } from "../std.ts";
-import { certs, Example, execute, foreign, run, Wire } from "./examples_kit.ts";
+import { Example, run, Wire } from "./kit.ts";
+import { certs, execute, foreign } from "../program.ts";
 import { bytes } from "../kit.ts";
 
 /** A client of the mail server that has come as far as it must to send mail. */

@@ -1,6 +1,7 @@
 /** The TLS echo pair, with each other, with Deno's own TLS and with openssl. */
 import { assertEquals, assertMatch, assertStringIncludes } from "../std.ts";
-import { caCerts, certs, Example, foreign, run, Wire } from "./examples_kit.ts";
+import { caCerts, Example, run, Wire } from "./kit.ts";
+import { certs, foreign } from "../program.ts";
 import { bytes, concat, pattern } from "../kit.ts";
 
 Deno.test("tls_echo_server.ts and tls_echo_client.ts talk, and SIGINT stops the server", async () => {

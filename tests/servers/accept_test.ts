@@ -8,7 +8,7 @@ import {
   assertStrictEquals,
 } from "../std.ts";
 import { bytes, captureExceptions, loop, portOf, Recorder, text, turn } from "../kit.ts";
-import { readAll, readBytes, resetNode } from "../streams/stream_kit.ts";
+import { readAll, readBytes, resetNode } from "../streams/kit.ts";
 import { connect as connectNode } from "node:net";
 
 const LOCAL = { hostname: "127.0.0.1", port: 0 } as const;

@@ -1,7 +1,7 @@
 import { type ConnectionOptions, type ExistingConnOptions, Protocol, socketPair } from "../../mod.ts";
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "../std.ts";
 import { bytes, connect, loop, pattern, portOf, Recorder, text, turn } from "../kit.ts";
-import { microtasks, readAll, readBytes } from "../streams/stream_kit.ts";
+import { microtasks, readAll, readBytes } from "../streams/kit.ts";
 
 const LOCAL = { hostname: "127.0.0.1", port: 0 } as const;
 

@@ -4,11 +4,11 @@
  */
 import { type ExistingConnOptions, socketPair, type StreamCallbacks, type Transport } from "../../mod.ts";
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "../std.ts";
-import { HOSTILE_PROTOCOLS } from "../hostile/hostile_kit.ts";
+import { HOSTILE_PROTOCOLS } from "../hostile/kit.ts";
 import { bytes, captureExceptions, loop, Recorder, tempPath, text, turn } from "../kit.ts";
-import { closeQuietly, readAll, readBytes, writeAll } from "../streams/stream_kit.ts";
-import { exchange, plainPair } from "../start_tls/start_tls_kit.ts";
-import { CLIENT, clientTls, readCert, SERVER, serverTls } from "../tls/tls_kit.ts";
+import { closeQuietly, readAll, readBytes, writeAll } from "../streams/kit.ts";
+import { exchange, plainPair } from "../start_tls/kit.ts";
+import { CLIENT, clientTls, readCert, SERVER, serverTls } from "../tls/kit.ts";
 
 type Factory = () => StreamCallbacks;
 type Options = Partial<ExistingConnOptions>;

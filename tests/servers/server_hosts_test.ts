@@ -1,7 +1,7 @@
 /** Servers of several hosts, some of which are the same. */
 import { Protocol } from "../../mod.ts";
 import { assertEquals, assertNotEquals, assertRejects } from "../std.ts";
-import { runProgram } from "../processes/child.ts";
+import { runProgram } from "../program.ts";
 import { loop, Recorder } from "../kit.ts";
 
 /** Where a server of these hosts listens. */

@@ -1,7 +1,7 @@
 import { InvalidStateError, Protocol, type Server, type Transport } from "../../mod.ts";
 import { assertEquals, assertNotEquals, assertRejects, assertThrows } from "../std.ts";
 import { bytes, connect, EventLog, loop, pattern, portOf, Recorder, text, turn } from "../kit.ts";
-import { readAll, readBytes, serveRaw } from "../streams/stream_kit.ts";
+import { readAll, readBytes, serveRaw } from "../streams/kit.ts";
 
 const LOCAL = { hostname: "127.0.0.1", port: 0 } as const;
 const linux = Deno.build.os === "linux";

@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "../std.ts";
 import { socketPair } from "../../mod.ts";
-import { runProgram } from "../processes/child.ts";
+import { runProgram } from "../program.ts";
 import { bytes, loop, pattern, Recorder, tempPath, text, turn } from "../kit.ts";
 
 Deno.test("socketPair() makes two sockets that are connected to each other, both ways", async () => {

@@ -5,7 +5,7 @@
 import { assertEquals, assertRejects } from "../std.ts";
 import { closed, loop, Recorder, tempPath, turn } from "../kit.ts";
 import { open } from "../datagrams/kit.ts";
-import { filesIn, staleSocket } from "./unix_kit.ts";
+import { filesIn, staleSocket } from "./kit.ts";
 
 type FileCall = "linkSync" | "lstatSync" | "renameSync";
 

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects } from "../std.ts";
 import { bytes, closed, concat, loop, pattern, Recorder, tempPath, turn } from "../kit.ts";
-import { filesIn, staleSocket, UnixPair, unixPair } from "./unix_kit.ts";
+import { filesIn, staleSocket, UnixPair, unixPair } from "./kit.ts";
 
 const unixAddr = (path: string): Deno.UnixAddr => ({ transport: "unix", path });
 

@@ -2,8 +2,8 @@
 import { assertEquals, assertInstanceOf, assertRejects } from "../std.ts";
 import { TlsError, type Transport } from "../../mod.ts";
 import { BufferedRecorder, bytes, concat, loop, Recorder, text, turn } from "../kit.ts";
-import { makeTransport, readBytes, serveRaw, writeAll } from "../streams/stream_kit.ts";
-import { ANSWERING, WireHandle } from "./start_tls_kit.ts";
+import { makeTransport, readBytes, serveRaw, writeAll } from "../streams/kit.ts";
+import { ANSWERING, WireHandle } from "./kit.ts";
 
 const COMMAND = "STARTTLS\r\n";
 

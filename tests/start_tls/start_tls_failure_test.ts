@@ -2,9 +2,9 @@
 import { assertEquals, assertInstanceOf, assertMatch, assertRejects, assertStrictEquals } from "../std.ts";
 import { type StartTlsOptions, TimeoutError, TlsContext, TlsError, type Transport } from "../../mod.ts";
 import { bytes, captureExceptions, loop, pattern, portOf, Recorder, turn } from "../kit.ts";
-import { readBytes, serveRaw, serveResettable, writeAll } from "../streams/stream_kit.ts";
-import { ANSWERING, plainPair, upgrade } from "./start_tls_kit.ts";
-import { CA, CLIENT, clientTls, EXPIRED, FUTURE, serverTls, STRANGER } from "../tls/tls_kit.ts";
+import { readBytes, serveRaw, serveResettable, writeAll } from "../streams/kit.ts";
+import { ANSWERING, plainPair, upgrade } from "./kit.ts";
+import { CA, CLIENT, clientTls, EXPIRED, FUTURE, serverTls, STRANGER } from "../tls/kit.ts";
 
 /** A handshake that fails: what each side is given beside the usual, and what each hears of it. */
 interface Failure {

@@ -2,8 +2,8 @@
 import { assert, assertEquals, assertInstanceOf, assertRejects, assertStrictEquals, assertThrows } from "../std.ts";
 import { InvalidStateError, type StartTlsOptions, type Transport } from "../../mod.ts";
 import { BufferedRecorder, bytes, closed, concat, connect, loop, pattern, Recorder, text, turn } from "../kit.ts";
-import { ANSWERING, exchange, plainPair, upgrade } from "./start_tls_kit.ts";
-import { clientTls, serverTls, TRUSTING } from "../tls/tls_kit.ts";
+import { ANSWERING, exchange, plainPair, upgrade } from "./kit.ts";
+import { clientTls, serverTls, TRUSTING } from "../tls/kit.ts";
 
 Deno.test("startTls() makes the old transport dead: its write family throws, and it tells nothing of reading", async () => {
   await using pair = await plainPair("TCP");

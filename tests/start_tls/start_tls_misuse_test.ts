@@ -9,8 +9,8 @@ import {
   type Transport,
 } from "../../mod.ts";
 import { bytes, closed, EventLog, loop, pattern, Recorder, turn } from "../kit.ts";
-import { plainPair, upgrade } from "./start_tls_kit.ts";
-import { CA, CLIENT, clientTls, EXPIRED } from "../tls/tls_kit.ts";
+import { plainPair, upgrade } from "./kit.ts";
+import { CA, CLIENT, clientTls, EXPIRED } from "../tls/kit.ts";
 
 Deno.test("startTls() is an InvalidStateError on a transport that is being upgraded, or was", async () => {
   await using pair = await plainPair("TCP");

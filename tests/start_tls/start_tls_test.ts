@@ -1,9 +1,9 @@
 /** Upgrades over everything that can be upgraded, what is told of them, and how a server ends them. */
 import { assert, assertEquals, assertInstanceOf, assertRejects, assertStrictEquals, assertThrows } from "../std.ts";
 import { bytes, captureExceptions, closed, loop, Recorder, tempPath, text, turn } from "../kit.ts";
-import { countWrites, readAll } from "../streams/stream_kit.ts";
-import { ANSWERING, exchange, PLAIN_WAYS, plainPair, upgrade } from "./start_tls_kit.ts";
-import { CA, CLIENT, clientTls, ENGINES, SERVER, tlsRecorders } from "../tls/tls_kit.ts";
+import { countWrites, readAll } from "../streams/kit.ts";
+import { ANSWERING, exchange, PLAIN_WAYS, plainPair, upgrade } from "./kit.ts";
+import { CA, CLIENT, clientTls, ENGINES, SERVER, tlsRecorders } from "../tls/kit.ts";
 
 /** What happened to a recorder, with the data left out. */
 function events({ log }: Recorder): string[] {

@@ -1,7 +1,7 @@
 import type { Transport } from "../../mod.ts";
 import { assert, assertEquals, assertLess } from "../std.ts";
 import { BufferedRecorder, bytes, connect, loop, pattern, Recorder, turn } from "../kit.ts";
-import { FakeHandle, makeTransport, microtasks, readAll, serveRaw } from "./stream_kit.ts";
+import { FakeHandle, makeTransport, microtasks, readAll, serveRaw } from "./kit.ts";
 
 const MIB = 1024 * 1024;
 /** More than the kernel's buffers of a loopback connection take. */

@@ -1,7 +1,7 @@
 import { Protocol, type StreamCallbacks, type Transport } from "../../mod.ts";
 import { assert, assertEquals, assertLessOrEqual } from "../std.ts";
 import { bytes, loop, pattern, Recorder, text, turn } from "../kit.ts";
-import { countWrites, FakeHandle, makeTransport, microtasks, readBytes } from "./stream_kit.ts";
+import { countWrites, FakeHandle, makeTransport, microtasks, readBytes } from "./kit.ts";
 
 /** A TCP connection of which this side is a Tandem transport whose system writes are counted. */
 class Counted implements AsyncDisposable {

@@ -1,7 +1,7 @@
 import { Protocol, type Transport } from "../../mod.ts";
 import { assert, assertEquals, assertStrictEquals } from "../std.ts";
 import { bytes, connect, EventLog, loop, pattern, portOf, Recorder, turn } from "../kit.ts";
-import { closeQuietly, FakeHandle, makeTransport, microtasks, serveRaw, serveResettable } from "./stream_kit.ts";
+import { closeQuietly, FakeHandle, makeTransport, microtasks, serveRaw, serveResettable } from "./kit.ts";
 
 /** Whether two types are the same, not only assignable. */
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends (<T>() => T extends B ? 1 : 2) ? true : false;

@@ -3,7 +3,7 @@ import { BufferedProtocol, Protocol, type StreamCallbacks, type Transport } from
 import { MAX_BUFFER, MIN_BUFFER } from "../../memory/buffer_pool.ts";
 import { assertEquals, assertLessOrEqual } from "../std.ts";
 import { loop, turn } from "../kit.ts";
-import { FakeHandle, makeTransport } from "./stream_kit.ts";
+import { FakeHandle, makeTransport } from "./kit.ts";
 
 const KIB = 1024;
 

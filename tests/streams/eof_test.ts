@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "../std.ts";
 import { BufferedRecorder, bytes, captureExceptions, connect, pattern, Recorder, text, turn } from "../kit.ts";
-import { FakeHandle, makeTransport, readAll, serveRaw, writeAll } from "./stream_kit.ts";
+import { FakeHandle, makeTransport, readAll, serveRaw, writeAll } from "./kit.ts";
 
 const MIB = 1024 * 1024;
 

@@ -8,7 +8,7 @@ import {
   assertStringIncludes,
 } from "../std.ts";
 import { BufferedRecorder, bytes, captureExceptions, connect, loop, pattern, portOf, Recorder, turn } from "../kit.ts";
-import { FakeHandle, makeTransport, microtasks, serveRaw } from "./stream_kit.ts";
+import { FakeHandle, makeTransport, microtasks, serveRaw } from "./kit.ts";
 
 /** A recorder that throws in one callback, after recording it. */
 function throwing(callback: string, error: unknown): Recorder {

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch, assertStrictEquals, assertStringIncludes, assertThrows } from "../std.ts";
 import type { ExceptionContext } from "../../mod.ts";
-import { runProgram } from "../processes/child.ts";
+import { runProgram } from "../program.ts";
 import { captureExceptions, loop } from "../kit.ts";
 
 /** Runs a program that is to survive what it does, and gives what it has printed to standard error. */

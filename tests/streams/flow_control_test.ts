@@ -1,7 +1,7 @@
 import type { Transport, WriteBufferLimits } from "../../mod.ts";
 import { assertEquals, assertLess, assertLessOrEqual, assertThrows } from "../std.ts";
 import { bytes, connect, pattern, Recorder, turn } from "../kit.ts";
-import { FakeHandle, makeTransport, microtasks, readAll, readBytes, serveRaw } from "./stream_kit.ts";
+import { FakeHandle, makeTransport, microtasks, readAll, readBytes, serveRaw } from "./kit.ts";
 
 const MIB = 1024 * 1024;
 

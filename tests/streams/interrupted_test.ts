@@ -2,7 +2,7 @@
 import { assertEquals, assertRejects, assertStrictEquals } from "../std.ts";
 import { SendfileError } from "../../mod.ts";
 import { bytes, loop, pattern, Recorder, tempPath, turn } from "../kit.ts";
-import { FakeHandle, makeTransport, microtasks } from "./stream_kit.ts";
+import { FakeHandle, makeTransport, microtasks } from "./kit.ts";
 
 function patternFile(): Disposable & { file: Deno.FsFile } {
   const temp = tempPath("file");

@@ -2,7 +2,7 @@
 import { takeBuffer } from "../../memory/buffer_pool.ts";
 import { assert, assertEquals, assertNotStrictEquals, assertStrictEquals } from "../std.ts";
 import { connect, loop, pattern, portOf, Recorder, turn } from "../kit.ts";
-import { FakeHandle, makeTransport, microtasks } from "./stream_kit.ts";
+import { FakeHandle, makeTransport, microtasks } from "./kit.ts";
 import type { Transport } from "../../mod.ts";
 
 /** Gives away all that it is given, and keeps views of it. */

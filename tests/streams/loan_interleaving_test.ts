@@ -4,7 +4,7 @@ import { assert, assertEquals } from "../std.ts";
 import { BufferedRecorder, bytes, concat, pattern, Recorder, text, turn } from "../kit.ts";
 import type { StreamSink } from "../../transports/stream_handle.ts";
 import type { StreamTransport } from "../../transports/stream_transport.ts";
-import { FakeHandle, makeTransport, microtasks } from "./stream_kit.ts";
+import { FakeHandle, makeTransport, microtasks } from "./kit.ts";
 
 /** Gives its memory to other transports. */
 class Gives extends BufferedRecorder {

@@ -1,7 +1,7 @@
 import type { Transport } from "../../mod.ts";
 import { assert, assertEquals, assertNotEquals } from "../std.ts";
 import { bytes, closed, concat, connect, loop, pattern, portOf, Recorder, turn } from "../kit.ts";
-import { FakeHandle, makeRandom, makeTransport, microtasks } from "./stream_kit.ts";
+import { FakeHandle, makeRandom, makeTransport, microtasks } from "./kit.ts";
 
 const MIB = 1024 * 1024;
 

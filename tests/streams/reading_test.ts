@@ -19,7 +19,7 @@ import {
   text,
   turn,
 } from "../kit.ts";
-import { FakeHandle, makeTransport, microtasks, readBytes, serveRaw, writeAll } from "./stream_kit.ts";
+import { FakeHandle, makeTransport, microtasks, readBytes, serveRaw, writeAll } from "./kit.ts";
 
 const MIB = 1024 * 1024;
 

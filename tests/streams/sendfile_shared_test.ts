@@ -2,7 +2,7 @@
 import { assert, assertEquals, assertInstanceOf, assertRejects, assertStrictEquals } from "../std.ts";
 import { SendfileError, type SendfileOptions } from "../../mod.ts";
 import { bytes, connect, loop, type Pair, Recorder, tempPath } from "../kit.ts";
-import { makeRandom, serveResettable } from "./stream_kit.ts";
+import { makeRandom, serveResettable } from "./kit.ts";
 
 const SIZE = 3_000_000;
 

@@ -8,9 +8,9 @@ import {
 } from "../std.ts";
 import { InvalidStateError, SendfileError, type Transport, type WriteTransport } from "../../mod.ts";
 import { bytes, concat, connect, loop, type Pair, pattern, Recorder, tempPath, text, turn } from "../kit.ts";
-import { fifo } from "../pipes/pipe_kit.ts";
-import { exec } from "../processes/process_kit.ts";
-import { unixPair } from "../servers/unix_kit.ts";
+import { fifo } from "../pipes/kit.ts";
+import { exec } from "../processes/kit.ts";
+import { unixPair } from "../servers/kit.ts";
 
 /** A file with a pattern of bytes in it, open for reading and writing. */
 function fileOf(data: Uint8Array): Disposable & { file: Deno.FsFile } {

@@ -1,7 +1,7 @@
 import type { StreamCallbacks, Transport } from "../../mod.ts";
 import { assertEquals, assertStrictEquals } from "../std.ts";
 import { BufferedRecorder, bytes, connect, pattern, Recorder, text, turn } from "../kit.ts";
-import { FakeHandle, makeTransport } from "./stream_kit.ts";
+import { FakeHandle, makeTransport } from "./kit.ts";
 
 type Kind = "Protocol" | "BufferedProtocol";
 const KINDS = ["Protocol", "BufferedProtocol"] as const;

@@ -1,7 +1,7 @@
 import { InvalidStateError } from "../../mod.ts";
 import { assertEquals, assertInstanceOf, assertStrictEquals, assertThrows } from "../std.ts";
 import { bytes, concat, connect, pattern, Recorder, text, turn } from "../kit.ts";
-import { FakeHandle, makeRandom, makeTransport, microtasks, readAll, serveRaw, serveResettable } from "./stream_kit.ts";
+import { FakeHandle, makeRandom, makeTransport, microtasks, readAll, serveRaw, serveResettable } from "./kit.ts";
 
 const MIB = 1024 * 1024;
 

@@ -14,7 +14,7 @@ import {
   peerName,
   serverTls,
   STRANGER,
-} from "./tls_kit.ts";
+} from "./kit.ts";
 
 for (const { name, native } of ENGINES) {
   const alpn: [server: string[] | undefined, client: string[] | undefined, agreed: string | null][] = [

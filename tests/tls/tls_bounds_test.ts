@@ -4,8 +4,8 @@ import { Exceptions } from "../../loop/exceptions.ts";
 import { MAX_HANDSHAKES } from "../../tls/tls_options.ts";
 import { bytes, captureExceptions, loop, portOf, Recorder } from "../kit.ts";
 import { assertEquals, assertInstanceOf, assertRejects } from "../std.ts";
-import { ANSWERING } from "../start_tls/start_tls_kit.ts";
-import { clientTls, dial, HOST, SECOND, serve, SERVER, serverTls } from "./tls_kit.ts";
+import { ANSWERING } from "../start_tls/kit.ts";
+import { clientTls, dial, HOST, SECOND, serve, SERVER, serverTls } from "./kit.ts";
 
 /** Asks for TLS with more replies than the peer takes. */
 class Flooded extends Recorder {

@@ -4,7 +4,7 @@ import { Protocol } from "../../mod.ts";
 import { captureExceptions, loop, portOf, Recorder } from "../kit.ts";
 import { assertEquals, assertRejects } from "../std.ts";
 import { loadNodeTls, NO_STREAM } from "../../tls/node/node_tls.ts";
-import { clientTls, HOST, serverTls } from "./tls_kit.ts";
+import { clientTls, HOST, serverTls } from "./kit.ts";
 
 /** The class inside a `TLSSocket`. */
 function classInside(): { verifyError(): string } {

@@ -2,7 +2,7 @@
 import { Protocol, TimeoutError } from "../../mod.ts";
 import { assert, assertEquals, assertInstanceOf, assertMatch, assertRejects } from "../std.ts";
 import { bytes, captureExceptions, EventLog, pattern, portOf, Recorder, turn } from "../kit.ts";
-import { closeQuietly, readAll } from "../streams/stream_kit.ts";
+import { closeQuietly, readAll } from "../streams/kit.ts";
 import {
   CA,
   clientTls,
@@ -16,7 +16,7 @@ import {
   type TlsPairOptions,
   tlsRecorders,
   WAYS,
-} from "./tls_kit.ts";
+} from "./kit.ts";
 
 /** What a stream ends with that was cut off. */
 const TRUNCATED = "TLS: the other side closed the connection without close_notify: bytes may be missing";

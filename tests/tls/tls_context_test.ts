@@ -9,20 +9,21 @@ import {
   assertThrows,
 } from "../std.ts";
 import { bytes, captureExceptions, loop, portOf, Recorder, turn } from "../kit.ts";
-import { FailingServer, refusal } from "./tls_failure_kit.ts";
 import {
   agreed,
   CA,
   causeOf,
   CLIENT,
   clientTls,
+  FailingServer,
   hangUp,
   peerName,
+  refusal,
   SECOND,
   SERVER,
   STRANGER,
   tlsRecorders,
-} from "./tls_kit.ts";
+} from "./kit.ts";
 
 const second = new TlsContext(SECOND);
 const chooseSni: [how: string, sni: TlsOptions["sni"], name: string, shown: string, heard: string[]][] = [

@@ -4,13 +4,12 @@ import { connect as connectNode } from "node:tls";
 import { TlsContext, TlsError, type TlsOptions } from "../../mod.ts";
 import { assertEquals, assertInstanceOf, assertLess, assertRejects } from "../std.ts";
 import { captureExceptions, loop, portOf, Recorder, tempPath, turn } from "../kit.ts";
-import { runProgram } from "../processes/child.ts";
-import { certs, execute, foreign } from "../project/examples_kit.ts";
+import { certs, execute, foreign, runProgram } from "../program.ts";
 import { Dice } from "../fuzz/dice.ts";
 import { Graveyard } from "../fuzz/leaks.ts";
 import { asConn, MemoryConn, memoryPair } from "../fuzz/memory_conn.ts";
 import { Peer } from "../fuzz/peer.ts";
-import { CA, HOST, SERVER, TRUSTING } from "./tls_kit.ts";
+import { CA, HOST, SERVER, TRUSTING } from "./kit.ts";
 
 /** A program that serves, is told garbage before node:tls has begun, and lives on. */
 const program = (body: string) => `

@@ -5,11 +5,21 @@
 import tls from "node:tls";
 import { loadNodeTls, NO_STREAM, type TlsSocket, useDocumentedTls } from "../../tls/node/node_tls.ts";
 import { assertEquals } from "../std.ts";
-import { runProgram } from "../processes/child.ts";
-import { certs } from "../project/examples_kit.ts";
+import { certs, runProgram } from "../program.ts";
 import { bytes, captureExceptions, pattern, portOf, Recorder } from "../kit.ts";
-import { FailingServer, refusal } from "./tls_failure_kit.ts";
-import { CA, causeOf, CLIENT, clientTls, connectTls, Echo, peerName, serverTls, WAYS } from "./tls_kit.ts";
+import {
+  CA,
+  causeOf,
+  CLIENT,
+  clientTls,
+  connectTls,
+  Echo,
+  FailingServer,
+  peerName,
+  refusal,
+  serverTls,
+  WAYS,
+} from "./kit.ts";
 
 const FILES = [
   "tls_test.ts",

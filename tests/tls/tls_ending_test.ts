@@ -2,7 +2,7 @@
 import { TimeoutError, type Transport } from "../../mod.ts";
 import { assert, assertEquals, assertInstanceOf, assertLess, assertMatch } from "../std.ts";
 import { bytes, connect, pattern, Recorder } from "../kit.ts";
-import { connectTls, Echo, same, WAYS } from "./tls_kit.ts";
+import { connectTls, Echo, same, WAYS } from "./kit.ts";
 
 const MB = 1_000_000;
 

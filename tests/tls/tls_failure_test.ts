@@ -2,8 +2,20 @@
 import { Protocol, socketPair, TlsError, type TlsOptions } from "../../mod.ts";
 import { assert, assertEquals, assertMatch, assertRejects } from "../std.ts";
 import { captureExceptions, loop, tempPath } from "../kit.ts";
-import { FailingServer, refusal } from "./tls_failure_kit.ts";
-import { CA, causeOf, CLIENT, clientTls, ENGINES, EXPIRED, FUTURE, SECOND, serverTls, STRANGER } from "./tls_kit.ts";
+import {
+  CA,
+  causeOf,
+  CLIENT,
+  clientTls,
+  ENGINES,
+  EXPIRED,
+  FailingServer,
+  FUTURE,
+  refusal,
+  SECOND,
+  serverTls,
+  STRANGER,
+} from "./kit.ts";
 
 interface Cause {
   /** What is wrong. */

@@ -4,7 +4,7 @@ import type { AddressInfo } from "node:net";
 import { Protocol, TlsError } from "../../mod.ts";
 import { captureExceptions, loop, portOf, Recorder } from "../kit.ts";
 import { assertEquals, assertInstanceOf } from "../std.ts";
-import { CA, readCert, SERVER } from "./tls_kit.ts";
+import { CA, readCert, SERVER } from "./kit.ts";
 
 const forged = (name: string) => ({ cert: readCert(`${name}.pem`), key: readCert(`${name}.key`) });
 

@@ -3,7 +3,7 @@ import { assert, assertEquals, assertStrictEquals } from "../std.ts";
 import { giveBuffer, takeBuffer } from "../../memory/buffer_pool.ts";
 import type { TlsEngine } from "../../tls/tls_engine.ts";
 import { TlsHandle } from "../../tls/tls_handle.ts";
-import { FakeHandle } from "../streams/stream_kit.ts";
+import { FakeHandle } from "../streams/kit.ts";
 
 /** A handle whose engine knows no TLS: what is read is nothing to it. */
 function makeHandle(): TlsHandle {

@@ -3,8 +3,8 @@ import { connect as connectNode } from "node:net";
 import { TlsError, type TlsOptions } from "../../mod.ts";
 import { assertEquals, assertInstanceOf, assertMatch } from "../std.ts";
 import { bytes, captureExceptions, concat, pattern, portOf, Recorder } from "../kit.ts";
-import { readAll, readBytes, resetNode, writeAll } from "../streams/stream_kit.ts";
-import { CA, createServer, ENGINES, HOST, roundTrip, SERVER } from "./tls_kit.ts";
+import { readAll, readBytes, resetNode, writeAll } from "../streams/kit.ts";
+import { CA, createServer, ENGINES, HOST, roundTrip, SERVER } from "./kit.ts";
 
 /** The header of a record has its type, its version and its length. */
 const HEADER = 5;

@@ -5,7 +5,7 @@ import { setImmediate } from "node:timers";
 import { TlsError, type TlsOptions } from "../../mod.ts";
 import { assert, assertEquals, assertInstanceOf, assertLess, assertMatch } from "../std.ts";
 import { bytes, concat, EventLog, loop, pattern, portOf, Recorder, turn } from "../kit.ts";
-import { closeQuietly, resetNode, writeAll } from "../streams/stream_kit.ts";
+import { closeQuietly, resetNode, writeAll } from "../streams/kit.ts";
 import {
   CA,
   createConnection,
@@ -17,7 +17,7 @@ import {
   same,
   SERVER,
   TRUSTING,
-} from "./tls_kit.ts";
+} from "./kit.ts";
 
 const MIB = 1024 * 1024;
 /** The header of a record has its type, its version and its length. */

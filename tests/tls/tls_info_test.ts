@@ -2,7 +2,7 @@
 import { type PeerCertificate, TlsContext, type Transport } from "../../mod.ts";
 import { assertEquals, assertStrictEquals } from "../std.ts";
 import { turn } from "../kit.ts";
-import { agreed, CA, SERVER, tlsRecorders, WAYS } from "./tls_kit.ts";
+import { agreed, CA, SERVER, tlsRecorders, WAYS } from "./kit.ts";
 
 for (const way of WAYS) {
   Deno.test(`getExtraInfo() gives the addresses of both ends over ${way.name}`, async () => {

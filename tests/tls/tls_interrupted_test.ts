@@ -3,9 +3,18 @@ import { connect as connectNode } from "node:net";
 import { TimeoutError, TlsError } from "../../mod.ts";
 import { assert, assertEquals, assertInstanceOf, assertStrictEquals } from "../std.ts";
 import { bytes, loop, portOf, Recorder, tempPath } from "../kit.ts";
-import { readAll, resetNode, writeAll } from "../streams/stream_kit.ts";
-import { FailingServer, refusal } from "./tls_failure_kit.ts";
-import { causeOf, clientTls, Echo, type EitherTls, ENGINES, serverTls, tlsRecorders } from "./tls_kit.ts";
+import { readAll, resetNode, writeAll } from "../streams/kit.ts";
+import {
+  causeOf,
+  clientTls,
+  Echo,
+  type EitherTls,
+  ENGINES,
+  FailingServer,
+  refusal,
+  serverTls,
+  tlsRecorders,
+} from "./kit.ts";
 
 /** A time limit for handshakes, and what the error says of it: Deno's TLS has that of 60 s, which is made short. */
 function handshakeLimit(native: boolean, limit: number): Disposable & { tls: EitherTls; told: number } {

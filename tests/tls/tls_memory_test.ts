@@ -6,9 +6,9 @@ import { planTls } from "../../tls/tls_options.ts";
 import type { LoopContext } from "../../transports/loop_context.ts";
 import { bytes, turn } from "../kit.ts";
 import { assertEquals } from "../std.ts";
-import { FakeHandle } from "../streams/stream_kit.ts";
-import { WireHandle } from "../start_tls/start_tls_kit.ts";
-import { SERVER, TRUSTING } from "./tls_kit.ts";
+import { FakeHandle } from "../streams/kit.ts";
+import { WireHandle } from "../start_tls/kit.ts";
+import { SERVER, TRUSTING } from "./kit.ts";
 
 /** Runs the garbage collector. */
 function collect(): void {

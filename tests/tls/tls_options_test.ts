@@ -2,7 +2,7 @@
 import { Protocol, socketPair, TlsContext } from "../../mod.ts";
 import { assert, assertEquals, assertRejects } from "../std.ts";
 import { loop } from "../kit.ts";
-import { CA, SECOND, SERVER } from "./tls_kit.ts";
+import { CA, SECOND, SERVER } from "./kit.ts";
 
 /** A certificate that is none, though it looks like one. */
 const BROKEN = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";

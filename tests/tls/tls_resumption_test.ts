@@ -2,10 +2,9 @@
 import { TlsContext, type TlsContextOptions, type Transport } from "../../mod.ts";
 import { assertEquals, assertMatch } from "../std.ts";
 import { bytes, captureExceptions, Recorder, tempPath } from "../kit.ts";
-import { certs, execute, foreign } from "../project/examples_kit.ts";
-import { refusal } from "./tls_failure_kit.ts";
-import { CA, causeOf, HOST, peerName, serve, SERVER, serverTls, STRANGER } from "./tls_kit.ts";
-import { VERSIONS } from "./tls_foreign_kit.ts";
+import { certs, execute, foreign } from "../program.ts";
+import { CA, causeOf, HOST, peerName, refusal, serve, SERVER, serverTls, STRANGER } from "./kit.ts";
+import { VERSIONS } from "../foreign/kit.ts";
 
 const GREETING = "what only some may read";
 /** The files of a client's certificate that a good server takes. */

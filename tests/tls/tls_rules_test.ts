@@ -1,8 +1,8 @@
 /** Every rule of "Behaviour" in the design that is a stream's holds over TLS, on every kind of socket. */
 import { assert, assertEquals, assertInstanceOf, assertStrictEquals, assertThrows } from "../std.ts";
 import { BufferedRecorder, bytes, captureExceptions, concat, loop, pattern, Recorder, turn } from "../kit.ts";
-import { countWrites, microtasks } from "../streams/stream_kit.ts";
-import { connectTls, type TlsPair, type Way, WAYS } from "./tls_kit.ts";
+import { countWrites, microtasks } from "../streams/kit.ts";
+import { connectTls, type TlsPair, type Way, WAYS } from "./kit.ts";
 
 /** Notes every call, and does what the test says in it. */
 class Acting extends Recorder {

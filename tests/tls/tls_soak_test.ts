@@ -4,7 +4,7 @@ import { TlsContext, TlsError, type TlsOptions } from "../../mod.ts";
 import { assert, assertEquals, assertMatch } from "../std.ts";
 import { bytes, captureExceptions, loop, portOf, Recorder, turn } from "../kit.ts";
 import { countFiles } from "../open_files.ts";
-import { readAll, resetNode, writeAll } from "../streams/stream_kit.ts";
+import { readAll, resetNode, writeAll } from "../streams/kit.ts";
 import {
   CA,
   CLIENT,
@@ -20,7 +20,7 @@ import {
   SERVER,
   STRANGER,
   TRUSTING,
-} from "./tls_kit.ts";
+} from "./kit.ts";
 
 const HANDSHAKES = 1000;
 const AT_ONCE = 48;

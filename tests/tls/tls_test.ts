@@ -2,7 +2,7 @@
 import { Protocol, TlsError, type Transport } from "../../mod.ts";
 import { assertEquals, assertRejects, assertStrictEquals, assertThrows } from "../std.ts";
 import { bytes, loop, pattern, portOf, Recorder, tempPath, turn } from "../kit.ts";
-import { readBytes, writeAll } from "../streams/stream_kit.ts";
+import { readBytes, writeAll } from "../streams/kit.ts";
 import {
   CA,
   clientTls,
@@ -18,7 +18,7 @@ import {
   STRANGER,
   tlsRecorders,
   WAYS,
-} from "./tls_kit.ts";
+} from "./kit.ts";
 
 /** Notes what is known at the time of `connectionMade`. */
 class KnowsAtOnce extends Recorder {

@@ -8,7 +8,7 @@ import { authority, ext, general, leaf, toPem } from "../certificates/certificat
 import { rogue } from "../certificates/chain.ts";
 import { captureExceptions, loop, portOf, Recorder } from "../kit.ts";
 import { assertEquals, assertInstanceOf } from "../std.ts";
-import { CA, clientTls, HOST, serverTls } from "./tls_kit.ts";
+import { CA, clientTls, HOST, serverTls } from "./kit.ts";
 
 const latin1 = (text: string) => Uint8Array.from(text, (character) => character.charCodeAt(0));
 const dns = (...names: string[]) => ({ names: names.map((name) => ({ kind: 2, value: latin1(name) })) });

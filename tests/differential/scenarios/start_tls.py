@@ -4,7 +4,7 @@ import asyncio
 
 from log import pattern, show
 from registry import Scenarios
-from tls_kit import answer, ask, client_context, connect_plain, connect_tls, upgrade
+from tls_stage import answer, ask, client_context, connect_plain, connect_tls, upgrade
 
 scenarios = Scenarios()
 

@@ -3,7 +3,7 @@ import type { Transport } from "../../../mod.ts";
 import { bytes, loop, pattern, text } from "../../kit.ts";
 import type { Recorder } from "../recorders.ts";
 import type { Scenarios, Stage } from "../stage.ts";
-import { answer, ask, clientSide, connectPlain, connectTls, upgrade } from "../tls_kit.ts";
+import { answer, ask, clientSide, connectPlain, connectTls, upgrade } from "../tls_stage.ts";
 
 function echoing(t: Stage): Recorder {
   return t.recorder("server", { dataReceived: (p, data) => p.transport.write(data) });

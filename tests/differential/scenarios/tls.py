@@ -5,7 +5,7 @@ import socket
 
 from log import boom, pattern, show
 from registry import Scenarios
-from tls_kit import accept, client_context, connect_tls, server_context
+from tls_stage import accept, client_context, connect_tls, server_context
 
 scenarios = Scenarios()
 

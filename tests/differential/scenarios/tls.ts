@@ -1,11 +1,11 @@
 /** TLS from the first byte on. */
 import { socketPair } from "../../../mod.ts";
 import { bytes, loop, pattern, portOf } from "../../kit.ts";
-import { serverTls } from "../../tls/tls_kit.ts";
+import { serverTls } from "../../tls/kit.ts";
 import { boom } from "../log.ts";
 import type { Recorder } from "../recorders.ts";
 import type { Scenarios, Stage } from "../stage.ts";
-import { clientSide, connectTls } from "../tls_kit.ts";
+import { clientSide, connectTls } from "../tls_stage.ts";
 
 function echoing(t: Stage): Recorder {
   return t.recorder("server", { dataReceived: (p, data) => p.transport.write(data) });

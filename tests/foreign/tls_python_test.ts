@@ -2,7 +2,7 @@
 import type { TlsCipher } from "../../mod.ts";
 import { assertEquals, assertInstanceOf, assertMatch } from "../std.ts";
 import { bytes, loop, Recorder, turn } from "../kit.ts";
-import { foreign } from "../project/examples_kit.ts";
+import { foreign } from "../program.ts";
 import {
   assertClean,
   CA,
@@ -16,8 +16,8 @@ import {
   serve,
   SERVER,
   TRUSTING,
-} from "./tls_kit.ts";
-import { BIG, type Child, pythonClient, pythonServer, Smtp, VERSIONS } from "./tls_foreign_kit.ts";
+} from "../tls/kit.ts";
+import { BIG, type Child, pythonClient, pythonServer, Smtp, VERSIONS } from "./kit.ts";
 
 const ALPN = { alpnProtocols: ["echo"] };
 

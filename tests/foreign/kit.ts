@@ -2,8 +2,8 @@
 import type { Transport } from "../../mod.ts";
 import { assert } from "../std.ts";
 import { bytes, concat, EventLog, loop, pattern, Recorder, text } from "../kit.ts";
-import { certs } from "../project/examples_kit.ts";
-import { Echo, HOST, same, SERVER } from "./tls_kit.ts";
+import { certs } from "../program.ts";
+import { Echo, HOST, same, SERVER } from "../tls/kit.ts";
 
 /** Some megabytes, in no round number. */
 export const BIG = pattern(4 * 1024 * 1024 + 12_345);

@@ -1,5 +1,8 @@
-/** Programs in a Deno of their own: for permissions, flags, standard streams, and what happens when a process ends. */
-import { text } from "../kit.ts";
+/** Programs: in a Deno of their own, for permissions, flags, standard streams and the end of a process; and others. */
+import { bytes, text } from "./kit.ts";
+
+/** Where the certificates of the examples are, for programs that take paths. */
+export const certs = new URL("../examples/certs/", import.meta.url).pathname;
 
 /** How to run a program. */
 export interface ProgramOptions {
@@ -26,7 +29,7 @@ export function program(
   options: ProgramOptions = {},
 ): Disposable & { command(stdio?: Stdio): Deno.Command } {
   const path = Deno.makeTempFileSync({ prefix: "tandem-test-", suffix: ".ts" });
-  Deno.writeTextFileSync(path, source.replaceAll('"@tandem/io"', JSON.stringify(import.meta.resolve("../../mod.ts"))));
+  Deno.writeTextFileSync(path, source.replaceAll('"@tandem/io"', JSON.stringify(import.meta.resolve("../mod.ts"))));
   const { flags = [], args = [], env = {}, openFiles } = options;
   const words = [Deno.execPath(), "run", "--no-config", "--no-prompt", "--quiet", ...flags, path, ...args];
   if (openFiles !== undefined) words.unshift("/bin/sh", "-c", `ulimit -n ${openFiles}; exec "$0" "$@"`);
@@ -49,5 +52,32 @@ type Stdio = Pick<Deno.CommandOptions, "stdin" | "stdout" | "stderr">;
 export async function runProgram(source: string, options: ProgramOptions = {}): Promise<ProgramResult> {
   using made = program(source, options);
   const { code, stdout, stderr } = await made.command().output();
+  return { code, stdout: text(stdout), stderr: text(stderr) };
+}
+
+function isThere(program: string): boolean {
+  try {
+    return new Deno.Command(program, { args: ["--version"], stdin: "null", stdout: "null", stderr: "null" })
+      .outputSync()
+      .code !== 127;
+  } catch {
+    return false;
+  }
+}
+
+/** A test with a program that may be missing. */
+export function foreign(program: string, name: string, fn: () => Promise<void>): void {
+  const ignore = Deno.build.os === "windows" || !isThere(program);
+  Deno.test(ignore ? `${name} (skipped: no ${program})` : name, { ignore }, fn);
+}
+
+/** Runs a program to its end, which comes within ten seconds. */
+export async function execute(program: string, args: string[], input = "") {
+  const piped = { stdin: "piped", stdout: "piped", stderr: "piped" } as const;
+  const child = new Deno.Command(program, { args, ...piped, signal: AbortSignal.timeout(10_000) }).spawn();
+  const writer = child.stdin.getWriter();
+  // It may end without reading all.
+  await writer.write(bytes(input)).then(() => writer.close()).catch(() => {});
+  const { code, stdout, stderr } = await child.output();
   return { code, stdout: text(stdout), stderr: text(stderr) };
 }

@@ -2,9 +2,9 @@
 import { TlsError } from "../../mod.ts";
 import { assertEquals, assertInstanceOf } from "../std.ts";
 import { bytes, concat, pattern, Recorder, tempPath, turn } from "../kit.ts";
-import { foreign } from "../project/examples_kit.ts";
-import { dial, Echo, ENGINES, serve, SERVER, TRUSTING } from "./tls_kit.ts";
-import { type Child, opensslClient, opensslServer } from "./tls_foreign_kit.ts";
+import { foreign } from "../program.ts";
+import { dial, Echo, ENGINES, serve, SERVER, TRUSTING } from "../tls/kit.ts";
+import { type Child, opensslClient, opensslServer } from "./kit.ts";
 
 /** What openssl is told on its standard input: `k` updates its own keys, `K` asks the other side for the same. */
 const COMMANDS = ["k", "K", "K", "k", "K"];

@@ -3,9 +3,9 @@ import type { AddressInfo } from "node:net";
 import { connect as connectNode, createServer as createNodeServer } from "node:tls";
 import { assertEquals } from "../std.ts";
 import { bytes, concat, text, turn } from "../kit.ts";
-import { readAll, readBytes, writeAll } from "../streams/stream_kit.ts";
-import { assertClean, CA, dial, Echo, ENGINES, HOST, serve, SERVER, TRUSTING } from "./tls_kit.ts";
-import { BIG, Smtp } from "./tls_foreign_kit.ts";
+import { readAll, readBytes, writeAll } from "../streams/kit.ts";
+import { assertClean, CA, dial, Echo, ENGINES, HOST, serve, SERVER, TRUSTING } from "../tls/kit.ts";
+import { BIG, Smtp } from "./kit.ts";
 
 const ALPN = { alpnProtocols: ["echo"] };
 

@@ -1,7 +1,7 @@
-/** TLS for the scenarios: pairs of recorders; the twin of tls_kit.py. */
+/** TLS for the scenarios: pairs of recorders; the twin of tls_stage.py. */
 import type { TlsOptions } from "../../mod.ts";
 import { loop, portOf } from "../kit.ts";
-import { clientTls, readCert, serverTls } from "../tls/tls_kit.ts";
+import { clientTls, readCert, serverTls } from "../tls/kit.ts";
 import type { BufferedRecorder, Recorder } from "./recorders.ts";
 import type { Stage } from "./stage.ts";
 

@@ -2,9 +2,9 @@
 import { TlsError } from "../../mod.ts";
 import { assertEquals, assertInstanceOf, assertMatch } from "../std.ts";
 import { bytes, captureExceptions, concat, Recorder } from "../kit.ts";
-import { certs, foreign } from "../project/examples_kit.ts";
-import { assertClean, ENGINES, HOST, serve, SERVER } from "./tls_kit.ts";
-import { BIG, Child } from "./tls_foreign_kit.ts";
+import { certs, foreign } from "../program.ts";
+import { assertClean, ENGINES, HOST, serve, SERVER } from "../tls/kit.ts";
+import { BIG, Child } from "./kit.ts";
 
 /** Answers one HTTP request with what it was sent, or else with `BIG`, and closes. */
 class Http extends Recorder {

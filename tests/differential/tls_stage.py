@@ -1,4 +1,4 @@
-"""TLS for the scenarios: contexts, and pairs of recorders; tls_kit.ts is the same for Tandem."""
+"""TLS for the scenarios: contexts, and pairs of recorders; tls_stage.ts is the same for Tandem."""
 
 import asyncio
 import os

@@ -2,9 +2,9 @@
 import { type TlsCipher, TlsContext, TlsError } from "../../mod.ts";
 import { assert, assertEquals, assertInstanceOf, assertMatch, assertRejects } from "../std.ts";
 import { bytes, captureExceptions, concat, turn } from "../kit.ts";
-import { certs, foreign } from "../project/examples_kit.ts";
-import { assertClean, CA, CLIENT, dial, Echo, hangUp, peerName, SECOND, serve, SERVER, TRUSTING } from "./tls_kit.ts";
-import { BIG, opensslClient, opensslServer, Smtp, VERSIONS } from "./tls_foreign_kit.ts";
+import { certs, foreign } from "../program.ts";
+import { assertClean, CA, CLIENT, dial, Echo, hangUp, peerName, SECOND, serve, SERVER, TRUSTING } from "../tls/kit.ts";
+import { BIG, opensslClient, opensslServer, Smtp, VERSIONS } from "./kit.ts";
 
 /** Makes `s_server` insist on a certificate of ours. */
 const MUTUAL = ["-Verify", "1", "-verify_return_error", "-CAfile", `${certs}ca.pem`];

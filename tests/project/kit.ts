@@ -1,9 +1,9 @@
 /** Running the examples as their first comments say: with just those permissions, without any flag or configuration. */
 import { assert } from "../std.ts";
 import { bytes, text } from "../kit.ts";
+import { certs } from "../program.ts";
 
 export const examples = new URL("../../examples/", import.meta.url);
-export const certs = new URL("certs/", examples).pathname;
 export const caCerts = [Deno.readTextFileSync(`${certs}ca.pem`)];
 
 /** The command lines in an example's first comment. */
@@ -98,33 +98,6 @@ export class Example implements AsyncDisposable {
 export async function run(name: string, args: string[] = [], permissions?: string[]) {
   await using example = new Example(name, args, permissions);
   return await example.end();
-}
-
-function isThere(program: string): boolean {
-  try {
-    return new Deno.Command(program, { args: ["--version"], stdin: "null", stdout: "null", stderr: "null" })
-      .outputSync()
-      .code !== 127;
-  } catch {
-    return false;
-  }
-}
-
-/** A test with a program that may be missing. */
-export function foreign(program: string, name: string, fn: () => Promise<void>): void {
-  const ignore = Deno.build.os === "windows" || !isThere(program);
-  Deno.test(ignore ? `${name} (skipped: no ${program})` : name, { ignore }, fn);
-}
-
-/** Runs a program to its end, which comes within ten seconds. */
-export async function execute(program: string, args: string[], input = "") {
-  const piped = { stdin: "piped", stdout: "piped", stderr: "piped" } as const;
-  const child = new Deno.Command(program, { args, ...piped, signal: AbortSignal.timeout(10_000) }).spawn();
-  const writer = child.stdin.getWriter();
-  // It may end without reading all.
-  await writer.write(bytes(input)).then(() => writer.close()).catch(() => {});
-  const { code, stdout, stderr } = await child.output();
-  return { code, stdout: text(stdout), stderr: text(stderr) };
 }
 
 /** A plain client that speaks lines. */

@@ -6,8 +6,8 @@ import type { Server } from "../../mod.ts";
 import type { StreamSink } from "../../transports/stream_handle.ts";
 import { assertEquals } from "../std.ts";
 import { concat, EventLog, loop, pattern, portOf, Recorder, tempPath, text, turn } from "../kit.ts";
-import { FakeHandle } from "../streams/stream_kit.ts";
-import { CA, clientTls, SERVER, serverTls, tlsRecorders } from "../tls/tls_kit.ts";
+import { FakeHandle } from "../streams/kit.ts";
+import { CA, clientTls, SERVER, serverTls, tlsRecorders } from "../tls/kit.ts";
 
 /** What the server's side gives to `startTls()`. */
 export const ANSWERING: StartTlsOptions = { ...SERVER, serverSide: true };
