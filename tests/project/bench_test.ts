@@ -8,14 +8,9 @@ import { closingLines, json, restore, type Surroundings, table } from "../../ben
 import { BARE, TANDEM } from "../../bench/servers.ts";
 import { geometricMean, median, ratio, summarize } from "../../bench/statistics.ts";
 import { CHARTED, ECHO_WORKLOADS, type Subject, WORKLOADS } from "../../bench/workloads.ts";
-import {
-  assert,
-  assertEquals,
-  assertGreater,
-  assertGreaterOrEqual,
-  assertStringIncludes,
-  assertThrows,
-} from "../std.ts";
+import { assert, assertEquals, assertGreaterOrEqual, assertStringIncludes, assertThrows } from "../std.ts";
+import { tempPath } from "../kit.ts";
+import { execute } from "../program.ts";
 
 const SURROUNDINGS: Surroundings = {
   date: "2026-01-02",
@@ -317,44 +312,18 @@ Deno.test(ifCompiled("latency counts every request of a stall, not one for each 
   assertGreaterOrEqual(p99!, stall * 0.8);
 });
 
-Deno.test(ifCompiled("deno task bench measures, names who is missing, and writes what it can show again"), {
-  ignore: !hasCompiler,
-}, async () => {
-  const folder = await Deno.makeTempDir();
-  const bench = async (...args: string[]) => {
-    const script = fileURLToPath(new URL("../../bench/main.ts", import.meta.url));
-    const command = new Deno.Command(Deno.execPath(), {
-      args: ["run", "-A", "--no-check", script, ...args],
-      env: { BUN: "/nowhere/bun", NO_COLOR: "1" },
-    });
-    const { code, stdout, stderr } = await command.output();
-    const [out, error] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
-    assertEquals(code, 0, error);
-    return out!;
-  };
-  const json = `${folder}/run.json`;
-  const out = await bench(
-    ..."--seconds 0.3 --rounds 2 --workload echo-50x1k --workload latency --server epoll --json".split(" "),
-    json,
-  );
-  assertStringIncludes(out, "missing:    Bun (no `bun` on the PATH, nor in the variable BUN)");
-  const saved = JSON.parse(await Deno.readTextFile(json));
-  const names = saved.workloads.map(({ name }: { name: string }) => name);
-  assertEquals(names, ["echo-50x1k", "latency-p50", "latency-p99", "latency-p999"]);
-  const [p50, , p999] = saved.workloads.slice(1).map(({ results }: { results: Result[] }) => results[0]!.rounds[0]);
-  assertGreater(p999, p50);
-  for (const { results } of saved.workloads) {
-    assertEquals(results.map(({ server }: Result) => server), [BARE, "C epoll"]);
-    for (const { rounds } of results as Result[]) {
-      assertEquals(rounds.length, 2);
-      assert(rounds.every((figure) => figure !== null && figure > 0), String(rounds));
-    }
-  }
-  const chart = `${folder}/chart.svg`;
-  const again = await bench("--from", json, "--workload", "echo", "--chart", chart);
-  const tableOf = (text: string) => /^echo-50x1k: [^]*?\n\n/m.exec(text)?.[0];
-  assertEquals(tableOf(again), tableOf(out));
-  assert(!again.includes("latency-p"));
-  assertStringIncludes(await Deno.readTextFile(chart), "Echo, 50 × 1 KiB");
-  await Deno.remove(folder, { recursive: true });
+Deno.test("deno task bench --from shows again what --json has written, and --chart draws it", async () => {
+  using folder = tempPath("run.json");
+  const results = [row(BARE, [100, 110]), row(TANDEM, [90, 99])];
+  const run = [measured("echo-50x1k", results), measured("latency-p50", results, "s")];
+  await Deno.writeTextFile(folder.path, json(run, SURROUNDINGS));
+  const script = fileURLToPath(new URL("../../bench/main.ts", import.meta.url));
+  const chartPath = `${folder.directory}/chart.svg`;
+  const { code, stdout, stderr } = await execute(Deno.execPath(), [
+    ...["run", "-A", "--no-check", script, "--from", folder.path, "--workload", "echo", "--chart", chartPath],
+  ]);
+  assertEquals(code, 0, stderr);
+  assertStringIncludes(stdout, table(run[0]!));
+  assert(!stdout.includes("latency-p"), stdout);
+  assertStringIncludes(await Deno.readTextFile(chartPath), "Title of echo-50x1k");
 });

@@ -60,10 +60,9 @@ Deno.test("Server.close() while accept() waits to be tried again leaves no timer
   using captured = captureExceptions();
   const server = await loop.createServer(() => new Greeter(), { listener: failingListener(emfile()) });
   await captured.log.has("accept() failed");
-  const startedAt = performance.now();
   server.close();
+  // The test runner fails a test that leaves a timer.
   await server.waitClosed();
-  assert(performance.now() - startedAt < 500);
 });
 
 Deno.test("Server.close() inside the exception handler that hears of accept() leaves no timer", async () => {
@@ -82,9 +81,7 @@ Deno.test("a connection that was reset before accept() took it is no error at al
   using captured = captureExceptions();
   const errors = [new Deno.errors.ConnectionAborted("gone"), new Deno.errors.ConnectionReset("gone")];
   await using server = await loop.createServer(() => new Greeter(), { listener: failingListener(...errors) });
-  const startedAt = performance.now();
   assertEquals(await greeting(portOf(server)), "hello");
-  assert(performance.now() - startedAt < 500);
   assertEquals(captured.contexts, []);
 });
 
