@@ -27,7 +27,7 @@ const FILES = [
   "tls_closing_test.ts",
   "tls_failure_test.ts",
   "tls_context_test.ts",
-  "tls_deno_test.ts",
+  "../foreign/tls_deno_test.ts",
   "tls_agreement_test.ts",
   "tls_forgery_test.ts",
   "tls_resumption_test.ts",
