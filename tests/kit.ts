@@ -1,8 +1,10 @@
 /** The testing kit: protocols that record what happens to them, and pairs that clean up after themselves. */
+import { Buffer } from "node:buffer";
 import {
   type BaseTransport,
   BufferedProtocol,
   type ConnectionOptions,
+  type EventLoop,
   type ExceptionContext,
   getRunningLoop,
   Protocol,
@@ -45,6 +47,14 @@ export function concat(pieces: Uint8Array[]): Uint8Array<ArrayBuffer> {
     offset += piece.length;
   }
   return whole;
+}
+
+/** Asserts that bytes are the same; `assertEquals` takes seconds for megabytes. */
+export function assertBytes(actual: Uint8Array, expected: Uint8Array, message = ""): void {
+  if (Buffer.compare(actual, expected) === 0) return;
+  const place = actual.findIndex((byte, i) => byte !== expected[i]);
+  const where = place < 0 ? "they end early" : `they differ at ${place}`;
+  throw new Error(`${message} ${actual.length} bytes instead of ${expected.length}: ${where}`.trim());
 }
 
 /** A list of events that can be waited for. */
@@ -203,12 +213,14 @@ export class Pair<S, C> implements AsyncDisposable {
   readonly serverSide: S;
   readonly clientSide: C;
   readonly clientTransport: Transport;
+  #loop: EventLoop;
 
-  constructor(server: Server, serverSide: S, clientSide: C, clientTransport: Transport) {
+  constructor(server: Server, serverSide: S, clientSide: C, clientTransport: Transport, onLoop = loop) {
     this.server = server;
     this.serverSide = serverSide;
     this.clientSide = clientSide;
     this.clientTransport = clientTransport;
+    this.#loop = onLoop;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -217,7 +229,7 @@ export class Pair<S, C> implements AsyncDisposable {
     this.clientTransport.abort();
     await this.server.waitClosed();
     // connectionLost of the client runs in a turn of its own, and closes its socket.
-    await turn();
+    await turn(this.#loop);
   }
 }
 
@@ -249,20 +261,20 @@ export function portOf(server: Server): number {
 }
 
 /** Waits for the next turn of the loop: everything scheduled with `callSoon` until now has run then. */
-export function turn(): Promise<void> {
-  return new Promise((resolve) => void loop.callSoon(resolve));
+export function turn(onLoop = loop): Promise<void> {
+  return new Promise((resolve) => void onLoop.callSoon(resolve));
 }
 
 /** Collects what the exception handler is told; leaving the scope puts the former handler back. */
-export function captureExceptions(): Disposable & { contexts: ExceptionContext[]; log: EventLog } {
-  const before = loop.getExceptionHandler();
+export function captureExceptions(onLoop = loop): Disposable & { contexts: ExceptionContext[]; log: EventLog } {
+  const before = onLoop.getExceptionHandler();
   const contexts: ExceptionContext[] = [];
   const log = new EventLog();
-  loop.setExceptionHandler((context) => {
+  onLoop.setExceptionHandler((context) => {
     contexts.push(context);
     log.add(context.message);
   });
-  return { contexts, log, [Symbol.dispose]: () => loop.setExceptionHandler(before) };
+  return { contexts, log, [Symbol.dispose]: () => onLoop.setExceptionHandler(before) };
 }
 
 /** A path in a directory of its own; leaving the scope removes it all. */

@@ -1,34 +1,10 @@
-import { Protocol, type Transport } from "../../mod.ts";
+import { Protocol } from "../../mod.ts";
 import { assert, assertEquals, assertStrictEquals } from "../std.ts";
-import { bytes, connect, EventLog, loop, pattern, portOf, Recorder, turn } from "../kit.ts";
-import { closeQuietly, FakeHandle, makeTransport, microtasks, serveRaw, serveResettable } from "./kit.ts";
+import { bytes, connect, loop, pattern, Recorder, turn } from "../kit.ts";
+import { closeQuietly, FakeHandle, makeTransport, microtasks, serveResettable } from "./kit.ts";
 
 /** Whether two types are the same, not only assignable. */
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends (<T>() => T extends B ? 1 : 2) ? true : false;
-
-Deno.test("connectionMade() runs once and before createConnection() resolves", async () => {
-  const client = new Recorder();
-  await using pair = await connect(() => new Recorder(), () => client);
-  assertEquals(client.log.entries, ["connectionMade"]);
-  assertStrictEquals(client.transport, pair.clientTransport);
-});
-
-Deno.test("connectionMade() runs before any data on a server whose client has sent and left already", async () => {
-  const log = new EventLog();
-  const recorder = new Recorder();
-  const server = await loop.createServer(() => recorder, { hostname: "127.0.0.1", port: 0, startServing: false });
-  const { port } = server.addresses[0] as Deno.NetAddr;
-  using conn = await Deno.connect({ hostname: "127.0.0.1", port });
-  await conn.write(bytes("early"));
-  await conn.closeWrite();
-  log.add("sent");
-  assertEquals(recorder.log.entries, []);
-  server.startServing();
-  await recorder.untilLost();
-  assertEquals(recorder.log.entries, ["connectionMade", "dataReceived 5", "eofReceived", "connectionLost null"]);
-  server.close();
-  await server.waitClosed();
-});
 
 Deno.test("createConnection() gives back the factory's own type and object", async () => {
   class Own extends Protocol {
@@ -50,55 +26,6 @@ Deno.test("createConnection() gives back the factory's own type and object", asy
   transport.abort();
   other.abort();
   await turn();
-});
-
-Deno.test("a plain object with some of the callbacks works as a protocol", async () => {
-  const events = new EventLog();
-  const serverSide = { dataReceived: (data: Uint8Array) => events.add(`server ${data.length}`) };
-  const clientSide = { connectionLost: (error: Error | null) => events.add(`client ${error}`) };
-  await using pair = await connect(() => serverSide, () => clientSide);
-  pair.clientTransport.write(bytes("four"));
-  await events.has("server");
-  pair.clientTransport.close();
-  await events.has("client");
-  assertEquals(events.entries, ["server 4", "client null"]);
-});
-
-Deno.test("a plain object with no callback at all reads to the end and closes", async () => {
-  await using peer = await serveRaw(() => ({}));
-  await peer.conn.write(bytes("nobody hears this"));
-  await peer.conn.closeWrite();
-  assertEquals(await peer.conn.read(new Uint8Array(1)), null);
-  peer.server.close();
-  await peer.server.waitClosed();
-});
-
-Deno.test("connectionLost() runs once and last when this side closes", async () => {
-  await using peer = await serveRaw(() => new Recorder());
-  await peer.conn.write(bytes("one"));
-  await peer.protocol.untilReceived(3);
-  peer.protocol.transport.close();
-  await peer.conn.write(bytes("two"));
-  await peer.protocol.untilLost();
-  await afterTheEnd(peer.protocol);
-  assertEquals(peer.protocol.log.entries, ["connectionMade", "dataReceived 3", "connectionLost null"]);
-});
-
-Deno.test("connectionLost() runs once and last when this side aborts", async () => {
-  await using peer = await serveRaw(() => new Recorder());
-  peer.protocol.transport.write(pattern(1000));
-  peer.protocol.transport.abort();
-  await peer.protocol.untilLost();
-  await afterTheEnd(peer.protocol);
-  assertEquals(peer.protocol.log.entries, ["connectionMade", "connectionLost null"]);
-});
-
-Deno.test("connectionLost() runs once and last, with null, when the peer closes", async () => {
-  await using peer = await serveRaw(() => new Recorder());
-  peer.conn.close();
-  await peer.protocol.untilLost();
-  await afterTheEnd(peer.protocol);
-  assertEquals(peer.protocol.log.entries, ["connectionMade", "eofReceived", "connectionLost null"]);
 });
 
 Deno.test("connectionLost() runs once and last, with the system's error, when the peer resets", async () => {
@@ -148,37 +75,6 @@ Deno.test("connectionLost() runs once when a read and a write fail together", as
   await turn();
   assertEquals(recorder.log.entries, ["connectionMade", "connectionLost ConnectionReset"]);
   assertEquals(handle.closed, true);
-});
-
-Deno.test("close() inside connectionMade() lets createConnection() resolve before connectionLost()", async () => {
-  for (const method of ["close", "abort"] as const) {
-    class Shy extends Recorder {
-      override connectionMade(transport: Transport): void {
-        super.connectionMade(transport);
-        transport[method]();
-      }
-    }
-    await using pair = await connect(() => new Recorder(), () => new Recorder());
-    const client = new Shy();
-    await loop.createConnection(() => client, { hostname: "127.0.0.1", port: portOf(pair.server) });
-    client.log.add("resolved");
-    await client.untilLost();
-    assertEquals(client.log.entries, ["connectionMade", "resolved", "connectionLost null"], method);
-  }
-});
-
-Deno.test("a server's close() inside connectionMade() reads nothing", async () => {
-  class Shy extends Recorder {
-    override connectionMade(transport: Transport): void {
-      super.connectionMade(transport);
-      transport.write(bytes("bye"));
-      transport.close();
-    }
-  }
-  await using pair = await connect(() => new Shy(), () => new Recorder());
-  await pair.clientSide.untilLost();
-  assertEquals(pair.serverSide.log.entries, ["connectionMade", "connectionLost null"]);
-  assertEquals(pair.clientSide.text, "bye");
 });
 
 Deno.test("getExtraInfo() still answers after the transport has closed", async () => {

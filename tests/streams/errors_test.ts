@@ -7,7 +7,7 @@ import {
   assertStrictEquals,
   assertStringIncludes,
 } from "../std.ts";
-import { BufferedRecorder, bytes, captureExceptions, connect, loop, pattern, portOf, Recorder, turn } from "../kit.ts";
+import { bytes, captureExceptions, connect, loop, pattern, Recorder, turn } from "../kit.ts";
 import { FakeHandle, makeTransport, microtasks, serveRaw } from "./kit.ts";
 
 /** A recorder that throws in one callback, after recording it. */
@@ -46,96 +46,6 @@ for (const callback of ["connectionMade", "pauseWriting", "resumeWriting", "conn
     assertContexts(captured.contexts, [{ message: `Exception in protocol.${callback}()`, error, transport, protocol }]);
   });
 }
-
-Deno.test("an exception in dataReceived() is fatal: the handler is told, then connectionLost(error)", async () => {
-  using captured = captureExceptions();
-  const error = new RangeError("bad bytes");
-  const protocol = throwing("dataReceived", error);
-  await using peer = await serveRaw(() => protocol);
-  protocol.transport.write(pattern(32 * 1024 * 1024));
-  await peer.conn.write(bytes("x"));
-  await captured.log.has("Fatal error");
-  assertEquals(protocol.transport.isClosing(), true);
-  await protocol.untilLost();
-  assertEquals(protocol.log.entries, ["connectionMade", "pauseWriting", "dataReceived 1", "connectionLost RangeError"]);
-  assertStrictEquals(protocol.error, error);
-  const message = "Fatal error: protocol.dataReceived() call failed.";
-  assertContexts(captured.contexts, [{ message, error, transport: protocol.transport, protocol }]);
-});
-
-Deno.test("an exception in bufferUpdated() is fatal: the handler is told, then connectionLost(error)", async () => {
-  using captured = captureExceptions();
-  const error = new RangeError("bad bytes");
-  class Throws extends BufferedRecorder {
-    override bufferUpdated(nbytes: number): void {
-      super.bufferUpdated(nbytes);
-      throw error;
-    }
-  }
-  await using peer = await serveRaw(() => new Throws());
-  const { protocol } = peer;
-  await peer.conn.write(bytes("x"));
-  await protocol.untilLost();
-  assertEquals(protocol.log.entries, ["connectionMade", "bufferUpdated 1", "connectionLost RangeError"]);
-  assertStrictEquals(protocol.error, error);
-  const message = "Fatal error: protocol.bufferUpdated() call failed.";
-  assertContexts(captured.contexts, [{ message, error, transport: protocol.transport, protocol }]);
-});
-
-Deno.test("an exception in getBuffer() is fatal: the handler is told, then connectionLost(error)", async () => {
-  using captured = captureExceptions();
-  const error = new RangeError("no memory");
-  class Throws extends BufferedRecorder {
-    override getBuffer(): Uint8Array {
-      throw error;
-    }
-  }
-  await using peer = await serveRaw(() => new Throws());
-  const { protocol } = peer;
-  await protocol.untilLost();
-  assertEquals(protocol.log.entries, ["connectionMade", "connectionLost RangeError"]);
-  assertStrictEquals(protocol.error, error);
-  const message = "Fatal error: protocol.getBuffer() call failed.";
-  assertContexts(captured.contexts, [{ message, error, transport: protocol.transport, protocol }]);
-});
-
-Deno.test("a fatal exception on one connection leaves the others alone", async () => {
-  using captured = captureExceptions();
-  class Picky extends Recorder {
-    override dataReceived(data: Uint8Array): void {
-      super.dataReceived(data);
-      if (this.text.includes("!")) throw new Error("picky");
-      this.transport.write(data);
-    }
-  }
-  await using pair = await connect(() => new Picky(), () => new Recorder());
-  const [rude] = await loop.createConnection(() => new Recorder(), { port: portOf(pair.server) });
-  rude.write(bytes("!"));
-  await captured.log.has("Fatal error");
-  pair.clientTransport.write(bytes("still there?"));
-  await pair.clientSide.untilReceived(12);
-  assertEquals(captured.contexts.length, 1);
-  rude.abort();
-  await turn();
-});
-
-Deno.test("what is thrown and is no Error arrives wrapped in one, whatever it is", async () => {
-  const thrown = ["text", undefined, null, 42n, Symbol("s"), Object.create(null), {
-    toString(): string {
-      throw new Error("not even that");
-    },
-  }];
-  for (const value of thrown) {
-    using captured = captureExceptions();
-    await using peer = await serveRaw(() => throwing("dataReceived", value));
-    await peer.conn.write(bytes("x"));
-    await peer.protocol.untilLost();
-    const { error } = peer.protocol;
-    assertInstanceOf(error, Error);
-    assertStrictEquals(error.cause, value);
-    assertStrictEquals(captured.contexts[0]!.error, error);
-  }
-});
 
 Deno.test("a callback that is async and rejects reaches the exception handler and ends nothing", async () => {
   const callbacks = [

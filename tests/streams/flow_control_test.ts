@@ -1,9 +1,7 @@
 import type { Transport, WriteBufferLimits } from "../../mod.ts";
-import { assertEquals, assertLess, assertLessOrEqual, assertThrows } from "../std.ts";
-import { bytes, connect, pattern, Recorder, turn } from "../kit.ts";
-import { FakeHandle, makeTransport, microtasks, readAll, readBytes, serveRaw } from "./kit.ts";
-
-const MIB = 1024 * 1024;
+import { assertEquals, assertThrows } from "../std.ts";
+import { bytes, pattern, Recorder, turn } from "../kit.ts";
+import { FakeHandle, makeTransport, microtasks } from "./kit.ts";
 
 /** A transport whose every system write is the test's to complete. */
 function paused(limits?: WriteBufferLimits, recorder = new Recorder()) {
@@ -265,65 +263,4 @@ Deno.test("keeping count costs O(1): a buffer of 300,000 pieces is filled, asked
   await microtasks();
   assertEquals(transport.getWriteBufferSize(), 0);
   await end(transport);
-});
-
-Deno.test("a producer that obeys pauseWriting() keeps memory bounded against a slow reader, and loses nothing", async () => {
-  const total = 16 * MIB;
-  const piece = 10_000;
-  class Producer extends Recorder {
-    sent = 0;
-    most = 0;
-    #paused = false;
-    override connectionMade(transport: Transport): void {
-      super.connectionMade(transport);
-      this.produce();
-    }
-    produce(): void {
-      while (!this.#paused && this.sent < total) {
-        const count = Math.min(piece, total - this.sent);
-        this.transport.write(pattern(count, this.sent * 7 % 251));
-        this.sent += count;
-        this.most = Math.max(this.most, this.transport.getWriteBufferSize());
-      }
-      if (this.sent === total) this.transport.close();
-    }
-    override pauseWriting(): void {
-      super.pauseWriting();
-      this.#paused = true;
-    }
-    override resumeWriting(): void {
-      super.resumeWriting();
-      this.#paused = false;
-      this.produce();
-    }
-  }
-  await using peer = await serveRaw(() => new Producer());
-  // Nobody reads yet: what the producer has made is in the kernel, or in a bounded buffer.
-  await turn();
-  const first = await readBytes(peer.conn, 1);
-  assertLess(peer.protocol.sent, total);
-  const rest = await readAll(peer.conn);
-  assertEquals(first.length + rest.length, total);
-  assertEquals(rest, pattern(total).subarray(1));
-  assertLessOrEqual(peer.protocol.most, 65_536 + piece);
-  const { entries } = peer.protocol.log;
-  const calls = entries.filter((entry) => entry.endsWith("Writing"));
-  assertEquals(calls, calls.map((_, i) => i % 2 === 0 ? "pauseWriting" : "resumeWriting"));
-});
-
-Deno.test("a reader that pauses stops a writer on the other side of a socket, and wakes it when it resumes", async () => {
-  await using pair = await connect(() => new Recorder(), () => new Recorder());
-  const { serverSide, clientSide } = pair;
-  serverSide.transport.pauseReading();
-  let sent = 0;
-  do {
-    clientSide.transport.write(pattern(100_000, sent * 7 % 251));
-    sent += 100_000;
-    await turn();
-  } while (clientSide.log.entries.at(-1) !== "pauseWriting" || clientSide.transport.getWriteBufferSize() < MIB);
-  assertEquals(serverSide.received, 0);
-  serverSide.transport.resumeReading();
-  await clientSide.log.until(() => clientSide.log.entries.at(-1) === "resumeWriting");
-  await serverSide.untilReceived(sent);
-  assertEquals(serverSide.data, pattern(sent));
 });

@@ -1,6 +1,6 @@
 import type { StreamCallbacks, Transport } from "../../mod.ts";
 import { assertEquals, assertStrictEquals } from "../std.ts";
-import { BufferedRecorder, bytes, connect, pattern, Recorder, text, turn } from "../kit.ts";
+import { BufferedRecorder, bytes, pattern, Recorder, text, turn } from "../kit.ts";
 import { FakeHandle, makeTransport } from "./kit.ts";
 
 type Kind = "Protocol" | "BufferedProtocol";
@@ -48,31 +48,6 @@ for (const [from, to] of SWITCHES) {
     assertEquals([text(first.data), text(second.data)], ["", "held"]);
     transport.abort();
     await turn();
-  });
-
-  Deno.test(`setProtocol() from a ${from} to a ${to} inside the callback loses nothing`, async () => {
-    const second = make(to, 3);
-    const first = from === "Protocol"
-      ? new class extends Recorder {
-        override dataReceived(data: Uint8Array): void {
-          super.dataReceived(data);
-          this.transport.setProtocol(second);
-        }
-      }()
-      : new class extends BufferedRecorder {
-        override bufferUpdated(nbytes: number): void {
-          super.bufferUpdated(nbytes);
-          this.transport.setProtocol(second);
-        }
-      }(3);
-    await using pair = await connect(() => first, () => new Recorder());
-    pair.clientTransport.write(pattern(20_000));
-    pair.clientTransport.close();
-    await second.untilLost();
-    assertEquals(first.pieces.length, 1);
-    assertEquals(new Uint8Array([...first.data, ...second.data]), pattern(20_000));
-    assertEquals(first.log.entries.length, 2);
-    assertEquals(second.log.entries.slice(-2), ["eofReceived", "connectionLost null"]);
   });
 }
 
@@ -168,19 +143,6 @@ Deno.test("setProtocol() inside getBuffer() gives the new protocol the bytes, in
     transport.abort();
     await turn();
   }
-});
-
-Deno.test("setProtocol() inside connectionMade() gives the new protocol all data, and the call still resolves to the old", async () => {
-  const [before, after] = [new Recorder(), new Recorder()];
-  before.connectionMade = (transport) => transport.setProtocol(after);
-  await using pair = await connect(() => new Recorder(), () => before);
-  assertStrictEquals(pair.clientSide, before);
-  assertStrictEquals(pair.clientTransport.getProtocol(), after);
-  pair.serverSide.transport.write(bytes("hello"));
-  pair.serverSide.transport.close();
-  await after.untilLost();
-  assertEquals(before.log.entries, []);
-  assertEquals(after.log.entries, ["dataReceived 5", "eofReceived", "connectionLost null"]);
 });
 
 Deno.test("setProtocol() moves pauseWriting(), eofReceived() and connectionLost() to the new protocol", async () => {
