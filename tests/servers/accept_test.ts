@@ -1,14 +1,7 @@
 import { Protocol, type Transport } from "../../mod.ts";
-import {
-  assert,
-  assertEquals,
-  assertGreaterOrEqual,
-  assertInstanceOf,
-  assertMatch,
-  assertStrictEquals,
-} from "../std.ts";
+import { assertEquals, assertGreaterOrEqual, assertStrictEquals } from "../std.ts";
 import { bytes, captureExceptions, loop, portOf, Recorder, text, turn } from "../kit.ts";
-import { readAll, readBytes, resetNode } from "../streams/kit.ts";
+import { readAll, resetNode } from "../streams/kit.ts";
 import { connect as connectNode } from "node:net";
 
 const LOCAL = { hostname: "127.0.0.1", port: 0 } as const;
@@ -108,62 +101,6 @@ Deno.test("a connection that was closed or reset while it waited to be accepted 
   assertEquals(histories.at(0), "connectionMade,eofReceived,connectionLost null");
   assertEquals(histories.at(-1), "connectionMade,dataReceived 6,eofReceived,connectionLost null");
   assertEquals(captured.contexts, []);
-});
-
-Deno.test("a factory that throws costs that connection only: the handler is told, the next one is served", async () => {
-  using captured = captureExceptions();
-  const error = new Error("no protocol today");
-  let calls = 0;
-  const factory = () => {
-    if (++calls === 1) throw error;
-    return new Greeter();
-  };
-  await using server = await loop.createServer(factory, LOCAL);
-  assertEquals(await greeting(portOf(server)), "");
-  assertEquals(await greeting(portOf(server)), "hello");
-  assertEquals(captured.contexts.length, 1);
-  assertEquals(captured.contexts[0]!.message, "Exception in a server's protocol factory");
-  assertStrictEquals(captured.contexts[0]!.error, error);
-});
-
-Deno.test("a factory that returns no protocol costs that connection only, and the handler hears what it was", async () => {
-  using captured = captureExceptions();
-  const returning: (() => unknown)[] = [
-    () => undefined,
-    () => null,
-    () => 42,
-    () => "text",
-    () => () => {},
-    () => Promise.resolve(new Greeter()),
-    () => Promise.reject(new Error("nobody awaits this")),
-  ];
-  let calls = 0;
-  const factory = () => calls === returning.length ? new Greeter() : returning[calls++]!() as Protocol;
-  await using server = await loop.createServer(factory, LOCAL);
-  for (let i = 0; i < returning.length; i++) assertEquals(await greeting(portOf(server)), "");
-  assertEquals(await greeting(portOf(server)), "hello");
-  const names = ["undefined", "null", "number 42", 'string "text"', "function (anonymous)", "Promise", "Promise"];
-  assertEquals(captured.contexts.length, names.length);
-  for (const [i, { error }] of captured.contexts.entries()) {
-    assertInstanceOf(error, TypeError);
-    assertMatch(error.message, /factory .*must .*protocol/);
-    assert(error.message.endsWith(`, got ${names[i]}`), error.message);
-  }
-});
-
-Deno.test("Server.close() inside the factory still makes and ends that connection's pair", async () => {
-  const recorder = new Recorder();
-  const server = await loop.createServer(() => {
-    server.close();
-    return recorder;
-  }, LOCAL);
-  using conn = await Deno.connect({ hostname: "127.0.0.1", port: portOf(server) });
-  await recorder.log.has("connectionMade");
-  recorder.transport.write(bytes("last"));
-  assertEquals(text(await readBytes(conn, 4)), "last");
-  recorder.transport.close();
-  await server.waitClosed();
-  assertEquals(recorder.log.entries, ["connectionMade", "connectionLost null"]);
 });
 
 Deno.test("a connection that accept() yields after Server.close() is closed and makes no protocol", async () => {

@@ -1,7 +1,7 @@
-import { InvalidStateError, Protocol, type Server, type Transport } from "../../mod.ts";
+import { InvalidStateError, Protocol, type Transport } from "../../mod.ts";
 import { assertEquals, assertNotEquals, assertRejects, assertThrows } from "../std.ts";
-import { bytes, connect, EventLog, loop, pattern, portOf, Recorder, text, turn } from "../kit.ts";
-import { readAll, readBytes, serveRaw } from "../streams/kit.ts";
+import { bytes, loop, portOf, Recorder, text } from "../kit.ts";
+import { readAll } from "../streams/kit.ts";
 
 const LOCAL = { hostname: "127.0.0.1", port: 0 } as const;
 const linux = Deno.build.os === "linux";
@@ -73,61 +73,6 @@ Deno.test("createServer() on a port that is taken rejects with AddrInUse and clo
   for (const name of ["127.0.0.1", "127.0.0.2"]) Deno.listen({ hostname: name, port }).close();
 });
 
-Deno.test("createServer() with startServing: false accepts nobody until startServing()", async () => {
-  const log = new EventLog();
-  const factory = () => {
-    log.add("factory");
-    return new Echo();
-  };
-  await using server = await loop.createServer(factory, { ...LOCAL, startServing: false });
-  assertEquals(server.isServing(), false);
-  using conn = await Deno.connect({ port: portOf(server) });
-  await conn.write(bytes("waiting"));
-  await turn();
-  assertEquals(log.entries, []);
-  server.startServing();
-  server.startServing();
-  assertEquals(server.isServing(), true);
-  assertEquals(text(await readBytes(conn, 7)), "waiting");
-  assertEquals(log.entries, ["factory"]);
-  conn.close();
-});
-
-Deno.test("createServer() with startServing: false closes without ever having served", async () => {
-  const server = await loop.createServer(() => new Echo(), { ...LOCAL, startServing: false });
-  server.close();
-  assertEquals(server.isServing(), false);
-  await server.waitClosed();
-  assertThrows(() => server.startServing(), InvalidStateError, "closed");
-  await assertRejects(() => server.serveForever(), InvalidStateError, "closed");
-});
-
-Deno.test("Server.serveForever() starts serving, and resolves when the signal or close() closes the server", async () => {
-  for (const how of ["signal", "close"] as const) {
-    const controller = new AbortController();
-    const server = await loop.createServer(() => new Echo(), { ...LOCAL, startServing: false });
-    let over = false;
-    const forever = server.serveForever({ signal: controller.signal }).then(() => over = true);
-    assertEquals(server.isServing(), true);
-    await assertRejects(() => server.serveForever(), InvalidStateError, "already running");
-    assertEquals(await echo(server.addresses[0]!, how), how);
-    assertEquals(over, false);
-    if (how === "signal") controller.abort();
-    else server.close();
-    assertEquals(server.isServing(), false);
-    await forever;
-    controller.abort();
-    await server.waitClosed();
-  }
-});
-
-Deno.test("Server.serveForever() with a signal that is aborted already closes the server", async () => {
-  const server = await loop.createServer(() => new Echo(), { ...LOCAL, startServing: false });
-  await server.serveForever({ signal: AbortSignal.abort() });
-  assertEquals(server.isServing(), false);
-  await server.waitClosed();
-});
-
 Deno.test("Server.serveForever() refuses what is no AbortSignal, and changes nothing", async () => {
   const server = await loop.createServer(() => new Echo(), { ...LOCAL, startServing: false });
   const serveForever = (options: unknown) => server.serveForever(options as { signal: AbortSignal });
@@ -195,109 +140,6 @@ Deno.test("Server.serveForever() on a closed server does not listen to the signa
   await assertRejects(() => server.serveForever({ signal }), InvalidStateError, "closed server");
   assertEquals(listeners, 0);
   await server.waitClosed();
-});
-
-Deno.test("Server.serveForever() that has ended leaves connections alone", async () => {
-  const controller = new AbortController();
-  await using peer = await serveRaw(() => new Echo());
-  const forever = peer.server.serveForever({ signal: controller.signal });
-  controller.abort();
-  await forever;
-  await peer.conn.write(bytes("still here"));
-  assertEquals(text(await readBytes(peer.conn, 10)), "still here");
-});
-
-Deno.test("Server.close() stops accepting, leaves connections alone and is idempotent", async () => {
-  await using peer = await serveRaw(() => new Echo());
-  const { server } = peer;
-  const port = portOf(server);
-  assertEquals(server.isServing(), true);
-  server.close();
-  server.close();
-  assertEquals(server.isServing(), false);
-  assertEquals(portOf(server), port);
-  // Deno lets go of the listener when its pending accept has been called off.
-  await turn();
-  await assertRejects(() => Deno.connect({ port }), Deno.errors.ConnectionRefused);
-  await peer.conn.write(bytes("still here"));
-  assertEquals(text(await readBytes(peer.conn, 10)), "still here");
-});
-
-Deno.test("Server.closeClients() closes every connection after its buffer is flushed", async () => {
-  const recorders: Recorder[] = [];
-  const factory = () => {
-    const recorder = new Recorder();
-    recorders.push(recorder);
-    return recorder;
-  };
-  await using server = await loop.createServer(factory, LOCAL);
-  const conns = [];
-  for (let i = 0; i < 3; i++) conns.push(await Deno.connect({ port: portOf(server) }));
-  while (recorders.length < 3) await turn();
-  for (const { transport } of recorders) transport.write(pattern(3_000_000));
-  server.closeClients();
-  assertEquals(recorders.map(({ transport }) => transport.isClosing()), [true, true, true]);
-  for (const conn of conns) {
-    assertEquals((await readAll(conn)).length, 3_000_000);
-    conn.close();
-  }
-  for (const recorder of recorders) {
-    await recorder.untilLost();
-    assertEquals(recorder.log.entries, ["connectionMade", "pauseWriting", "resumeWriting", "connectionLost null"]);
-  }
-  assertEquals(server.isServing(), true);
-});
-
-Deno.test("Server.abortClients() closes every connection at once", async () => {
-  await using peer = await serveRaw(() => new Recorder());
-  peer.protocol.transport.write(pattern(32 * 1024 * 1024));
-  peer.server.abortClients();
-  await peer.protocol.untilLost();
-  assertEquals(peer.protocol.log.entries, ["connectionMade", "pauseWriting", "connectionLost null"]);
-  assertEquals(peer.server.isServing(), true);
-});
-
-Deno.test("Server.waitClosed() waits for close() and for the last connection", async () => {
-  await using pair = await connect(() => new Recorder(), () => new Recorder());
-  const { server, serverSide } = pair;
-  const log = new EventLog();
-  serverSide.connectionLost = () => log.add("connectionLost");
-  const waiting = [server.waitClosed(), server.waitClosed()].map((wait) => wait.then(() => log.add("waited")));
-  await turn();
-  server.close();
-  await turn();
-  assertEquals(log.entries, []);
-  pair.clientTransport.close();
-  await Promise.all(waiting);
-  assertEquals(log.entries, ["connectionLost", "waited", "waited"]);
-  await server.waitClosed();
-});
-
-Deno.test("Server.waitClosed() does not resolve when the last connection goes before close()", async () => {
-  await using pair = await connect(() => new Recorder(), () => new Recorder());
-  let over = false;
-  const waiting = pair.server.waitClosed().then(() => over = true);
-  pair.clientTransport.close();
-  await pair.serverSide.untilLost();
-  await turn();
-  assertEquals(over, false);
-  pair.server.close();
-  await waiting;
-});
-
-Deno.test("a server that is disposed of closes its connections and waits for their end", async () => {
-  const recorder = new Recorder();
-  const client = new Recorder();
-  let server: Server;
-  {
-    await using scoped = server = await loop.createServer(() => recorder, LOCAL);
-    await loop.createConnection(() => client, { port: portOf(scoped) });
-    await recorder.log.has("connectionMade");
-  }
-  assertEquals(server.isServing(), false);
-  assertEquals(recorder.log.entries, ["connectionMade", "connectionLost null"]);
-  await client.untilLost();
-  await turn();
 });
 
 Deno.test("a server whose listener somebody else closes is closed, too", async () => {
