@@ -191,3 +191,15 @@ export function checkTime(name: string, value: number): void {
   }
   if (!Number.isFinite(value)) throw new RangeError(`${name} must be a finite number of milliseconds, got ${value}`);
 }
+
+/**
+ * Throws unless a value is a boolean, or is not given.
+ *
+ * @param value The argument.
+ * @param name Its name, for the message.
+ * @throws {TypeError} If it is of another kind.
+ */
+export function checkBoolean(value: unknown, name: string): asserts value is boolean | undefined {
+  if (value === undefined || typeof value === "boolean") return;
+  throw new TypeError(`${name} must be true or false, got ${describe(value)}`);
+}

@@ -4,28 +4,24 @@
  * @module
  */
 import { checkTime } from "../checks.ts";
-import type { ExceptionContext, Handle, LoopContext, TimerHandle } from "../transports/loop_context.ts";
-import type { ExceptionHandler, Exceptions } from "./exceptions.ts";
-import type { Scheduler } from "./scheduler.ts";
+import type { ExceptionContext, Handle, TimerHandle } from "../transports/loop_context.ts";
+import type { ExceptionHandler } from "./exceptions.ts";
+import type { LoopCore } from "./loop_core.ts";
 import { Signals } from "./signals.ts";
 
 /** What {@linkcode EventLoop} does besides making pairs; it is never made alone. */
 export class BaseEventLoop {
-  #exceptions: Exceptions;
-  #scheduler: Scheduler;
+  #core: LoopCore;
   #signals: Signals;
 
   /**
-   * Only {@linkcode EventLoop} calls this.
+   * Called by {@linkcode EventLoop} alone.
    *
-   * @param exceptions Whom to tell of exceptions.
-   * @param scheduler Who runs callbacks.
-   * @param context The loop, seen from a transport.
+   * @param core The inside of the loop.
    */
-  constructor(exceptions: Exceptions, scheduler: Scheduler, context: LoopContext) {
-    this.#exceptions = exceptions;
-    this.#scheduler = scheduler;
-    this.#signals = new Signals(context);
+  constructor(core: LoopCore) {
+    this.#core = core;
+    this.#signals = new Signals(core);
   }
 
   /**
@@ -45,7 +41,7 @@ export class BaseEventLoop {
    * ```
    */
   callSoon<A extends unknown[]>(callback: (...args: A) => unknown, ...args: A): Handle {
-    return this.#scheduler.callSoon(callback, args);
+    return this.#core.scheduler.callSoon(callback, args);
   }
 
   /**
@@ -69,7 +65,7 @@ export class BaseEventLoop {
    */
   callLater<A extends unknown[]>(delayMs: number, callback: (...args: A) => unknown, ...args: A): TimerHandle {
     checkTime("callLater(): delayMs", delayMs);
-    return this.#scheduler.callAt(this.time() + delayMs, callback, args, "callLater()");
+    return this.#core.scheduler.callAt(this.time() + delayMs, callback, args, "callLater()");
   }
 
   /**
@@ -93,7 +89,7 @@ export class BaseEventLoop {
    */
   callAt<A extends unknown[]>(whenMs: number, callback: (...args: A) => unknown, ...args: A): TimerHandle {
     checkTime("callAt(): whenMs", whenMs);
-    return this.#scheduler.callAt(whenMs, callback, args, "callAt()");
+    return this.#core.scheduler.callAt(whenMs, callback, args, "callAt()");
   }
 
   /**
@@ -109,7 +105,7 @@ export class BaseEventLoop {
    * ```
    */
   time(): number {
-    return this.#scheduler.time();
+    return this.#core.scheduler.time();
   }
 
   /**
@@ -182,7 +178,7 @@ export class BaseEventLoop {
    * ```
    */
   setExceptionHandler(handler: ExceptionHandler | null): void {
-    this.#exceptions.setHandler(handler);
+    this.#core.exceptions.setHandler(handler);
   }
 
   /**
@@ -198,7 +194,7 @@ export class BaseEventLoop {
    * ```
    */
   getExceptionHandler(): ExceptionHandler | null {
-    return this.#exceptions.handler;
+    return this.#core.exceptions.handler;
   }
 
   /**
@@ -214,7 +210,7 @@ export class BaseEventLoop {
    * ```
    */
   callExceptionHandler(context: ExceptionContext): void {
-    this.#exceptions.report(context);
+    this.#core.exceptions.report(context);
   }
 
   /**
@@ -233,7 +229,7 @@ export class BaseEventLoop {
    * ```
    */
   defaultExceptionHandler(context: ExceptionContext): void {
-    this.#exceptions.reportByDefault(context);
+    this.#core.exceptions.reportByDefault(context);
   }
 
   /**
@@ -252,7 +248,7 @@ export class BaseEventLoop {
    * ```
    */
   setDebug(on: boolean): void {
-    this.#exceptions.debug = on;
+    this.#core.exceptions.debug = on;
   }
 
   /**
@@ -268,16 +264,16 @@ export class BaseEventLoop {
    * ```
    */
   getDebug(): boolean {
-    return this.#exceptions.debug;
+    return this.#core.exceptions.debug;
   }
 
   /** How many milliseconds a callback may take before debug mode tells of it; 100 to begin with, as in asyncio. */
   get slowCallbackDuration(): number {
-    return this.#exceptions.slowCallbackDuration;
+    return this.#core.exceptions.slowCallbackDuration;
   }
 
   set slowCallbackDuration(ms: number) {
     checkTime("slowCallbackDuration", ms);
-    this.#exceptions.slowCallbackDuration = ms;
+    this.#core.exceptions.slowCallbackDuration = ms;
   }
 }

@@ -3,15 +3,25 @@
  *
  * @module
  */
-import { makeProtocol, type ProtocolFactory } from "./protocol_factory.ts";
-import { setImmediate } from "node:timers";
-import type { LoopContext } from "../transports/loop_context.ts";
-import { StreamTransport, type TransportOwner } from "../transports/stream_transport.ts";
-import type { TlsContext } from "../tls/tls_context.ts";
+import {
+  checkBoolean,
+  checkExisting,
+  checkHostname,
+  checkPath,
+  checkPort,
+  checkStreamCall,
+  checkTimeout,
+} from "../checks.ts";
+import type { DenoConn, TcpSettings } from "../transports/engine.ts";
+import type { StreamEnd } from "../transports/stream_handle.ts";
+import { type ConnectionOwner, StreamConnection } from "../transports/stream_connection.ts";
+import { StreamTransport } from "../transports/stream_transport.ts";
 import type { StreamCallbacks, Transport } from "../transports/transport.ts";
-import { checkExisting, checkHostname, checkPath, checkPort, checkStreamCall } from "../checks.ts";
-import { plainStream, secureStream, type Stream } from "./make_stream.ts";
+import { secureStream } from "../tls/handshake.ts";
+import type { TlsContext } from "../tls/tls_context.ts";
 import { planTls, type TlsOptions } from "../tls/tls_options.ts";
+import type { LoopCore } from "./loop_core.ts";
+import { makeProtocol, type ProtocolFactory } from "./protocol_factory.ts";
 
 /** What every stream may be given. */
 export interface StreamOptions {
@@ -57,9 +67,21 @@ export interface ConnectionOptions extends TcpOptions {
   hostname?: string | undefined;
   /** 1 to 65535. */
   port: number;
-  /** Where to dial from. Deno cannot choose that: anything but `undefined` is `Deno.errors.NotSupported`. */
-  localAddr?: { hostname?: string; port?: number };
-  /** Calls the attempt off; the call then rejects with the signal's reason. */
+  /** The local address. Deno cannot choose it: anything but `undefined` is `Deno.errors.NotSupported`. */
+  localAddr?: { hostname?: string; port?: number } | undefined;
+  /**
+   * Try the addresses of a name in parallel (Happy Eyeballs, RFC 8305).
+   *
+   * @default {true}
+   */
+  autoSelectFamily?: boolean | undefined;
+  /**
+   * How long to wait for one address before the next one is tried, in milliseconds: asyncio's `happy_eyeballs_delay`.
+   *
+   * @default {250}
+   */
+  autoSelectFamilyAttemptDelay?: number | undefined;
+  /** Cancels the attempt; the call then rejects with the signal's reason. */
   signal?: AbortSignal | undefined;
 }
 
@@ -79,7 +101,7 @@ export interface ExistingConnOptions extends AcceptedSocketOptions {
    * cannot be read is such an argument. If it rejects for any other reason, the connection is closed: the factory
    * throws or returns no protocol, the handshake fails, or `signal` aborts.
    */
-  conn: Deno.Conn;
+  conn: DenoConn;
 }
 
 /** How to dial a Unix connection. */
@@ -90,170 +112,141 @@ export interface UnixConnectionOptions extends StreamOptions {
   signal?: AbortSignal | undefined;
 }
 
-/** {@inheritDoc EventLoop.createConnection} */
+/** Does the work of {@linkcode EventLoop.createConnection}. */
 export async function createConnection<P extends StreamCallbacks>(
-  loop: LoopContext,
+  loop: LoopCore,
   factory: ProtocolFactory<P>,
   options: ConnectionOptions | ExistingConnOptions,
 ): Promise<[Transport, P]> {
   checkStreamCall(factory, options);
   if ("conn" in options) {
     checkExisting("conn", options.conn, "port", options);
-    return startClient(loop, factory, await takeConn(loop, options, false), options);
+    return await adopt(loop, factory, options, false);
   }
   checkPort(options.port, 1);
-  if (options.localAddr !== undefined) {
-    throw new Deno.errors.NotSupported("localAddr: Deno.connect cannot choose the local address");
-  }
-  const { hostname = "127.0.0.1", port, signal } = options;
+  const { hostname = "127.0.0.1", port, signal, localAddr, autoSelectFamily, autoSelectFamilyAttemptDelay } = options;
   checkHostname(hostname);
+  checkBoolean(autoSelectFamily, "autoSelectFamily");
+  checkTimeout(autoSelectFamilyAttemptDelay, "autoSelectFamilyAttemptDelay");
   const plan = planTls(options.tls, false, hostname);
   await plan?.context.load();
-  const conn = await dial(signal, (signal) => Deno.connect({ hostname, port, ...signal && { signal } }));
-  setTcpOptions(conn, options);
-  const stream = plan === null ? plainStream(conn) : await secureStream(loop, conn, plan, {}, signal);
-  return startClient(loop, factory, stream, options);
+  const addressing = { hostname, port, localAddr, autoSelectFamily, autoSelectFamilyAttemptDelay };
+  const end = await loop.engine.connect({ transport: "tcp", ...addressing, ...tcpSettings(options) }, signal);
+  return startClient(loop, factory, plan === null ? end : await secureStream(loop, end, plan, signal), options);
 }
 
-/** {@inheritDoc EventLoop.createUnixConnection} */
+/** Does the work of {@linkcode EventLoop.createUnixConnection}. */
 export async function createUnixConnection<P extends StreamCallbacks>(
-  loop: LoopContext,
+  loop: LoopCore,
   factory: ProtocolFactory<P>,
   options: UnixConnectionOptions | ExistingConnOptions,
 ): Promise<[Transport, P]> {
   checkStreamCall(factory, options);
   if ("conn" in options) {
     checkExisting("conn", options.conn, "path", options);
-    return startClient(loop, factory, await takeConn(loop, options, false), options);
+    return await adopt(loop, factory, options, false);
   }
   const { path, signal } = options;
   checkPath(path);
   const plan = planTls(options.tls, false);
   await plan?.context.load();
-  const conn = await dial(signal, () => Deno.connect({ transport: "unix", path }));
-  // A server may have bound the socket under another name and moved it here.
-  const addresses = { peername: { transport: "unix", path } } as const;
-  const stream = plan === null ? plainStream(conn, addresses) : await secureStream(loop, conn, plan, addresses, signal);
-  return startClient(loop, factory, stream, options);
+  const end = await loop.engine.connect({ transport: "unix", path }, signal);
+  return startClient(loop, factory, plan === null ? end : await secureStream(loop, end, plan, signal), options);
 }
 
-/** {@inheritDoc EventLoop.connectAcceptedSocket} */
+/** Does the work of {@linkcode EventLoop.connectAcceptedSocket}. */
 export async function connectAcceptedSocket<P extends StreamCallbacks>(
-  loop: LoopContext,
+  loop: LoopCore,
   factory: ProtocolFactory<P>,
   options: ExistingConnOptions,
 ): Promise<[Transport, P]> {
   checkStreamCall(factory, options);
   checkExisting("conn", options.conn, "port", options);
-  return startClient(loop, factory, await takeConn(loop, options, true), options);
+  return await adopt(loop, factory, options, true);
 }
 
-/** Makes a stream of a connection that exists; until the arguments are known to be good, it is the caller's. */
-async function takeConn(loop: LoopContext, options: ExistingConnOptions, serverSide: boolean): Promise<Stream> {
-  const { conn, signal } = options;
+/** Makes a pair over a connection that exists; until the arguments are known to be good, it is the caller's. */
+async function adopt<P extends StreamCallbacks>(
+  loop: LoopCore,
+  factory: ProtocolFactory<P>,
+  options: ExistingConnOptions,
+  serverSide: boolean,
+): Promise<[Transport, P]> {
   const plan = planTls(options.tls, serverSide);
   await plan?.context.load();
-  setTcpOptions(conn, options);
-  return plan === null && !isTlsConn(conn) ? plainStream(conn) : await secureStream(loop, conn, plan, {}, signal);
+  const { conn, signal } = options;
+  const end = loop.engine.adopt(conn, tcpSettings(options));
+  const isPlain = plan === null && end.handshake === undefined;
+  return startClient(loop, factory, isPlain ? end : await secureStream(loop, end, plan, signal), options);
 }
 
 /**
- * Tells whether a connection is TLS that somebody else has begun.
+ * Returns what sockets are set to.
  *
- * @param conn The connection.
- * @returns `true` for a `Deno.TlsConn`.
+ * @param options What was asked for.
+ * @returns The settings.
  */
-export function isTlsConn(conn: Deno.Conn): boolean {
-  return "handshake" in conn;
+export function tcpSettings({ noDelay = true, keepAlive }: TcpOptions): TcpSettings {
+  return { noDelay, keepAlive };
 }
 
 /**
- * Makes a pair over a stream. Reading has not started.
+ * Makes a pair over a stream. Neither `connectionMade` has been called nor has reading started.
  *
  * @typeParam P The protocol's type.
  * @param loop The loop.
  * @param factory Makes the protocol.
- * @param stream The stream.
+ * @param end The stream.
  * @param options What was asked for.
- * @param owner Who keeps count of it.
+ * @param owner Who counts the connection.
  * @returns The pair.
  * @throws What the factory throws, or a getter of the protocol; the stream is then closed.
  */
-export function makeStream<P extends StreamCallbacks>(
-  loop: LoopContext,
+export function makeConnection<P extends StreamCallbacks>(
+  loop: LoopCore,
   factory: ProtocolFactory<P>,
-  { handle, extra }: Stream,
-  options: TcpOptions,
-  owner?: TransportOwner,
-): [StreamTransport, P] {
+  { handle, extra }: StreamEnd,
+  options: StreamOptions,
+  owner?: ConnectionOwner,
+): [StreamConnection, P] {
   try {
-    const { closeTimeout, noDelay } = options;
+    const { closeTimeout } = options;
     const protocol = makeProtocol(factory);
-    const delaysWrites = noDelay === false;
-    return [new StreamTransport(loop, handle, protocol, { extra, closeTimeout, owner, delaysWrites }), protocol];
+    const connection = new StreamConnection(loop, handle, protocol, { closeTimeout, owner });
+    new StreamTransport(connection, extra);
+    return [connection, protocol];
   } catch (error) {
     handle.close(true);
     throw error;
   }
 }
 
-function startClient<P extends StreamCallbacks>(
-  loop: LoopContext,
+/**
+ * Makes a pair over a stream, and starts it.
+ *
+ * @typeParam P The protocol's type.
+ * @param loop The loop.
+ * @param factory Makes the protocol.
+ * @param end The stream.
+ * @param options What was asked for.
+ * @returns The pair, after `connectionMade`.
+ * @throws What the factory throws, or the reason of `signal`; the stream is then closed.
+ */
+export function startClient<P extends StreamCallbacks>(
+  loop: LoopCore,
   factory: ProtocolFactory<P>,
-  stream: Stream,
+  end: StreamEnd,
   options: AcceptedSocketOptions,
 ): [Transport, P] {
   try {
     options.signal?.throwIfAborted();
   } catch (error) {
-    stream.handle.close(true);
+    end.handle.close(true);
     throw error;
   }
-  const [transport, protocol] = makeStream(loop, factory, stream, options);
-  transport.connected();
-  // In the next turn, so that whoever awaits this call is there before the first bytes are.
-  loop.callSoon(() => transport.startReading());
-  return [transport, protocol];
-}
-
-/**
- * Sets what TCP is asked for, where it is TCP.
- *
- * @param conn The connection.
- * @param options What was asked for.
- */
-export function setTcpOptions(conn: Deno.Conn, options: TcpOptions): void {
-  if (!("setNoDelay" in conn)) return;
-  const tcp = conn as Deno.TcpConn;
-  try {
-    const { noDelay = true, keepAlive } = options;
-    tcp.setNoDelay(noDelay);
-    if (keepAlive !== undefined) tcp.setKeepAlive(keepAlive);
-  } catch {
-    // The peer has gone already; the first read tells.
-  }
-}
-
-/** Connects, and sees to it that an abort leaves nothing behind. */
-async function dial<C extends Deno.Conn>(
-  signal: AbortSignal | undefined,
-  connect: (signal?: AbortSignal) => Promise<C>,
-): Promise<C> {
-  if (signal === undefined) return await connect();
-  signal.throwIfAborted();
-  // Deno drops a connection on the floor if its signal aborts after the system has connected and before the
-  // promise resolves; a turn later that cannot happen any more, and we close the connection ourselves.
-  const controller = new AbortController();
-  const onAbort = () => void setImmediate(() => controller.abort(signal.reason));
-  signal.addEventListener("abort", onAbort, { once: true });
-  try {
-    const conn = await connect(controller.signal);
-    if (!signal.aborted) return conn;
-    conn.close();
-  } catch (error) {
-    if (!signal.aborted) throw error;
-  } finally {
-    signal.removeEventListener("abort", onAbort);
-  }
-  throw signal.reason;
+  const [connection, protocol] = makeConnection(loop, factory, end, options);
+  connection.start();
+  // In the next turn, so that the caller who awaits this pair is there before the first bytes are.
+  loop.callSoon(() => connection.startReading());
+  return [connection.transport, protocol];
 }

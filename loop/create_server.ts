@@ -1,18 +1,18 @@
 /**
- * Serving: what makes listeners and their servers.
+ * Making servers.
  *
  * @module
  */
-import type { ProtocolFactory } from "./protocol_factory.ts";
-import type { LoopContext } from "../transports/loop_context.ts";
-import { describe } from "../errors.ts";
-import type { StreamCallbacks } from "../transports/transport.ts";
-import type { StreamOptions, TcpOptions } from "./connect.ts";
 import { checkExisting, checkHostname, checkPath, checkPort, checkStreamCall } from "../checks.ts";
-import { listenOnHosts } from "../engines/deno/listen_on_hosts.ts";
-import { type ServeOptions, Server } from "./server.ts";
+import { describe } from "../errors.ts";
 import { planTls, type TlsPlan } from "../tls/tls_options.ts";
-import { bindUnixPath } from "../engines/deno/unix_path.ts";
+import type { DenoListener } from "../transports/engine.ts";
+import type { StreamCallbacks } from "../transports/transport.ts";
+import { type StreamOptions, type TcpOptions, tcpSettings } from "./connect.ts";
+import { listenOnHosts } from "./listen_on_hosts.ts";
+import type { LoopCore } from "./loop_core.ts";
+import type { ProtocolFactory } from "./protocol_factory.ts";
+import { type ServeOptions, Server } from "./server.ts";
 
 /** Where to serve TCP. */
 export interface ServerOptions extends TcpOptions, ServeOptions {
@@ -50,7 +50,7 @@ export interface ExistingListenerOptions extends TcpOptions, ServeOptions {
    * more than 16 KiB, or in several writes, may wait 40 ms for the peer's acknowledgement. `abort()` looks like a clean
    * end to the peer. The socket of a handshake that has timed out stays open until the peer closes its end.
    */
-  listener: Deno.Listener;
+  listener: DenoListener;
 }
 
 /** Where to serve a Unix socket. */
@@ -65,59 +65,62 @@ export interface UnixServerOptions extends StreamOptions, ServeOptions {
   cleanupSocket?: boolean | undefined;
 }
 
-/** {@inheritDoc EventLoop.createServer} */
+/** Does the work of {@linkcode EventLoop.createServer}. */
 export async function createServer(
-  loop: LoopContext,
+  loop: LoopCore,
   factory: ProtocolFactory<StreamCallbacks>,
   options: ServerOptions | ExistingListenerOptions,
 ): Promise<Server> {
   checkStreamCall(factory, options);
-  if ("listener" in options) {
-    const { listener } = options;
-    checkExisting("listener", listener, "port", options);
-    return new Server(loop, factory, [{ listener, address: listener.addr }], options, await takePlan(options));
-  }
+  if ("listener" in options) return await adopt(loop, factory, options, "port");
   checkPort(options.port, 0);
-  const { hostname = "0.0.0.0", port, backlog, reusePort } = options;
+  const { hostname = "0.0.0.0", port, backlog, reusePort = false } = options;
   const hostnames = Array.isArray(hostname) ? hostname : [hostname];
   hostnames.forEach((hostname) => checkHostname(hostname));
   if (backlog !== undefined && !(Number.isInteger(backlog) && backlog > 0 && backlog < 2 ** 31)) {
     throw new RangeError(`backlog must be a whole number from 1 to ${2 ** 31 - 1}, got ${describe(backlog)}`);
   }
   if (hostnames.length === 0) throw new RangeError("hostname must name at least one address, got []");
-  if (reusePort && !("listenDatagram" in Deno)) {
-    // Deno ends the process for it; the same flag brings listenDatagram, which can be looked for.
-    throw new Deno.errors.NotSupported("reusePort needs Deno's flag --unstable-net");
-  }
-  const plan = planTls(options.tls, true);
-  await plan?.context.load();
-  const listeners = listenOnHosts(hostnames, (hostname) => {
-    // Two options that Deno has, and its stable types do not all name.
-    const where = { hostname, port, tcpBacklog: backlog, reusePort } as Deno.TcpListenOptions;
-    return Deno.listen(where);
+  const plan = await takePlan(options);
+  const settings = tcpSettings(options);
+  const listeners = await listenOnHosts(hostnames, (hostname, anyPort = false) => {
+    return loop.engine.listen({
+      transport: "tcp",
+      hostname,
+      port: anyPort ? 0 : port,
+      backlog,
+      reusePort: anyPort ? false : reusePort,
+      ...settings,
+    });
   });
-  const served = listeners.map((listener) => ({ listener, address: listener.addr }));
-  return new Server(loop, factory, served, options, plan);
+  return new Server(loop, factory, listeners, options, plan);
 }
 
-/** {@inheritDoc EventLoop.createUnixServer} */
+/** Does the work of {@linkcode EventLoop.createUnixServer}. */
 export async function createUnixServer(
-  loop: LoopContext,
+  loop: LoopCore,
   factory: ProtocolFactory<StreamCallbacks>,
   options: UnixServerOptions | ExistingListenerOptions,
 ): Promise<Server> {
   checkStreamCall(factory, options);
-  if ("listener" in options) {
-    const { listener } = options;
-    checkExisting("listener", listener, "path", options);
-    return new Server(loop, factory, [{ listener, address: listener.addr }], options, await takePlan(options));
-  }
+  if ("listener" in options) return await adopt(loop, factory, options, "path");
   const { path, cleanupSocket = true } = options;
   checkPath(path);
   const plan = await takePlan(options);
-  const { listener, removeFile } = await bindUnixPath(path);
-  const onClose = cleanupSocket ? removeFile : undefined;
-  return new Server(loop, factory, [{ listener, address: { transport: "unix", path }, onClose }], options, plan);
+  const listener = await loop.engine.listen({ transport: "unix", path, cleanupSocket });
+  return new Server(loop, factory, [listener], options, plan);
+}
+
+async function adopt(
+  loop: LoopCore,
+  factory: ProtocolFactory<StreamCallbacks>,
+  options: ExistingListenerOptions,
+  rival: "port" | "path",
+): Promise<Server> {
+  checkExisting("listener", options.listener, rival, options);
+  const plan = await takePlan(options);
+  const listener = loop.engine.adoptListener(options.listener, tcpSettings(options));
+  return new Server(loop, factory, [listener], options, plan);
 }
 
 /** Checks what TLS is asked for. */

@@ -4,7 +4,10 @@
  * @module
  */
 import type { ProtocolFactory } from "./protocol_factory.ts";
-import type { LoopContext } from "../transports/loop_context.ts";
+import { checkOptions } from "../checks.ts";
+import { DenoEngine } from "../engines/deno/deno_engine.ts";
+import { describe } from "../errors.ts";
+import type { DenoConn, DenoFile, Engine, ReadablePipe, WritablePipe } from "../transports/engine.ts";
 import type {
   DatagramCallbacks,
   DatagramTransport,
@@ -25,12 +28,11 @@ import {
   type ExistingConnOptions,
   type UnixConnectionOptions,
 } from "./connect.ts";
-import { makeContext } from "./make_context.ts";
+import { type Clock, systemClock } from "./clock.ts";
 import { createDatagramEndpoint, type DatagramOptions } from "./datagram.ts";
-import { Exceptions } from "./exceptions.ts";
-import { connectReadPipe, connectWritePipe, type PipeOptions, type ReadablePipe, type WritablePipe } from "./pipes.ts";
+import { LoopCore } from "./loop_core.ts";
+import { connectPipe, type PipeOptions } from "./pipes.ts";
 import { subprocessExec, type SubprocessExecOptions, type SubprocessOptions, subprocessShell } from "./subprocess.ts";
-import { Scheduler } from "./scheduler.ts";
 import { sendfile, type SendfileOptions } from "./sendfile.ts";
 import {
   createServer,
@@ -42,8 +44,38 @@ import {
 import type { Server } from "./server.ts";
 import { startTls, type StartTlsOptions } from "./start_tls.ts";
 
+/** What a loop runs on. */
+export interface EventLoopOptions {
+  /**
+   * Where connections, listeners, datagrams and children come from. It serves this loop alone.
+   *
+   * @default {new DenoEngine()}
+   */
+  engine?: Engine | undefined;
+  /**
+   * The clock that all timers of the loop go by.
+   *
+   * @default {undefined} the system's: `performance.now()` and `setTimeout`
+   */
+  clock?: Clock | undefined;
+}
+
+const ENGINE_METHODS = ["start", "soon", "connect", "listen", "adopt", "adoptListener", "datagram", "pipe", "spawn"];
+
+function checkLoopOptions(options: EventLoopOptions): void {
+  checkOptions(options);
+  checkMethods("engine", options.engine, ENGINE_METHODS);
+  checkMethods("clock", options.clock, ["now", "setTimer"]);
+}
+
+function checkMethods(name: string, value: object | undefined, methods: string[]): void {
+  if (value === undefined) return;
+  const missing = methods.find((method) => typeof (value as Record<string, unknown> | null)?.[method] !== "function");
+  if (missing !== undefined) throw new TypeError(`${name} must have a method ${missing}(), got ${describe(value)}`);
+}
+
 /**
- * asyncio's event loop on top of Deno's own: {@linkcode getRunningLoop} gives the one there is.
+ * asyncio's event loop on top of Deno's own. {@linkcode getRunningLoop} returns the one that programs share.
  *
  * @example An echo server, and a client that talks to it
  * ```ts
@@ -69,15 +101,20 @@ import { startTls, type StartTlsOptions } from "./start_tls.ts";
  * ```
  */
 export class EventLoop extends BaseEventLoop {
-  #context: LoopContext;
+  #core: LoopCore;
 
-  /** Only {@linkcode getRunningLoop} calls this. */
-  constructor() {
-    const exceptions = new Exceptions();
-    const scheduler = new Scheduler(exceptions);
-    const context = makeContext(exceptions, scheduler);
-    super(exceptions, scheduler, context);
-    this.#context = context;
+  /**
+   * Creates a loop, which runs at once. Most programs share the one of {@linkcode getRunningLoop}.
+   *
+   * @param options What it runs on.
+   * @throws {TypeError} If `engine` or `clock` lacks a method.
+   */
+  constructor(options: EventLoopOptions = {}) {
+    checkLoopOptions(options);
+    const { engine = new DenoEngine(), clock = systemClock } = options;
+    const core = new LoopCore(engine, clock);
+    super(core);
+    this.#core = core;
   }
 
   /**
@@ -105,7 +142,7 @@ export class EventLoop extends BaseEventLoop {
     factory: ProtocolFactory<P>,
     options: ConnectionOptions | ExistingConnOptions,
   ): Promise<[Transport, P]> {
-    return createConnection(this.#context, factory, options);
+    return createConnection(this.#core, factory, options);
   }
 
   /**
@@ -131,7 +168,7 @@ export class EventLoop extends BaseEventLoop {
     factory: ProtocolFactory<StreamCallbacks>,
     options: ServerOptions | ExistingListenerOptions,
   ): Promise<Server> {
-    return createServer(this.#context, factory, options);
+    return createServer(this.#core, factory, options);
   }
 
   /**
@@ -157,7 +194,7 @@ export class EventLoop extends BaseEventLoop {
     factory: ProtocolFactory<P>,
     options: UnixConnectionOptions | ExistingConnOptions,
   ): Promise<[Transport, P]> {
-    return createUnixConnection(this.#context, factory, options);
+    return createUnixConnection(this.#core, factory, options);
   }
 
   /**
@@ -182,7 +219,7 @@ export class EventLoop extends BaseEventLoop {
     factory: ProtocolFactory<StreamCallbacks>,
     options: UnixServerOptions | ExistingListenerOptions,
   ): Promise<Server> {
-    return createUnixServer(this.#context, factory, options);
+    return createUnixServer(this.#core, factory, options);
   }
 
   /**
@@ -207,10 +244,10 @@ export class EventLoop extends BaseEventLoop {
    */
   connectAcceptedSocket<P extends StreamCallbacks>(
     factory: ProtocolFactory<P>,
-    conn: Deno.Conn,
+    conn: DenoConn,
     options: AcceptedSocketOptions = {},
   ): Promise<[Transport, P]> {
-    return connectAcceptedSocket(this.#context, factory, { ...options, conn });
+    return connectAcceptedSocket(this.#core, factory, { ...options, conn });
   }
 
   /**
@@ -235,7 +272,7 @@ export class EventLoop extends BaseEventLoop {
     factory: ProtocolFactory<P>,
     options: DatagramOptions = {},
   ): Promise<[DatagramTransport, P]> {
-    return createDatagramEndpoint(this.#context, factory, options);
+    return createDatagramEndpoint(this.#core, factory, options);
   }
 
   /**
@@ -266,7 +303,7 @@ export class EventLoop extends BaseEventLoop {
     pipe: ReadablePipe,
     options: PipeOptions = {},
   ): Promise<[ReadTransport, P]> {
-    return connectReadPipe(this.#context, factory, pipe, options);
+    return connectPipe(this.#core, factory, pipe, "read", options);
   }
 
   /**
@@ -292,7 +329,7 @@ export class EventLoop extends BaseEventLoop {
     pipe: WritablePipe,
     options: PipeOptions = {},
   ): Promise<[WriteTransport, P]> {
-    return connectWritePipe(this.#context, factory, pipe, options);
+    return connectPipe(this.#core, factory, pipe, "write", options);
   }
 
   /**
@@ -324,7 +361,7 @@ export class EventLoop extends BaseEventLoop {
     program: string | URL,
     options: SubprocessExecOptions = {},
   ): Promise<[SubprocessTransport, P]> {
-    return subprocessExec(this.#context, factory, program, options);
+    return subprocessExec(this.#core, factory, program, options);
   }
 
   /**
@@ -349,7 +386,7 @@ export class EventLoop extends BaseEventLoop {
     command: string,
     options: SubprocessOptions = {},
   ): Promise<[SubprocessTransport, P]> {
-    return subprocessShell(this.#context, factory, command, options);
+    return subprocessShell(this.#core, factory, command, options);
   }
 
   /**
@@ -375,7 +412,7 @@ export class EventLoop extends BaseEventLoop {
    * console.log(sent, "bytes");
    * ```
    */
-  sendfile(transport: WriteTransport, file: Deno.FsFile, options: SendfileOptions = {}): Promise<number> {
+  sendfile(transport: WriteTransport, file: DenoFile, options: SendfileOptions = {}): Promise<number> {
     return sendfile(transport, file, options);
   }
 
@@ -427,6 +464,6 @@ export class EventLoop extends BaseEventLoop {
    * ```
    */
   startTls(transport: Transport, protocol: StreamCallbacks, options: StartTlsOptions): Promise<Transport> {
-    return startTls(this.#context, transport, protocol, options);
+    return startTls(this.#core, transport, protocol, options);
   }
 }

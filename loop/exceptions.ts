@@ -4,6 +4,7 @@
  * @module
  */
 import type { ExceptionContext } from "../transports/loop_context.ts";
+import type { Clock } from "./clock.ts";
 import { describe, toError } from "../errors.ts";
 import { isPromise, settle } from "../promises.ts";
 import type { BaseTransport } from "../transports/transport.ts";
@@ -22,6 +23,7 @@ export class Exceptions {
   /** Callbacks that take longer than this many milliseconds are told of in debug mode; asyncio's 0.1 s. */
   slowCallbackDuration = 100;
 
+  #clock: Clock;
   #debug = false;
   /** In debug mode, the transports that are not closed. */
   #open = new Map<number, WeakRef<BaseTransport>>();
@@ -32,6 +34,10 @@ export class Exceptions {
   #failures = 0;
   #lastFailure = -Infinity;
   #onUnload: () => void = () => this.#reportOpen();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
 
   get debug(): boolean {
     return this.#debug;
@@ -80,7 +86,7 @@ export class Exceptions {
 
   /** Strangers make handshakes fail: a line for each of the first ones, and for a flood of them one each time it doubles. */
   #reportHandshake({ message, error }: ExceptionContext): void {
-    const now = performance.now();
+    const now = this.#clock.now();
     if (now - this.#lastFailure > BURST_GAP) this.#failures = 0;
     this.#lastFailure = now;
     const count = ++this.#failures;
@@ -90,7 +96,7 @@ export class Exceptions {
   }
 
   reportIfSlow(what: string, startedAt: number, context: Partial<ExceptionContext> = {}): void {
-    const took = performance.now() - startedAt;
+    const took = this.#clock.now() - startedAt;
     if (took < this.slowCallbackDuration) return;
     this.report({ ...context, message: `Executing ${what} took ${took.toFixed(0)} ms` });
   }

@@ -49,13 +49,15 @@ export type {
   TcpOptions,
   UnixConnectionOptions,
 } from "./connect.ts";
-export type { DatagramAddr, DatagramOptions } from "./datagram.ts";
-export { EventLoop } from "./event_loop.ts";
+export type { Clock, ClockTimer } from "./clock.ts";
+export type { DatagramOptions } from "./datagram.ts";
+export { EventLoop, type EventLoopOptions } from "./event_loop.ts";
 export type { ExceptionHandler } from "./exceptions.ts";
 export type { ProtocolFactory } from "./protocol_factory.ts";
-export type { PipeOptions, ReadablePipe, WritablePipe } from "./pipes.ts";
-export type { Stdio, SubprocessExecOptions, SubprocessOptions } from "./subprocess.ts";
-export { getRunningLoop } from "./running_loop.ts";
+export type { PipeOptions } from "./pipes.ts";
+export type { DatagramAddr, ReadablePipe, Stdio, WritablePipe } from "../transports/engine.ts";
+export type { SubprocessExecOptions, SubprocessOptions } from "./subprocess.ts";
+export { getRunningLoop, setRunningLoop } from "./running_loop.ts";
 export type { SendfileOptions } from "./sendfile.ts";
 export type { ExistingListenerOptions, ServerOptions, UnixServerOptions } from "./create_server.ts";
 export { type ServeOptions, Server } from "./server.ts";

@@ -1,10 +1,18 @@
-import { checkDenoVersion } from "../engines/deno/deno_version.ts";
+/**
+ * The loop that programs share.
+ *
+ * @module
+ */
+import { describe, InvalidStateError } from "../errors.ts";
 import { EventLoop } from "./event_loop.ts";
 
 let running: EventLoop | undefined;
+/** `getRunningLoop()` has returned it. */
+let used = false;
 
 /**
- * Gives the loop. There is one in each isolate, and it always runs.
+ * Returns the loop of this isolate, which always runs. The first call creates one over Deno's own sockets, unless
+ * {@linkcode setRunningLoop} has set another.
  *
  * @returns The loop.
  * @throws {Deno.errors.NotSupported} If this Deno is too old.
@@ -17,6 +25,32 @@ let running: EventLoop | undefined;
  * ```
  */
 export function getRunningLoop(): EventLoop {
-  if (running === undefined) checkDenoVersion();
-  return running ??= new EventLoop();
+  running ??= new EventLoop();
+  used = true;
+  return running;
+}
+
+/**
+ * Sets the loop that {@linkcode getRunningLoop} returns. Call it before the first use of that.
+ *
+ * @param loop The loop.
+ * @throws {TypeError} If it is not an `EventLoop`.
+ * @throws {InvalidStateError} If `getRunningLoop()` has already returned another loop.
+ *
+ * @example Usage
+ * ```ts
+ * import { EventLoop, setRunningLoop } from "@tandem/io";
+ * import { DenoEngine } from "@tandem/io/engines/deno";
+ *
+ * setRunningLoop(new EventLoop({ engine: new DenoEngine() }));
+ * ```
+ */
+export function setRunningLoop(loop: EventLoop): void {
+  if (!(loop instanceof EventLoop)) {
+    throw new TypeError(`setRunningLoop(): loop must be an EventLoop, got ${describe(loop)}`);
+  }
+  if (used && loop !== running) {
+    throw new InvalidStateError("setRunningLoop() must be called before getRunningLoop(), which has returned a loop");
+  }
+  running = loop;
 }

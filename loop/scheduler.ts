@@ -1,17 +1,18 @@
 /**
  * Callbacks in turns: those that are ready run in order, those they schedule run in the next turn.
  *
+ * Each callback runs in the `AsyncLocalStorage` context of the code that scheduled it. A promise reaction has the context
+ * in which it was made, so each turn is a promise that its callbacks await: 30 ns more for each than a plain list, where
+ * `AsyncResource` takes 3 µs.
+ *
  * @module
  */
-import { setImmediate } from "node:timers";
-import type { Handle, TimerHandle } from "../transports/loop_context.ts";
 import { describe, toError } from "../errors.ts";
 import { isPromise, settle } from "../promises.ts";
+import type { Handle, TimerHandle } from "../transports/loop_context.ts";
+import type { Clock, ClockTimer } from "./clock.ts";
 import type { Exceptions } from "./exceptions.ts";
 import { type Timed, TimerHeap } from "./timer_heap.ts";
-
-/** The longest delay that `setTimeout` takes; a longer one wakes up to wait again. */
-const MAX_TIMEOUT = 2 ** 31 - 1;
 
 /** What can be scheduled. */
 type Callback = (...args: never[]) => unknown;
@@ -57,19 +58,17 @@ class TimedHandle extends ReadyHandle implements TimerHandle, Timed {
   readonly due: number;
   readonly serial: number;
   index = -1;
-  #onCancel: (timer: TimedHandle) => void;
+  /** Whether the timer keeps the process alive. */
+  holds = true;
+  /** Resolves when the time has come. */
+  readonly expired: PromiseWithResolvers<void> = Promise.withResolvers();
+  #scheduler: Scheduler;
 
-  constructor(
-    due: number,
-    serial: number,
-    callback: Callback,
-    args: unknown[],
-    onCancel: (timer: TimedHandle) => void,
-  ) {
+  constructor(due: number, serial: number, callback: Callback, args: unknown[], scheduler: Scheduler) {
     super(callback, args);
     this.due = due;
     this.serial = serial;
-    this.#onCancel = onCancel;
+    this.#scheduler = scheduler;
   }
 
   when(): number {
@@ -78,102 +77,142 @@ class TimedHandle extends ReadyHandle implements TimerHandle, Timed {
 
   override cancel(): void {
     super.cancel();
-    this.#onCancel(this);
+    this.#scheduler.remove(this);
+  }
+
+  ref(): void {
+    this.#scheduler.hold(this, true);
+  }
+
+  unref(): void {
+    this.#scheduler.hold(this, false);
   }
 }
 
 /** Runs callbacks. */
 export class Scheduler {
   #exceptions: Exceptions;
-  #ready: ReadyHandle[] = [];
-  #turnDue = false;
+  #clock: Clock;
+  /** Asks for a call of `turn()`. */
+  #soon: () => void;
+  /** The turn that is to come, if one has been asked for. */
+  #next: PromiseWithResolvers<void> | null = null;
   #timers = new TimerHeap<TimedHandle>();
   #serial = 0;
-  #timeout: ReturnType<typeof setTimeout> | undefined;
-  /** What the timeout is set for. */
-  #timeoutDue = Infinity;
+  /** The one timer of the clock, set for the handle that is due first. */
+  #timer: ClockTimer | null = null;
+  #timerDue = Infinity;
+  /** How many handles in the heap keep the process alive. */
+  #holding = 0;
 
-  #onTurn: () => void = () => this.#turn();
-  #onTimeout: () => void = () => this.#expire();
-  #onCancel: (timer: TimedHandle) => void = (timer) => {
-    this.#timers.remove(timer);
-    this.#arm();
-  };
+  #onTimer: () => void = () => this.#expire();
 
-  constructor(exceptions: Exceptions) {
+  constructor(exceptions: Exceptions, clock: Clock, soon: () => void) {
     this.#exceptions = exceptions;
+    this.#clock = clock;
+    this.#soon = soon;
   }
 
   time(): number {
-    return performance.now();
+    return this.#clock.now();
   }
 
   callSoon(callback: Callback, args: unknown[]): Handle {
     checkCallback("callSoon(): callback", callback);
     const handle = new ReadyHandle(callback, args);
-    this.#enqueue(handle);
+    this.#runNext(handle);
     return handle;
   }
 
   callAt(when: number, callback: Callback, args: unknown[], method: string): TimerHandle {
     checkCallback(`${method}: callback`, callback);
-    const timer = new TimedHandle(when, this.#serial++, callback, args, this.#onCancel);
+    const timer = new TimedHandle(when, this.#serial++, callback, args, this);
     this.#timers.push(timer);
+    this.#holding++;
+    this.#runExpired(timer);
     this.#arm();
     return timer;
   }
 
-  #enqueue(handle: ReadyHandle): void {
-    this.#ready.push(handle);
-    if (this.#turnDue) return;
-    this.#turnDue = true;
-    // After input and output, so that callbacks that schedule callbacks starve nobody.
-    setImmediate(this.#onTurn);
+  /** Takes a timer out of the heap, if it is there. */
+  remove(timer: TimedHandle): void {
+    if (!this.#timers.remove(timer)) return;
+    if (timer.holds) this.#holding--;
+    this.#arm();
   }
 
-  #turn(): void {
-    const ready = this.#ready;
-    this.#ready = [];
-    this.#turnDue = false;
-    for (const handle of ready) {
-      if (!handle.cancelled()) this.#run(handle);
+  /** Sets whether a timer keeps the process alive. */
+  hold(timer: TimedHandle, holds: boolean): void {
+    if (timer.holds === holds) return;
+    timer.holds = holds;
+    if (!this.#timers.has(timer)) return;
+    this.#holding += holds ? 1 : -1;
+    this.#refTimer();
+  }
+
+  /** Runs the callbacks that are ready, before the microtask queue is empty. */
+  turn(): void {
+    const turn = this.#next;
+    this.#next = null;
+    turn?.resolve();
+  }
+
+  async #runNext(handle: ReadyHandle): Promise<void> {
+    if (this.#next === null) {
+      this.#next = Promise.withResolvers();
+      this.#soon();
     }
+    await this.#next.promise;
+    if (!handle.cancelled()) this.#run(handle);
+  }
+
+  async #runExpired(timer: TimedHandle): Promise<void> {
+    await timer.expired.promise;
+    this.#runNext(timer);
   }
 
   #run(handle: ReadyHandle): void {
     const exceptions = this.#exceptions;
-    const startedAt = exceptions.debug ? performance.now() : 0;
-    const name = startedAt === 0 ? "" : handle.name;
+    const startedAt = exceptions.debug ? this.#clock.now() : -1;
+    const name = startedAt === -1 ? "" : handle.name;
     try {
       const result = handle.run();
       if (isPromise(result)) settle(result, undefined, (error) => this.#failed(handle, error));
     } catch (error) {
       this.#failed(handle, error);
     }
-    if (startedAt !== 0) exceptions.reportIfSlow(name, startedAt, { handle });
+    if (startedAt !== -1) exceptions.reportIfSlow(name, startedAt, { handle });
   }
 
   #failed(handle: ReadyHandle, error: unknown): void {
     this.#exceptions.report({ message: `Exception in callback ${handle.name}`, error: toError(error), handle });
   }
 
-  /** Sets the one timeout for the timer that is due first. */
+  /** Sets the clock's timer for the handle that is due first. */
   #arm(): void {
     const due = this.#timers.first?.due ?? Infinity;
-    if (due === this.#timeoutDue) return;
-    clearTimeout(this.#timeout);
-    this.#timeoutDue = due;
-    this.#timeout = due === Infinity
-      ? undefined
-      : setTimeout(this.#onTimeout, Math.max(0, Math.min(Math.ceil(due - performance.now()), MAX_TIMEOUT)));
+    if (due !== this.#timerDue) {
+      this.#timer?.cancel();
+      this.#timerDue = due;
+      this.#timer = due === Infinity ? null : this.#clock.setTimer(Math.max(0, due - this.#clock.now()), this.#onTimer);
+      if (this.#holding > 0) return;
+    }
+    this.#refTimer();
+  }
+
+  #refTimer(): void {
+    if (this.#holding > 0) this.#timer?.ref();
+    else this.#timer?.unref();
   }
 
   #expire(): void {
-    const now = performance.now();
-    this.#timeoutDue = Infinity;
+    const now = this.#clock.now();
+    this.#timerDue = Infinity;
+    this.#timer = null;
     for (let timer = this.#timers.first; timer !== undefined && timer.due <= now; timer = this.#timers.first) {
       this.#timers.remove(timer);
-      this.#enqueue(timer);
+      if (timer.holds) this.#holding--;
+      timer.expired.resolve();
     }
     this.#arm();
   }

@@ -3,18 +3,19 @@
  *
  * @module
  */
-import type { ProtocolFactory } from "./protocol_factory.ts";
-import type { LoopContext } from "../transports/loop_context.ts";
-import { InvalidStateError, toError } from "../errors.ts";
-import { closeQuietly } from "../promises.ts";
-import type { StreamTransport, TransportOwner } from "../transports/stream_transport.ts";
-import { TlsError } from "../tls/tls_error.ts";
-import type { ExtraInfo, StreamCallbacks } from "../transports/transport.ts";
-import { isTlsConn, makeStream, setTcpOptions, type TcpOptions } from "./connect.ts";
 import { checkOptions, checkSignal } from "../checks.ts";
-import { startSignalThread } from "../engines/deno/signal_thread.ts";
-import { plainStream, secureStream, type Stream } from "./make_stream.ts";
+import { InvalidStateError, toError } from "../errors.ts";
+import { secureStream } from "../tls/handshake.ts";
+import { TlsError } from "../tls/tls_error.ts";
 import { MAX_HANDSHAKES, type TlsPlan } from "../tls/tls_options.ts";
+import type { StreamEnd } from "../transports/stream_handle.ts";
+import type { AcceptSink, ListenHandle } from "../transports/listen_handle.ts";
+import type { Handle } from "../transports/loop_context.ts";
+import type { ConnectionOwner, StreamConnection } from "../transports/stream_connection.ts";
+import type { StreamCallbacks } from "../transports/transport.ts";
+import { makeConnection, type TcpOptions } from "./connect.ts";
+import type { LoopCore } from "./loop_core.ts";
+import type { ProtocolFactory } from "./protocol_factory.ts";
 
 /** How long to wait after the system has run out of something, in milliseconds; asyncio's ACCEPT_RETRY_DELAY. */
 const ACCEPT_RETRY_DELAY = 1000;
@@ -48,13 +49,6 @@ export interface ServeOptions {
   startServing?: boolean | undefined;
 }
 
-/** A listener, the address it is known by, and what to do when it closes. */
-export interface Served {
-  listener: Deno.Listener;
-  address: Deno.Addr;
-  onClose?: (() => void) | undefined;
-}
-
 /**
  * Accepts connections and makes a protocol for each.
  *
@@ -71,57 +65,75 @@ export class Server implements AsyncDisposable {
   /** The addresses served, with real ports where 0 was asked for. */
   readonly addresses: Deno.Addr[];
 
-  #loop: LoopContext;
+  #loop: LoopCore;
   #factory: ProtocolFactory<StreamCallbacks>;
-  #served: Served[];
+  #listeners: ListenHandle[];
   #options: TcpOptions;
+  #tls: TlsPlan | null;
   #serving = false;
   #closed = false;
   #servingForever = false;
-  #tls: TlsPlan | null;
-  #transports = new Set<StreamTransport>();
+  #connections = new Set<StreamConnection>();
   /** One for all, so that a connection has no closure for it. */
-  #owner: TransportOwner = {
-    lost: (transport) => {
-      this.#transports.delete(transport);
+  #owner: ConnectionOwner = {
+    lost: (connection) => {
+      this.#connections.delete(connection);
       this.#settle();
-    },
-    replaced: (transport, heir) => {
-      this.#transports.delete(transport);
-      this.#transports.add(heir);
     },
   };
   /** Handshakes that go on. */
   #handshakes = new Set<AbortController>();
-  /** Accept loops that have not ended. */
+  /** Listeners that may still deliver. */
   #accepting = 0;
   #waiters: (() => void)[] = [];
   #onClose: (() => void)[] = [];
-  #retries = new Map<ReturnType<typeof setTimeout>, () => void>();
+  /** Listeners that wait after an error. */
+  #retries = new Set<Handle>();
 
   /**
-   * Only the loop makes these.
+   * Called by the loop alone.
    *
    * @param loop The loop.
    * @param factory Makes the protocols.
-   * @param served The listeners.
+   * @param listeners The listeners.
    * @param options What was asked for.
    * @param tls The same of TLS.
    */
   constructor(
-    loop: LoopContext,
+    loop: LoopCore,
     factory: ProtocolFactory<StreamCallbacks>,
-    served: Served[],
+    listeners: ListenHandle[],
     options: TcpOptions & ServeOptions,
     tls: TlsPlan | null,
   ) {
-    this.#tls = tls;
     this.#loop = loop;
     this.#factory = factory;
-    this.#served = served;
+    this.#listeners = listeners;
     this.#options = options;
-    this.addresses = served.map(({ address }) => address);
+    this.#tls = tls;
+    this.addresses = listeners.map(({ addr }) => addr);
     if (options.startServing ?? true) this.startServing();
+  }
+
+  /**
+   * The port of the first address.
+   *
+   * @throws {InvalidStateError} If the server is on a Unix socket, which has no port.
+   */
+  get port(): number {
+    const address = this.addresses[0]!;
+    if ("port" in address) return address.port;
+    throw new InvalidStateError("port: a Unix socket has none, see addresses");
+  }
+
+  /** Keeps the process alive while the server accepts connections, which is the default. */
+  ref(): void {
+    for (const listener of this.#listeners) listener.ref?.();
+  }
+
+  /** Lets the process end while the server accepts connections, once nothing else keeps it alive. */
+  unref(): void {
+    for (const listener of this.#listeners) listener.unref?.();
   }
 
   /**
@@ -141,9 +153,8 @@ export class Server implements AsyncDisposable {
   startServing(): void {
     if (this.#closed) throw new InvalidStateError("startServing() cannot be called on a closed server");
     if (this.#serving) return;
-    startSignalThread();
     this.#serving = true;
-    for (const served of this.#served) this.#accept(served);
+    for (const listener of this.#listeners) this.#accept(listener);
   }
 
   /**
@@ -179,14 +190,8 @@ export class Server implements AsyncDisposable {
     if (this.#closed) return;
     this.#closed = true;
     this.#serving = false;
-    for (const { listener, onClose } of this.#served) {
-      onClose?.();
-      closeQuietly(listener);
-    }
-    for (const [timer, resume] of this.#retries) {
-      clearTimeout(timer);
-      resume();
-    }
+    for (const retry of this.#retries) retry.cancel();
+    for (const listener of this.#listeners) listener.close();
     for (const resolve of this.#onClose.splice(0)) resolve();
     this.#settle();
   }
@@ -204,13 +209,13 @@ export class Server implements AsyncDisposable {
   /** Calls `close()` on every connection's transport, and ends the handshakes that go on. */
   closeClients(): void {
     this.#abortHandshakes();
-    for (const transport of [...this.#transports]) transport.close();
+    for (const connection of [...this.#connections]) connection.close();
   }
 
   /** Calls `abort()` on every connection's transport, and ends the handshakes that go on. */
   abortClients(): void {
     this.#abortHandshakes();
-    for (const transport of [...this.#transports]) transport.abort();
+    for (const connection of [...this.#connections]) connection.abort();
   }
 
   /**
@@ -225,7 +230,7 @@ export class Server implements AsyncDisposable {
   }
 
   #isOver(): boolean {
-    return this.#closed && this.#accepting === 0 && this.#transports.size === 0 && this.#handshakes.size === 0;
+    return this.#closed && this.#accepting === 0 && this.#connections.size === 0 && this.#handshakes.size === 0;
   }
 
   #settle(): void {
@@ -233,49 +238,39 @@ export class Server implements AsyncDisposable {
     for (const resolve of this.#waiters.splice(0)) resolve();
   }
 
-  async #accept(served: Served): Promise<void> {
+  #accept(listener: ListenHandle): void {
     this.#accepting++;
-    while (!this.#closed) {
-      try {
-        this.#serve(await served.listener.accept(), served);
-      } catch (error) {
-        if (this.#closed || isGone(error)) break;
-        await this.#acceptFailed(toError(error));
-      }
-    }
-    this.#accepting--;
-    // Somebody else has closed the last listener: there is nothing left to serve.
-    if (this.#accepting === 0) this.close();
-    this.#settle();
+    const sink: AcceptSink = {
+      accepted: (end) => this.#serve(end),
+      failed: (error) => this.#acceptFailed(listener, sink, error),
+      closed: () => {
+        // Something else has closed the last listener: there is nothing left to serve.
+        if (--this.#accepting === 0) this.close();
+        this.#settle();
+      },
+    };
+    listener.acceptStart(sink);
   }
 
-  async #acceptFailed(error: Error): Promise<void> {
+  #acceptFailed(listener: ListenHandle, sink: AcceptSink, error: Error): void {
     if (isOfConnection(error)) return;
+    listener.acceptStop();
     this.#loop.report({ message: `accept() failed; the next try is in ${ACCEPT_RETRY_DELAY} ms`, error });
     if (this.#closed) return;
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(() => {
-        this.#retries.delete(timer);
-        resolve();
-      }, ACCEPT_RETRY_DELAY);
-      this.#retries.set(timer, resolve);
+    const retry = this.#loop.callLater(ACCEPT_RETRY_DELAY, () => {
+      this.#retries.delete(retry);
+      listener.acceptStart(sink);
     });
+    this.#retries.add(retry);
   }
 
-  #serve(conn: Deno.Conn, served: Served): void {
-    if (this.#closed) {
-      conn.close();
-      return;
-    }
-    let addresses: Partial<ExtraInfo> | undefined;
-    // The name a Unix socket was bound under is not the one it is known by.
-    if (served.address.transport === "unix") addresses = { sockname: served.address };
-    setTcpOptions(conn, this.#options);
-    if (this.#tls === null && !isTlsConn(conn)) this.#start(plainStream(conn, addresses));
-    else this.#startTls(conn, addresses);
+  #serve(end: StreamEnd): void {
+    if (this.#closed) end.handle.close(true);
+    else if (this.#tls === null && end.handshake === undefined) this.#start(end);
+    else this.#startTls(end);
   }
 
-  async #startTls(conn: Deno.Conn, addresses: Partial<ExtraInfo> | undefined): Promise<void> {
+  async #startTls(end: StreamEnd): Promise<void> {
     // The oldest gives way: one that goes well takes a moment, whatever the others wait for.
     const { maxHandshakes } = this.#tls ?? { maxHandshakes: MAX_HANDSHAKES };
     for (const oldest of this.#handshakes) {
@@ -288,11 +283,11 @@ export class Server implements AsyncDisposable {
     const controller = new AbortController();
     this.#handshakes.add(controller);
     try {
-      this.#start(await secureStream(this.#loop, conn, this.#tls, addresses, controller.signal));
+      this.#start(await secureStream(this.#loop, end, this.#tls, controller.signal));
     } catch (error) {
-      const peername = conn.remoteAddr;
+      const { peername } = end.extra;
       const message = `TLS handshake with ${describeAddress(peername)} failed`;
-      if (error !== GIVEN_UP) this.#loop.report({ message, error: toError(error), peername });
+      if (error !== GIVEN_UP) this.#loop.report({ message, error: toError(error), ...peername && { peername } });
     }
     this.#handshakes.delete(controller);
     this.#settle();
@@ -302,22 +297,22 @@ export class Server implements AsyncDisposable {
     for (const controller of this.#handshakes) controller.abort(GIVEN_UP);
   }
 
-  #start(stream: Stream): void {
-    let transport: StreamTransport;
+  #start(end: StreamEnd): void {
+    let connection: StreamConnection;
     try {
-      [transport] = makeStream(this.#loop, this.#factory, stream, this.#options, this.#owner);
+      [connection] = makeConnection(this.#loop, this.#factory, end, this.#options, this.#owner);
     } catch (error) {
       this.#loop.report({ message: "Exception in a server's protocol factory", error: toError(error) });
       return;
     }
-    this.#transports.add(transport);
-    transport.connected();
-    transport.startReading();
+    this.#connections.add(connection);
+    connection.start();
+    connection.startReading();
   }
 }
 
-function describeAddress(address: Deno.Addr): string {
-  return "hostname" in address ? `${address.hostname} port ${address.port}` : "a client";
+function describeAddress(address: Deno.Addr | undefined): string {
+  return address !== undefined && "hostname" in address ? `${address.hostname} port ${address.port}` : "a client";
 }
 
 /** Whether only the connection has failed, whose peer has gone, say: nothing is wrong here. */
@@ -325,9 +320,4 @@ function isOfConnection(error: Error & { code?: string }): boolean {
   const { ConnectionAborted, ConnectionReset, NotConnected } = Deno.errors;
   return [ConnectionAborted, ConnectionReset, NotConnected].some((Class) => error instanceof Class) ||
     CONNECTION_ERRORS.has(error.code ?? "");
-}
-
-/** Whether the listener itself is closed. */
-function isGone(error: unknown): boolean {
-  return error instanceof Deno.errors.BadResource || error instanceof Deno.errors.Interrupted;
 }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { AsyncLocalStorage } from "node:async_hooks";
 import type { LoopContext } from "../transports/loop_context.ts";
 import { describe } from "../errors.ts";
 
@@ -19,7 +20,9 @@ export class Signals {
     if (typeof callback !== "function") {
       throw new TypeError(`addSignalHandler(): callback must be a function, got ${describe(callback)}`);
     }
-    const listener = () => void this.#loop.callSoon(callback, ...args);
+    // Each call runs in the context of this one.
+    const inContext = AsyncLocalStorage.snapshot();
+    const listener = () => void inContext(() => this.#loop.callSoon(callback, ...args));
     Deno.addSignalListener(signal, listener);
     this.remove(signal);
     this.#listeners.set(signal, listener);

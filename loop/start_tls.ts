@@ -1,18 +1,18 @@
 /**
- * Upgrading a connection to TLS halfway.
+ * Upgrading a connection to TLS.
  *
  * @module
  */
-import { checkProtocol } from "../checks.ts";
-import type { LoopContext } from "../transports/loop_context.ts";
+import { checkOptions, checkProtocol } from "../checks.ts";
 import { describe, DrainInterrupted, toError } from "../errors.ts";
-import { isBuffered } from "../transports/stream_receiver.ts";
-import { StreamTransport } from "../transports/stream_transport.ts";
+import { handshake, loadTls, makeTlsHandle } from "../tls/handshake.ts";
 import type { NodeTls } from "../tls/node/node_tls.ts";
 import { handshakeTimedOut, type TlsHandle } from "../tls/tls_handle.ts";
-import type { ExtraInfo, StreamCallbacks, Transport } from "../transports/transport.ts";
-import { handshake, loadTls, makeTlsHandle } from "./make_stream.ts";
 import { planTls, type TlsOptions } from "../tls/tls_options.ts";
+import { isBuffered } from "../transports/stream_receiver.ts";
+import { connectionOf, extraOf, StreamTransport } from "../transports/stream_transport.ts";
+import type { StreamCallbacks, Transport } from "../transports/transport.ts";
+import type { LoopCore } from "./loop_core.ts";
 
 /** How to upgrade a connection. */
 export interface StartTlsOptions extends TlsOptions {
@@ -24,58 +24,62 @@ export interface StartTlsOptions extends TlsOptions {
   serverSide?: boolean | undefined;
 }
 
-/** {@inheritDoc EventLoop.startTls} */
+/** Does the work of {@linkcode EventLoop.startTls}. */
 export async function startTls(
-  loop: LoopContext,
+  loop: LoopCore,
   transport: Transport,
   protocol: StreamCallbacks,
   options: StartTlsOptions,
 ): Promise<Transport> {
-  if (!(transport instanceof StreamTransport) || !transport.readable || !transport.writable) {
+  const connection = connectionOf(transport);
+  if (!connection?.readable || !connection.writable) {
     throw new TypeError(`transport must be a byte stream in both directions, got ${describe(transport)}`);
   }
   checkProtocol(protocol, "protocol");
-  if (typeof options !== "object" || options === null) {
-    throw new TypeError(`options must be an object, got ${describe(options)}`);
-  }
+  checkOptions(options);
   // Asked here alone, for a getter may throw: then nothing has happened.
   const buffered = isBuffered(protocol);
   const plan = planTls(options, options.serverSide ?? false)!;
   // From here on, before anything is awaited, what arrives belongs to TLS.
-  const giveBack = transport.beginUpgrade();
+  const giveBack = connection.beginUpgrade(transport);
   // A peer that asks for TLS and then reads nothing must not hold the connection for ever.
-  const calledAt = performance.now();
-  const timer = setTimeout(() => transport.fail(handshakeTimedOut(plan.handshakeTimeout)), plan.handshakeTimeout);
+  const calledAt = loop.time();
+  const { handshakeTimeout } = plan;
+  const timer = loop.callLater(handshakeTimeout, () => connection.fail(handshakeTimedOut(handshakeTimeout)));
   let tls: NodeTls;
   try {
     tls = await loadTls(loop, plan);
     // Plain bytes that were written before leave before.
-    await transport.drained(0);
+    await connection.sender.drained(0);
   } catch (error) {
     if (error instanceof DrainInterrupted) throw error.error ?? gone();
     giveBack();
     throw error;
   } finally {
-    clearTimeout(timer);
+    timer.cancel();
   }
-  if (transport.isClosing()) throw gone();
+  if (connection.isClosing) throw gone();
   let handle!: TlsHandle;
-  let extra!: Partial<ExtraInfo>;
-  const upgraded = transport.giveUp((lower, inherited) => {
-    handle = makeTlsHandle(tls, lower, plan);
-    extra = inherited.extra;
-    return [new StreamTransport(loop, handle, protocol, { ...inherited, buffered }), handle.lowerSink];
-  });
+  const extra = { ...extraOf(transport as StreamTransport) };
+  connection.upgrade(
+    (lower) => {
+      handle = makeTlsHandle(loop, tls, lower, plan);
+      return [handle, handle.lowerSink];
+    },
+    protocol,
+    buffered,
+    () => new StreamTransport(connection, extra),
+  );
   try {
-    Object.assign(extra, await handshake(handle, plan, performance.now() - calledAt));
+    Object.assign(extra, await handshake(handle, plan, loop.time() - calledAt));
   } catch (error) {
-    // The protocol's connection is made already, hence it is told.
-    upgraded.fail(toError(error));
+    // The protocol's connection is made already, hence `connectionLost` is called.
+    connection.fail(toError(error));
     throw error;
   }
-  // In the next turn, so that whoever awaits this call is there before the first bytes are.
-  loop.callSoon(() => upgraded.startReading());
-  return upgraded;
+  // In the next turn, so that the caller who awaits the transport is there before the first bytes are.
+  loop.callSoon(() => connection.startReading());
+  return connection.transport;
 }
 
 function gone(): Error {

@@ -29,14 +29,21 @@ export class TimerHeap<T extends Timed> {
     this.#rise(this.#items.length - 1, item);
   }
 
-  /** Removes one, if it is there. */
-  remove(item: T): void {
+  /** Reports whether one lies in the heap. */
+  has(item: T): boolean {
+    return this.#items[item.index] === item;
+  }
+
+  /** Removes one, and reports whether it was there. */
+  remove(item: T): boolean {
     const index = item.index;
-    if (this.#items[index] !== item) return;
+    if (!this.has(item)) return false;
     const last = this.#items.pop()!;
-    if (last === item) return;
-    this.#rise(index, last);
-    this.#sink(last.index, last);
+    if (last !== item) {
+      this.#rise(index, last);
+      this.#sink(last.index, last);
+    }
+    return true;
   }
 
   #rise(index: number, item: T): void {

@@ -5,8 +5,9 @@
  */
 import { TimeoutError, toError } from "../errors.ts";
 import { setImmediate } from "node:timers";
-import { giveBuffer, MAX_BUFFER, takeBuffer } from "../memory/buffer_pool.ts";
-import { ReceiveWindow } from "../memory/receive_window.ts";
+import { MAX_BUFFER } from "../memory/buffer_pool.ts";
+import type { ReadMemory } from "../memory/read_memory.ts";
+import type { LoopContext } from "../transports/loop_context.ts";
 import type { StreamHandle, StreamSink } from "../transports/stream_handle.ts";
 import type { TlsEngine, TlsEngineSink, TlsSession } from "./tls_engine.ts";
 import type { TlsCipher } from "../transports/transport.ts";
@@ -34,12 +35,11 @@ export class TlsHandle implements StreamHandle {
   readonly halfCloses = false;
   readonly shutdownTimeout: number;
 
+  #loop: LoopContext;
   #lower: StreamHandle;
   #engine: TlsEngine;
-
   /** What ciphertext is read into. */
   #memory: Uint8Array | null = null;
-  #window = new ReceiveWindow();
 
   /** Ciphertext on its way to the lower handle, and whether that is at work. */
   #outbox: Uint8Array[] = [];
@@ -67,11 +67,18 @@ export class TlsHandle implements StreamHandle {
   #closed = false;
 
   /**
+   * @param loop The loop.
    * @param lower What moves the bytes. Nobody else uses it from now on.
    * @param makeEngine Makes the engine that delivers to the sink it is given.
    * @param shutdownTimeout How long closing may take, in milliseconds.
    */
-  constructor(lower: StreamHandle, makeEngine: (sink: TlsEngineSink) => TlsEngine, shutdownTimeout: number) {
+  constructor(
+    loop: LoopContext,
+    lower: StreamHandle,
+    makeEngine: (sink: TlsEngineSink) => TlsEngine,
+    shutdownTimeout: number,
+  ) {
+    this.#loop = loop;
     this.#lower = lower;
     this.shutdownTimeout = shutdownTimeout;
     this.#engine = makeEngine({
@@ -100,14 +107,10 @@ export class TlsHandle implements StreamHandle {
 
   /** Where the lower handle delivers, and what somebody else has read from it before belongs. */
   readonly lowerSink: StreamSink = {
-    allocate: () => {
-      if (this.#memory !== null && this.#memory.length === this.#window.size) return this.#memory;
-      if (this.#memory !== null) giveBuffer(this.#memory);
-      return this.#memory = takeBuffer(this.#window.size);
-    },
+    allocate: () => this.#memory = this.#lower.memory.take(),
     filled: (count) => {
       const memory = this.#memory!;
-      this.#window.fit(memory.length, count);
+      this.#lower.memory.fit(memory.length, count);
       this.#receive(memory.subarray(0, count));
     },
     chunk: (data) => this.#receive(data),
@@ -132,7 +135,7 @@ export class TlsHandle implements StreamHandle {
    */
   async handshake(timeout: number, limit: number = timeout): Promise<TlsSession & { cipher: TlsCipher }> {
     const { promise, reject } = this.#handshake!;
-    const timer = setTimeout(() => reject(handshakeTimedOut(limit)), timeout);
+    const timer = this.#loop.callLater(timeout, () => reject(handshakeTimedOut(limit)));
     try {
       // The ClientHello may have come before, and the engine wait for sni already.
       if (!this.#choosing) this.#lower.readStart(this.lowerSink);
@@ -140,14 +143,14 @@ export class TlsHandle implements StreamHandle {
       return this.#engine.session();
     } catch (error) {
       // An alert tells the other side why, unless it does not even take that.
-      const late = setTimeout(() => this.#lower.close(true), ALERT_TIMEOUT);
+      const late = this.#loop.callLater(ALERT_TIMEOUT, () => this.#lower.close(true));
       await this.#sending;
-      clearTimeout(late);
+      late.cancel();
       throw error;
     } finally {
-      clearTimeout(timer);
+      timer.cancel();
       this.#handshake = null;
-      this.#window = new ReceiveWindow(); // What comes now says nothing of the handshake, nor that of it.
+      this.#lower.memory.reset(); // What comes now says nothing of the handshake, nor that of it.
       this.#lower.readStop();
     }
   }
@@ -168,6 +171,19 @@ export class TlsHandle implements StreamHandle {
     if (this.#busy) return this.#sending.then(() => this.write(data));
     // The rest comes again, when this has left: so the buffer's size tells how much still waits.
     return this.#send(data.length > MAX_BUFFER ? data.subarray(0, MAX_BUFFER) : data);
+  }
+
+  /** Cleartext comes in memory of its own. */
+  get memory(): ReadMemory {
+    return this.#lower.memory;
+  }
+
+  ref(): void {
+    this.#lower.ref?.();
+  }
+
+  unref(): void {
+    this.#lower.unref?.();
   }
 
   closeWrite(): Promise<void> {

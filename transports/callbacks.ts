@@ -29,7 +29,7 @@ export function callProtocol<P extends BaseCallbacks, K extends Callback<P> & st
   name: K,
   ...args: Arguments<P, K>
 ): void {
-  const startedAt = loop.debug ? performance.now() : 0;
+  const startedAt = loop.debug ? loop.time() : -1;
   try {
     // Within the try, for a getter may throw.
     const callback = protocol[name] as ((...args: unknown[]) => unknown) | undefined;
@@ -39,7 +39,7 @@ export function callProtocol<P extends BaseCallbacks, K extends Callback<P> & st
   } catch (error) {
     loop.report({ message: `Exception in protocol.${name}()`, error: toError(error), transport, protocol });
   }
-  if (startedAt !== 0) loop.reportIfSlow(`protocol.${name}()`, startedAt, { transport, protocol });
+  if (startedAt !== -1) loop.reportIfSlow(`protocol.${name}()`, startedAt, { transport, protocol });
 }
 
 /**

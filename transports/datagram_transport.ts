@@ -26,13 +26,12 @@ const HEADER_SIZE = 8;
 export interface DatagramTransportOptions {
   /** What `getExtraInfo` answers. */
   extra: Partial<ExtraInfo>;
-  /** The only address to talk to, resolved; `null` for everybody. */
-  remoteAddr: Deno.Addr | null;
-  /** The same as its user wrote it, perhaps with a name for a host. */
+  /** The handle's `remoteAddr` as its user wrote it, perhaps with a name for a host. */
   remoteAddrAsGiven: Deno.Addr | null;
-  /** Runs after `connectionLost`, and before the handle is closed. */
-  onLost?: (() => void) | undefined;
 }
+
+/** A send that has ended at once. */
+const DONE = Promise.resolve();
 
 /** A datagram that waits its turn. */
 interface Waiting {
@@ -75,20 +74,9 @@ export class DatagramTransport implements Interface {
     this.#protocol = protocol;
     this.#options = options;
     if (loop.debug) loop.watch(this);
-  }
-
-  /** Tells the protocol that the endpoint is ready. Called once, by the loop, before {@linkcode startReceiving}. */
-  connected(): void {
-    callProtocol(this.#loop, this, this.#protocol, "connectionMade", this);
-  }
-
-  /** Starts to receive. Called once, by the loop. */
-  startReceiving(): void {
-    if (this.#closing) return;
-    this.#handle.receiveStart({
-      received: (data, addr) => this.#received(data, addr),
-      failed: (error) => this.#errorReceived(error),
-    });
+    callProtocol(loop, this, protocol, "connectionMade", this);
+    // In the next turn, so that the caller who awaits this transport is there before the first datagram is.
+    loop.callSoon(() => this.#startReceiving());
   }
 
   getExtraInfo<K extends keyof ExtraInfo, D = null>(name: K, defaultValue?: D): ExtraInfo[K] | D;
@@ -126,10 +114,18 @@ export class DatagramTransport implements Interface {
     this.close();
   }
 
+  ref(): void {
+    this.#handle.ref?.();
+  }
+
+  unref(): void {
+    this.#handle.unref?.();
+  }
+
   sendto(data: Uint8Array, addr: DatagramTarget | null = null): void {
     checkBytes(data, "sendto(): data");
     const target = this.#targetOf(addr);
-    if (this.#closing) return;
+    if (this.#closing || this.#trySend(data, target)) return;
     this.#size += data.length + HEADER_SIZE;
     if (this.#inFlight === null) {
       const pooled = data.length <= MAX_BUFFER;
@@ -156,8 +152,17 @@ export class DatagramTransport implements Interface {
     if (this.#flow.mustPause(this.#size)) callProtocol(this.#loop, this, this.#protocol, "pauseWriting");
   }
 
+  #startReceiving(): void {
+    if (this.#closing) return;
+    this.#handle.receiveStart({
+      received: (data, addr) => this.#received(data, addr),
+      failed: (error) => this.#errorReceived(error),
+    });
+  }
+
   #targetOf(addr: DatagramTarget | null): Deno.Addr {
-    const { remoteAddr, remoteAddrAsGiven } = this.#options;
+    const { remoteAddr } = this.#handle;
+    const { remoteAddrAsGiven } = this.#options;
     if (remoteAddr !== null) {
       if (addr === null || sameAddr(addr, remoteAddr) || sameAddr(addr, remoteAddrAsGiven!)) return remoteAddr;
       throw new RangeError(`sendto(): addr must be null or ${format(remoteAddrAsGiven!)}, got ${format(addr)}`);
@@ -180,11 +185,28 @@ export class DatagramTransport implements Interface {
     throw new TypeError(`sendto(): addr must be ${accepted} where there is no remoteAddr, got ${format(addr)}`);
   }
 
+  /** Sends at once, straight from the caller's memory, if the handle can and nothing waits. */
+  #trySend(data: Uint8Array, addr: Deno.Addr): boolean {
+    if (this.#handle.trySend === undefined || this.#inFlight !== null) return false;
+    try {
+      return this.#handle.trySend(data, addr);
+    } catch (error) {
+      // In a turn of its own: the caller is not in the middle of a callback.
+      this.#loop.callSoon(() => this.#errorReceived(toError(error)));
+      return true;
+    }
+  }
+
   #send(buffer: Uint8Array, length: number, addr: Deno.Addr): void {
     this.#inFlight = buffer;
     this.#inFlightLength = length;
     const data = length === buffer.length ? buffer : buffer.subarray(0, length);
-    this.#handle.send(data, addr).then(this.#onSent, this.#onSendFailed);
+    try {
+      const sending = this.#handle.send(data, addr) ?? DONE;
+      sending.then(this.#onSent, this.#onSendFailed);
+    } catch (error) {
+      Promise.reject(error).catch(this.#onSendFailed);
+    }
   }
 
   #sent(error: Error | null): void {
@@ -206,7 +228,7 @@ export class DatagramTransport implements Interface {
 
   #received(data: Uint8Array, addr: Deno.Addr): void {
     if (this.#closing) return;
-    const { remoteAddr } = this.#options;
+    const { remoteAddr } = this.#handle;
     if (remoteAddr !== null && !sameAddr(addr, remoteAddr)) return;
     this.#sender = addr;
     callProtocol(this.#loop, this, this.#protocol, "datagramReceived", data as Uint8Array<ArrayBuffer>, addr);
@@ -222,7 +244,6 @@ export class DatagramTransport implements Interface {
     this.#lost = true;
     this.#loop.callSoon(() => {
       callProtocol(this.#loop, this, this.#protocol, "connectionLost", null);
-      this.#options.onLost?.();
       this.#handle.close();
       this.#loop.unwatch(this);
     });

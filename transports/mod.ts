@@ -58,5 +58,26 @@ export type {
 } from "./transport.ts";
 export { TlsContext, type TlsContextOptions, type TlsVersion } from "../tls/tls_context.ts";
 export { TlsError, type TlsErrorCode } from "../tls/tls_error.ts";
-export type { StreamHandle, StreamSink } from "./stream_handle.ts";
+export type { ReadMemory } from "../memory/read_memory.ts";
+export type { DatagramHandle, DatagramSink } from "./datagram_handle.ts";
+export type {
+  DatagramAddr,
+  DatagramEndpoint,
+  DenoConn,
+  DenoFile,
+  DenoListener,
+  Engine,
+  EngineHost,
+  ListenTarget,
+  ReadablePipe,
+  SpawnOptions,
+  Stdio,
+  TcpSettings,
+  TcpTarget,
+  UnixTarget,
+  WritablePipe,
+} from "./engine.ts";
+export type { AcceptSink, ListenHandle } from "./listen_handle.ts";
+export type { ProcessHandle } from "./process_handle.ts";
+export type { StreamEnd, StreamHandle, StreamSink } from "./stream_handle.ts";
 export { InvalidStateError, ProcessLookupError, SendfileError, TimeoutError } from "../errors.ts";

@@ -1,15 +1,16 @@
 /**
- * The reading half of a stream transport: whose memory is read into, and which callback hears of it.
+ * The reading half of a stream: whose memory is read into, and which callback is called.
  *
  * @module
  */
 import { checkBytes } from "../checks.ts";
-import { copyBytes, giveSeenBuffer, takeBuffer } from "../memory/buffer_pool.ts";
+import { toError } from "../errors.ts";
+import { copyBytes, giveSeenBuffer } from "../memory/buffer_pool.ts";
+import { endMemoryLoan, endWindowLoan, type Lender, lendMemory, lendWindow } from "../memory/loan.ts";
+import type { ReadMemory } from "../memory/read_memory.ts";
+import { isPromise } from "../promises.ts";
 import { adoptPromise } from "./callbacks.ts";
 import type { LoopContext } from "./loop_context.ts";
-import { toError } from "../errors.ts";
-import { endMemoryLoan, endWindowLoan, type Lender, lendMemory, lendWindow } from "../memory/loan.ts";
-import type { ReceiveWindow } from "../memory/receive_window.ts";
 import type { StreamSink } from "./stream_handle.ts";
 import type { StreamCallbacks, Transport } from "./transport.ts";
 
@@ -19,19 +20,21 @@ const LARGE = 32 * 1024;
 /** So many windows in a row that do not come back end the lending. */
 const MAX_TRUST = 8;
 
-/** What the receiver asks of its transport. */
+/** What the receiver asks of its connection. */
 export interface ReceiverHost {
-  /** A callback threw: the transport is done for. */
+  /** What the protocol knows the connection by. */
+  readonly transport: Transport;
+  /** A callback threw: the connection is over. */
   callbackFailed(callback: string, error: Error): void;
   /** The handle failed to read. */
   fail(error: Error): void;
-  /** The stream has ended, and the protocol has not been told yet. */
-  readEnded(): void;
+  /** The protocol has been given the end, and answered whether to stay open for writing. */
+  readEnded(keepOpen: boolean): void;
   /** A data callback has returned; what it wrote may leave. */
   afterCallback(): void;
-  /** Bytes have come in memory of their own while the protocol's is not its own: no more for now. */
-  readLater(): void;
-  /** Read on, if nothing else is in the way: the memory that was in it is the protocol's again. */
+  /** Stop reading: the protocol's memory is being sent. */
+  haltReading(): void;
+  /** Read on, if nothing else is in the way: the protocol's memory has been sent. */
   readAgain(): void;
 }
 
@@ -52,54 +55,46 @@ export class StreamReceiver implements StreamSink, Lender {
   paused = false;
 
   #loop: LoopContext;
-  #host: ReceiverHost & Transport;
+  #host: ReceiverHost;
+  #memory: ReadMemory;
   #protocol: StreamCallbacks;
   #buffered: boolean;
   #stopped = false;
 
-  /** Memory of ours that nothing is being read into. */
-  #window: Uint8Array | null = null;
-  #windowSize: ReceiveWindow;
   /** How many windows may still be lent on trust; those that come back raise it, the others lower it. */
   #trust = 2;
-  /** What the handle is reading into, and the protocol that gave it (`null`: it is our window). */
+  /** What the handle is to read into, until it is filled, and the protocol that gave it (`null`: `#memory` did). */
   #target: Uint8Array | null = null;
   #targetOwner: StreamCallbacks | null = null;
 
   /** Writes of the protocol's own memory that are not done; nothing is read into it until they are. */
   #loans = 0;
-  /** Who waits for them, once the connection is somebody else's. */
+  /** The receiver that has the connection after `startTls()`, and waits for them from then on. */
   #heir: StreamReceiver | null = null;
   /** Reading has come to a halt for that. */
   #halted = false;
   /** Made for the first loan: most connections never need it, and an idle one should be small. */
   #onSettled: (() => void) | null = null;
 
-  /** What arrived while paused, in this order. One read is in flight at most, so there is one of each. */
+  /** What arrived while paused, in this order: bytes in the protocol's memory, or others, and then the end. */
   #heldCount = 0;
   #heldChunk: Uint8Array | null = null;
   #heldEnd = false;
-  /** The transport has been told of the end: there is nothing more to read. */
-  #ended = false;
   #heldError: Error | null = null;
-  /** Who gets what the handle still delivers here, once the connection is somebody else's. */
+  /** The end has been delivered: there is nothing more to read. */
+  #ended = false;
+  /** Where goes what the handle still delivers here after `startTls()`. */
   #successor: StreamSink | null = null;
 
-  constructor(
-    loop: LoopContext,
-    host: ReceiverHost & Transport,
-    protocol: StreamCallbacks,
-    windowSize: ReceiveWindow,
-    buffered: boolean,
-  ) {
+  constructor(loop: LoopContext, host: ReceiverHost, protocol: StreamCallbacks, memory: ReadMemory, buffered: boolean) {
     this.#loop = loop;
     this.#host = host;
-    this.#windowSize = windowSize;
     this.#protocol = protocol;
+    this.#memory = memory;
     this.#buffered = buffered;
   }
 
-  /** The protocol that rides with the transport now. */
+  /** The protocol of the connection. */
   get protocol(): StreamCallbacks {
     return this.#protocol;
   }
@@ -120,11 +115,14 @@ export class StreamReceiver implements StreamSink, Lender {
   /**
    * Ends this receiver's work: what was held, and what a read in flight still brings, goes to another sink.
    *
+   * @param heir The receiver that the protocol has from now on.
    * @param successor The sink. It copies what it is given at once, which may be the protocol's memory.
    */
-  divert(successor: StreamSink): void {
+  divert(heir: StreamReceiver, successor: StreamSink): void {
     const count = this.#heldCount;
     const chunk = this.#heldChunk;
+    this.#heir = heir;
+    heir.#loans += this.#loans;
     this.#successor = successor;
     if (chunk !== null) successor.chunk(chunk);
     else if (count > 0) this.filled(count);
@@ -152,16 +150,6 @@ export class StreamReceiver implements StreamSink, Lender {
     return false;
   }
 
-  /**
-   * Waits in another one's place for memory that its protocol has given away: that is this one's protocol now, perhaps.
-   *
-   * @param former The one that had the connection before.
-   */
-  inherit(former: StreamReceiver): void {
-    this.#loans += former.#loans;
-    former.#heir = this;
-  }
-
   lent(): void {
     this.#loans++;
   }
@@ -181,43 +169,34 @@ export class StreamReceiver implements StreamSink, Lender {
   }
 
   windowSent(window: Uint8Array): void {
-    if (this.#window === null && !this.paused && !this.#stopped) this.#window = window;
-    else giveSeenBuffer(window);
+    if (this.paused || this.#stopped) giveSeenBuffer(window);
+    else this.#memory.takeBack(window);
   }
 
   allocate(sizeHint: number): Uint8Array | null {
     if (this.#stopped || this.#mustHalt()) return null;
-    if (this.#buffered) {
-      // Noted first, for getBuffer() may call setProtocol().
-      this.#targetOwner = this.#protocol;
-      this.#target = this.#askBuffer(sizeHint);
-      // getBuffer() may have closed the transport.
-      return this.#stopped ? null : this.#target;
+    if (!this.#buffered) {
+      this.#targetOwner = null;
+      return this.#target = this.#memory.take();
     }
-    // Of another size now and then. A protocol has seen it, so no other connection may use it.
-    if (this.#window !== null && this.#window.length !== this.#windowSize.size) this.#window = null;
-    this.#window ??= takeBuffer(this.#windowSize.size);
-    this.#targetOwner = null;
-    return this.#target = this.#window;
+    return this.#takeBuffer(sizeHint);
   }
 
   filled(count: number): void {
-    if (this.#successor !== null) this.#successor.chunk(this.#target!.subarray(0, count));
-    if (this.#stopped || this.#successor !== null) return;
+    const target = this.#target!;
+    if (this.#successor !== null) this.#successor.chunk(target.subarray(0, count));
+    if (this.#stopped || this.#successor !== null || count === 0) return;
+    const owner = this.#targetOwner;
+    if (owner === null) this.#memory.fit(target.length, count);
     if (this.paused) {
-      this.#heldCount = count;
+      if (owner === null) this.#heldChunk = this.#takeOut(target, count);
+      else this.#heldCount = count;
       return;
     }
-    const target = this.#target!;
-    const owner = this.#targetOwner;
+    this.#target = null;
     if (owner === null) {
-      this.#windowSize.fit(target.length, count);
-      if (this.#buffered) {
-        this.#window = null;
-        this.#dispatchChunk(target.subarray(0, count));
-      } else {
-        this.#dispatchWindow(target, count);
-      }
+      if (this.#buffered) this.#dispatchChunk(this.#takeOut(target, count));
+      else this.#dispatchWindow(target, count);
     } else if (owner === this.#protocol) {
       this.#dispatchUpdate(target, count);
     } else {
@@ -241,13 +220,20 @@ export class StreamReceiver implements StreamSink, Lender {
       return;
     }
     this.#ended = true;
-    this.#host.readEnded();
+    this.#dispatchEnd();
   }
 
   failed(error: Error): void {
     if (this.#stopped) return;
     if (this.paused) this.#heldError = error;
     else this.#host.fail(error);
+  }
+
+  /** Gives the bytes in a window a life of their own. */
+  #takeOut(window: Uint8Array, count: number): Uint8Array {
+    if (count * 2 < window.length) return copyBytes(window.subarray(0, count));
+    this.#memory.giveAway();
+    return window.subarray(0, count);
   }
 
   /**
@@ -261,7 +247,7 @@ export class StreamReceiver implements StreamSink, Lender {
       this.#dispatchData(copyBytes(window.subarray(0, count)));
       return;
     }
-    this.#window = null;
+    this.#memory.giveAway();
     this.#dispatchData(window.subarray(0, count), window);
   }
 
@@ -277,13 +263,27 @@ export class StreamReceiver implements StreamSink, Lender {
     this.#dispatchChunk(bytes);
   }
 
+  /** Returns the protocol's memory, unless it fails to give any. It may no longer be the protocol afterwards. */
+  #takeBuffer(sizeHint: number): Uint8Array | null {
+    // Nothing has been read into its last buffer, which it may have detached.
+    const pending = this.#targetOwner === this.#protocol ? this.#target : null;
+    if (pending !== null && pending.length > 0) return pending;
+    // Noted first, for getBuffer() may call setProtocol().
+    this.#targetOwner = this.#protocol;
+    this.#target = this.#askBuffer(sizeHint);
+    // getBuffer() may have closed the transport.
+    return this.#stopped ? null : this.#target;
+  }
+
   #askBuffer(sizeHint: number): Uint8Array | null {
     const protocol = this.#protocol;
-    const startedAt = this.#loop.debug ? performance.now() : 0;
+    const startedAt = this.#loop.debug ? this.#loop.time() : -1;
     try {
       const buffer: unknown = protocol.getBuffer!(sizeHint);
-      if (startedAt !== 0) this.#reportIfSlow("getBuffer", protocol, startedAt);
-      if (!(buffer instanceof Uint8Array)) adoptPromise(this.#loop, buffer, "getBuffer", this.#host, protocol);
+      if (startedAt !== -1) this.#reportIfSlow("getBuffer", protocol, startedAt);
+      if (!(buffer instanceof Uint8Array)) {
+        adoptPromise(this.#loop, buffer, "getBuffer", this.#host.transport, protocol);
+      }
       checkBytes(buffer, "what getBuffer() returns");
       if (buffer.length === 0) throw new RangeError("getBuffer() returned an empty buffer");
       return buffer;
@@ -296,20 +296,19 @@ export class StreamReceiver implements StreamSink, Lender {
   /** Gives the protocol bytes for good, or lends it a window that they begin. */
   #dispatchData(data: Uint8Array, window: Uint8Array | null = null): void {
     const protocol = this.#protocol;
-    const startedAt = this.#loop.debug ? performance.now() : 0;
+    const startedAt = this.#loop.debug ? this.#loop.time() : -1;
     let failure: Error | null = null;
     this.dispatching = true;
     if (window !== null) lendWindow(data, window, this);
     try {
       const result = protocol.dataReceived?.(data as Uint8Array<ArrayBuffer>) as unknown;
-      if (result !== undefined) adoptPromise(this.#loop, result, "dataReceived", this.#host, protocol);
+      if (result !== undefined) adoptPromise(this.#loop, result, "dataReceived", this.#host.transport, protocol);
     } catch (error) {
       failure = toError(error);
     }
-    // Before anything is flushed.
+    // Before anything is flushed: a handle that writes at once would give a window back that is still lent.
     if (window !== null) this.#endLoan();
-    if (failure !== null) this.#host.callbackFailed("dataReceived", failure);
-    this.#afterDispatch("dataReceived", protocol, startedAt);
+    this.#afterDispatch("dataReceived", protocol, startedAt, failure);
   }
 
   #endLoan(): void {
@@ -319,27 +318,49 @@ export class StreamReceiver implements StreamSink, Lender {
 
   #dispatchUpdate(memory: Uint8Array, count: number): void {
     const protocol = this.#protocol;
-    const startedAt = this.#loop.debug ? performance.now() : 0;
+    const startedAt = this.#loop.debug ? this.#loop.time() : -1;
+    let failure: Error | null = null;
     this.dispatching = true;
     lendMemory(memory, this);
     try {
       const result = protocol.bufferUpdated!(count) as unknown;
-      if (result !== undefined) adoptPromise(this.#loop, result, "bufferUpdated", this.#host, protocol);
+      if (result !== undefined) adoptPromise(this.#loop, result, "bufferUpdated", this.#host.transport, protocol);
     } catch (error) {
-      this.#host.callbackFailed("bufferUpdated", toError(error));
+      failure = toError(error);
     }
     endMemoryLoan();
-    this.#afterDispatch("bufferUpdated", protocol, startedAt);
+    this.#afterDispatch("bufferUpdated", protocol, startedAt, failure);
   }
 
-  #afterDispatch(name: string, protocol: StreamCallbacks, startedAt: number): void {
+  #dispatchEnd(): void {
+    const protocol = this.#protocol;
+    const startedAt = this.#loop.debug ? this.#loop.time() : -1;
+    let failure: Error | null = null;
+    let keepOpen: unknown = false;
+    this.dispatching = true;
+    try {
+      keepOpen = protocol.eofReceived?.();
+      if (isPromise(keepOpen)) {
+        // An async callback by mistake: no answer in time, and none that would keep a connection open for ever.
+        adoptPromise(this.#loop, keepOpen, "eofReceived", this.#host.transport, protocol);
+        keepOpen = false;
+      }
+    } catch (error) {
+      failure = toError(error);
+    }
+    this.#afterDispatch("eofReceived", protocol, startedAt, failure);
+    this.#host.readEnded(Boolean(keepOpen));
+  }
+
+  #afterDispatch(name: string, protocol: StreamCallbacks, startedAt: number, failure: Error | null): void {
+    if (failure !== null) this.#host.callbackFailed(name, failure);
     this.dispatching = false;
-    if (startedAt !== 0) this.#reportIfSlow(name, protocol, startedAt);
+    if (startedAt !== -1) this.#reportIfSlow(name, protocol, startedAt);
     this.#host.afterCallback();
   }
 
   #reportIfSlow(name: string, protocol: StreamCallbacks, startedAt: number): void {
-    this.#loop.reportIfSlow(`protocol.${name}()`, startedAt, { transport: this.#host, protocol });
+    this.#loop.reportIfSlow(`protocol.${name}()`, startedAt, { transport: this.#host.transport, protocol });
   }
 
   /** Delivers bytes that are not in the protocol's memory, piece by piece if it gives less than they need. */
@@ -353,16 +374,16 @@ export class StreamReceiver implements StreamSink, Lender {
         this.#dispatchData(chunk);
         return;
       }
-      const protocol = this.#protocol;
-      const buffer = this.#askBuffer(chunk.length);
-      if (buffer === null || this.#stopped) return;
-      if (this.#protocol !== protocol) continue; // getBuffer() called setProtocol().
+      const buffer = this.#takeBuffer(chunk.length);
+      if (buffer === null) return;
+      if (this.#protocol !== this.#targetOwner) continue; // getBuffer() called setProtocol().
       const count = this.#copy(chunk, buffer);
       if (count === 0) return;
+      this.#target = null;
       chunk = chunk.subarray(count);
       this.#dispatchUpdate(buffer, count);
     }
-    if (this.#mustHalt()) this.#host.readLater();
+    if (this.#mustHalt()) this.#host.haltReading();
   }
 
   /** Fills the protocol's memory, which may be anything that passes for an array. */
@@ -377,7 +398,7 @@ export class StreamReceiver implements StreamSink, Lender {
     }
   }
 
-  /** Tells whether memory that was given away is in the way, and if so, sees to it that reading goes on later. */
+  /** Reports whether memory that was given away is in the way; if so, reading goes on when it has been sent. */
   #mustHalt(): boolean {
     return this.#halted = this.#loans > 0;
   }

@@ -1,5 +1,5 @@
 /**
- * The writing half of a stream transport: what waits, when it leaves, and when the protocol should wait.
+ * The writing half of a stream: what waits, when it leaves, and when the protocol should wait.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import type { StreamHandle } from "./stream_handle.ts";
 import type { WriteBufferLimits } from "./transport.ts";
 import { WriteQueue } from "./write_queue.ts";
 
-/** What the sender asks of its transport. */
+/** What the sender asks of its connection. */
 export interface SenderHost {
   /** Whether a data callback runs, after which `flush()` is called. */
   readonly dispatching: boolean;
@@ -21,14 +21,8 @@ export interface SenderHost {
   emptied(): void;
 }
 
-/** Senders that have something to send at the end of this turn's microtasks; one of those serves them all. */
-let due: StreamSender[] = [];
-
-function flushAll(): void {
-  const senders = due;
-  due = [];
-  for (const sender of senders) sender.flush();
-}
+/** From this many bytes on, a write is tried before it is copied. Smaller ones are cheap to copy, and may be joined. */
+const TRY_FROM = 16 * 1024;
 
 /** Takes bytes to a handle, all small ones of a callback at once. */
 export class StreamSender {
@@ -39,13 +33,15 @@ export class StreamSender {
   /** A write is in the handle's hands. */
   #writing = false;
   #flushScheduled = false;
+  /** Made for the first write outside of a callback. */
+  #onDue: (() => void) | null = null;
   #stopped = false;
   /** How many bytes were accepted that will never be written, and why. */
   #dropped = 0;
   #error: Error | null = null;
   #drainWaiter: { level: number; resolve(): void; reject(error: DrainInterrupted): void } | null = null;
 
-  // Bound once for each transport, so that a write makes no closure.
+  // Bound once for each connection, so that a write makes no closure.
   #onWritten: (count: number) => void;
   #onWriteFailed: (error: unknown) => void;
 
@@ -93,8 +89,9 @@ export class StreamSender {
    * @param data The bytes; the caller's again afterwards.
    */
   copy(data: Uint8Array): void {
-    if (data.length === 0) return;
-    this.#queue.pushCopy(data);
+    const rest = data.length >= TRY_FROM ? this.#tryWrite(data) : data;
+    if (rest.length === 0) return;
+    this.#queue.pushCopy(rest);
     this.#afterPush();
   }
 
@@ -116,7 +113,10 @@ export class StreamSender {
    */
   copyAll(pieces: Uint8Array[]): void {
     const before = this.#queue.size;
-    for (const piece of pieces) if (piece.length > 0) this.#queue.pushCopy(piece);
+    for (const piece of pieces) {
+      const rest = piece.length >= TRY_FROM ? this.#tryWrite(piece) : piece;
+      if (rest.length > 0 && !this.#stopped) this.#queue.pushCopy(rest);
+    }
     if (this.#queue.size > before) this.#afterPush();
   }
 
@@ -175,10 +175,27 @@ export class StreamSender {
     this.#stopped = true;
   }
 
+  /**
+   * Writes at once, straight from the caller's memory, if the handle can and nothing waits.
+   *
+   * @param data The bytes.
+   * @returns Those that were not taken.
+   */
+  #tryWrite(data: Uint8Array): Uint8Array {
+    if (this.#handle.tryWrite === undefined || this.#queue.size > 0 || this.#stopped) return data;
+    try {
+      return data.subarray(this.#handle.tryWrite(data));
+    } catch (error) {
+      this.#host.fail(toError(error));
+      return data.subarray(data.length);
+    }
+  }
+
   #afterPush(): void {
     if (!this.#writing && !this.#flushScheduled && !this.#host.dispatching) {
       this.#flushScheduled = true;
-      if (due.push(this) === 1) queueMicrotask(flushAll);
+      // A microtask for each sender, so that each goes on in the AsyncLocalStorage context of its own writer.
+      queueMicrotask(this.#onDue ??= () => this.flush());
     }
     this.#pauseIfFull();
   }

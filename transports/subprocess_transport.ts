@@ -8,7 +8,8 @@ import { callProtocol } from "./callbacks.ts";
 import type { LoopContext } from "./loop_context.ts";
 import { describe, ProcessLookupError } from "../errors.ts";
 import { lookUpExtraInfo } from "./extra_info.ts";
-import type { StreamHandle } from "./stream_handle.ts";
+import type { ProcessHandle } from "./process_handle.ts";
+import { StreamConnection } from "./stream_connection.ts";
 import { StreamTransport } from "./stream_transport.ts";
 import type {
   ExtraInfo,
@@ -19,57 +20,40 @@ import type {
   WriteTransport,
 } from "./transport.ts";
 
-/** What signals are added to in the exit code of a shell, and of Deno: 128 + N. */
-const SIGNAL_BASE = 128;
-
-/** A child process and the handles of the pipes to it. */
-export interface ChildPipes {
-  /** The child. */
-  readonly child: Deno.ChildProcess;
-  /** The handles of its pipes by descriptor; what is not piped is missing. */
-  readonly handles: ReadonlyMap<number, StreamHandle>;
-}
-
-/** A transport over a `Deno.ChildProcess`. */
+/** A transport over a child process. */
 export class SubprocessTransport implements Interface {
   #loop: LoopContext;
-  #child: Deno.ChildProcess;
+  #process: ProcessHandle;
   #protocol: SubprocessCallbacks;
-  #pipes = new Map<number, StreamTransport>();
+  #pipes = new Map<number, StreamConnection>();
   /** The descriptors of the pipes whose end the protocol has not been told. */
   #openPipes = new Set<number>();
   #returncode: number | null = null;
   #closing = false;
   #lost = false;
 
-  constructor(loop: LoopContext, { child, handles }: ChildPipes, protocol: SubprocessCallbacks) {
+  constructor(loop: LoopContext, process: ProcessHandle, protocol: SubprocessCallbacks) {
     this.#loop = loop;
-    this.#child = child;
+    this.#process = process;
     this.#protocol = protocol;
-    for (const [fd, handle] of handles) {
+    for (const [fd, handle] of process.pipes) {
       this.#openPipes.add(fd);
-      this.#pipes.set(fd, new StreamTransport(loop, handle, this.#pipeProtocol(fd), { extra: {} }));
+      const pipe = new StreamConnection(loop, handle, this.#pipeProtocol(fd), {});
+      this.#pipes.set(fd, pipe);
+      new StreamTransport(pipe, {});
+      pipe.start();
     }
     if (loop.debug) loop.watch(this);
-  }
-
-  /** Tells the protocol that the child runs. Called once, by the loop, before {@linkcode startReading}. */
-  connected(): void {
-    callProtocol(this.#loop, this, this.#protocol, "connectionMade", this);
-  }
-
-  /** Starts to read the pipes and to wait for the child's end. Called once, by the loop. */
-  startReading(): void {
-    for (const pipe of this.#pipes.values()) pipe.startReading();
-    this.#child.status.then(
-      ({ code, signal }) => this.#exited(signal === null ? code : SIGNAL_BASE - code),
-      // Deno has no name for a real-time signal, and tells of it like this.
-      (error: Error) => this.#exited(-Number(/Invalid signal: (\d+)/.exec(error.message)?.[1] ?? 1)),
-    );
+    callProtocol(loop, this, protocol, "connectionMade", this);
+    // In the next turn, so that the caller who awaits this transport is there before the first bytes are.
+    loop.callSoon(() => {
+      for (const pipe of this.#pipes.values()) pipe.startReading();
+      process.exited.then((returncode) => this.#exited(returncode));
+    });
   }
 
   getPid(): number {
-    return this.#child.pid;
+    return this.#process.pid;
   }
 
   getReturncode(): number | null {
@@ -79,24 +63,15 @@ export class SubprocessTransport implements Interface {
   getPipeTransport(fd: 0): WriteTransport | null;
   getPipeTransport(fd: 1 | 2): ReadTransport | null;
   getPipeTransport(fd: number): ReadTransport | WriteTransport | null {
-    return this.#pipes.get(fd) ?? null;
+    return this.#pipes.get(fd)?.transport ?? null;
   }
 
   sendSignal(signal: Deno.Signal | number): void {
     if (typeof signal !== "string" && !Number.isInteger(signal)) {
       throw new TypeError(`sendSignal(): signal must be a name such as "SIGHUP" or a number, got ${describe(signal)}`);
     }
-    if (this.#returncode !== null) {
-      throw new ProcessLookupError(`sendSignal(): process ${this.#child.pid} has ended`);
-    }
-    try {
-      this.#child.kill(signal as Deno.Signal);
-    } catch (error) {
-      if (error instanceof Deno.errors.NotFound || (error as Error).message.includes("already terminated")) {
-        throw new ProcessLookupError(`sendSignal(): process ${this.#child.pid} has ended`, { cause: error });
-      }
-      throw error;
-    }
+    if (this.#returncode === null && this.#process.kill(signal)) return;
+    throw new ProcessLookupError(`sendSignal(): process ${this.#process.pid} has ended`);
   }
 
   terminate(): void {
@@ -125,7 +100,7 @@ export class SubprocessTransport implements Interface {
 
   getExtraInfo<K extends keyof ExtraInfo, D = null>(name: K, defaultValue?: D): ExtraInfo[K] | D;
   getExtraInfo(name: string, defaultValue: unknown = null): unknown {
-    return lookUpExtraInfo({ subprocess: this.#child }, name, defaultValue);
+    return lookUpExtraInfo({ subprocess: this.#process.subprocess }, name, defaultValue);
   }
 
   setProtocol(protocol: SubprocessCallbacks): void {
@@ -135,6 +110,14 @@ export class SubprocessTransport implements Interface {
 
   getProtocol(): SubprocessCallbacks {
     return this.#protocol;
+  }
+
+  ref(): void {
+    this.#process.ref?.();
+  }
+
+  unref(): void {
+    this.#process.unref?.();
   }
 
   [Symbol.dispose](): void {

@@ -253,6 +253,10 @@ export interface BaseTransport<P = BaseCallbacks, E = ExtraInfo> extends Disposa
    * @returns The value, or `defaultValue`.
    */
   getExtraInfo(name: string, defaultValue?: unknown): unknown;
+  /** Keeps the process alive while the transport is open, which is the default. */
+  ref(): void;
+  /** Lets the process end while the transport is open: its events are delivered while something else keeps it alive. */
+  unref(): void;
   /**
    * Gives the transport another protocol, which the next callback is called on. `connectionMade` is not called on it. If
    * writing is paused, `resumeWriting` is called on the new protocol. A stream can change between `dataReceived` and

@@ -9,7 +9,7 @@
  * belongs to the protocol for good besides, so it comes in memory of its own, as for `dataReceived`.
  */
 import { copyBytes, giveBuffer, takeBuffer } from "../../memory/buffer_pool.ts";
-import { ReceiveWindow } from "../../memory/receive_window.ts";
+import { WindowMemory } from "../../memory/window_memory.ts";
 import { serve } from "./bare_common.ts";
 
 const [mode = "", kind = ""] = Deno.args;
@@ -19,7 +19,7 @@ const LARGE = 32 * 1024;
 
 /** Reads into memory that is used again, or that somebody else may keep. */
 class Reader {
-  #size = new ReceiveWindow();
+  #size = new WindowMemory();
   #window = takeBuffer(this.#size.size);
 
   async read(conn: Deno.Conn): Promise<Uint8Array | null> {

@@ -3,9 +3,11 @@
  *
  * @module
  */
+import { setImmediate } from "node:timers";
 import { describe, toError } from "../../errors.ts";
+import type { ReadMemory } from "../../memory/read_memory.ts";
+import { WindowMemory } from "../../memory/window_memory.ts";
 import { closeQuietly } from "../../promises.ts";
-import { passTurn, TAKES_TURNS, takeTurn } from "./read_turns.ts";
 import type { StreamHandle, StreamSink } from "../../transports/stream_handle.ts";
 
 /** What suits a read: the receive window that a busy connection settles at on loopback. */
@@ -19,6 +21,10 @@ export interface ByteChannel {
   write?(data: Uint8Array): Promise<number>;
   /** Shuts the writing half down. */
   closeWrite?(): Promise<void>;
+  /** Keeps the process alive. */
+  ref?(): void;
+  /** Lets the process end. */
+  unref?(): void;
   /** Closes both halves. */
   close(): void;
 }
@@ -27,6 +33,7 @@ export interface ByteChannel {
 export class ConnHandle implements StreamHandle {
   readonly readable: boolean;
   readonly writable: boolean;
+  readonly memory: ReadMemory;
   #channel: ByteChannel;
   #sink!: StreamSink;
   #wanted = false;
@@ -35,10 +42,18 @@ export class ConnHandle implements StreamHandle {
   #over = false;
   /** A write was issued since the last read. */
   #wrote = false;
-  /** It holds up others that have read much. */
-  #hasTurn = false;
 
-  constructor(channel: ByteChannel, direction: { readable: boolean; writable: boolean }) {
+  /**
+   * @param channel What is read and written.
+   * @param direction Which halves it has.
+   * @param memory What is read into.
+   */
+  constructor(
+    channel: ByteChannel,
+    direction: { readable: boolean; writable: boolean },
+    memory: ReadMemory = new WindowMemory(),
+  ) {
+    this.memory = memory;
     this.#channel = channel;
     this.readable = direction.readable;
     this.writable = direction.writable;
@@ -64,8 +79,16 @@ export class ConnHandle implements StreamHandle {
     return this.#over;
   }
 
-  async closeWrite(): Promise<void> {
-    await this.#channel.closeWrite!();
+  closeWrite(): Promise<void> {
+    return this.#channel.closeWrite!();
+  }
+
+  ref(): void {
+    this.#channel.ref?.();
+  }
+
+  unref(): void {
+    this.#channel.unref?.();
   }
 
   close(): void {
@@ -93,38 +116,27 @@ export class ConnHandle implements StreamHandle {
           break;
         }
         if (count === 0) {
-          // Deno reserves the right to, and it is not the end. A turn later, lest it starve everybody.
+          // Deno reserves the right to do so, and it is not the end. A turn later, so that it does not starve the others.
           await nextTurn();
           continue;
         }
         if (!(count > 0)) {
           throw new TypeError(`read() must resolve to a number of bytes or null, got ${describe(count)}`);
         }
-        if (count >= TAKES_TURNS) {
-          await takeTurn();
-          this.#hasTurn = true;
-        }
         this.#wrote = false;
         sink.filled(count);
         // A write that the kernel takes at once has ended in three microtasks. Its memory, still in the cache,
         // then serves the next read: a 100 KiB echo by writeOwned() goes from 0.3 to 0.95 of the bare loop.
         for (let i = 0; this.#wrote && i < 3; i++) await null;
-        if (this.#hasTurn) this.#passTurn();
       }
     } catch (error) {
       this.#over = true;
       this.#sink.failed(toError(error));
     }
-    if (this.#hasTurn) this.#passTurn();
     this.#pumping = false;
-  }
-
-  #passTurn(): void {
-    this.#hasTurn = false;
-    passTurn();
   }
 }
 
 function nextTurn(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, 0));
+  return new Promise((resolve) => setImmediate(resolve));
 }

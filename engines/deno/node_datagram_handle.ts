@@ -10,14 +10,20 @@ import type { DatagramHandle, DatagramSink } from "../../transports/datagram_han
 /** A datagram handle over a bound `node:dgram` socket. */
 export class NodeDatagramHandle implements DatagramHandle {
   readonly addr: Deno.NetAddr;
+  readonly remoteAddr: Deno.Addr | null;
   readonly socket: Socket;
   #sink: DatagramSink | null = null;
 
-  constructor(socket: Socket) {
+  /**
+   * @param socket The socket, bound.
+   * @param remoteAddr The only address to talk to; `null` for any.
+   */
+  constructor(socket: Socket, remoteAddr: Deno.Addr | null) {
     const { address, port } = socket.address();
     this.addr = { transport: "udp", hostname: address, port };
     this.socket = socket;
-    // From the start, for an error that nobody listens to ends the process.
+    this.remoteAddr = remoteAddr;
+    // From the start: an error without a listener ends the process.
     socket.on("error", (error) => this.#sink?.failed(error));
   }
 
@@ -40,12 +46,20 @@ export class NodeDatagramHandle implements DatagramHandle {
     return promise;
   }
 
+  ref(): void {
+    this.socket.ref();
+  }
+
+  unref(): void {
+    this.socket.unref();
+  }
+
   close(): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     try {
       this.socket.close(resolve);
     } catch {
-      resolve(); // Somebody else has closed it already, which is what was wanted.
+      resolve(); // It is closed already.
     }
     return promise;
   }

@@ -3,16 +3,17 @@
  *
  * @module
  */
-import { ConnHandle } from "./conn_handle.ts";
+import { WindowMemory } from "../../memory/window_memory.ts";
+import type { PeerCertificate } from "../../transports/transport.ts";
+import { type LegacyCertificate, loadNodeTls } from "../../tls/node/node_tls.ts";
+import { toPeerCertificate } from "../../tls/peer_certificate.ts";
 import { toTlsError } from "../../tls/tls_error.ts";
+import type { TlsSession } from "../../tls/tls_engine.ts";
+import { ConnHandle } from "./conn_handle.ts";
 
-/** A stream handle that takes leave of the other side before it closes. */
-export class NativeTlsHandle extends ConnHandle {
-  /** {@inheritDoc StreamHandle.halfCloses} */
+/** A stream handle that sends close_notify before it closes. */
+export class TlsConnHandle extends ConnHandle {
   readonly halfCloses = false;
-  /** Deno does not let anybody turn Nagle's algorithm off here. {@inheritDoc StreamHandle.delaysWrites} */
-  readonly delaysWrites = true;
-  /** {@inheritDoc StreamHandle.shutdownTimeout} */
   readonly shutdownTimeout: number;
   #discarding = false;
   /** Resolves when `discard()` has read the end. */
@@ -23,16 +24,15 @@ export class NativeTlsHandle extends ConnHandle {
    * @param shutdownTimeout How long closing may take, in milliseconds.
    */
   constructor(conn: Deno.Conn, shutdownTimeout: number) {
-    super(conn, { readable: true, writable: true });
+    // Nagle's algorithm cannot be turned off here.
+    super(conn, { readable: true, writable: true }, new WindowMemory(true));
     this.shutdownTimeout = shutdownTimeout;
   }
 
-  /** {@inheritDoc StreamHandle.explain} */
   explain(error: Error): Error {
     return toTlsError(error);
   }
 
-  /** {@inheritDoc StreamHandle.discard} */
   discard(): void {
     if (this.#discarding) return;
     this.#discarding = true;
@@ -46,7 +46,6 @@ export class NativeTlsHandle extends ConnHandle {
     });
   }
 
-  /** {@inheritDoc StreamHandle.shutdown} */
   async shutdown(): Promise<void> {
     this.discard();
     try {
@@ -56,4 +55,29 @@ export class NativeTlsHandle extends ConnHandle {
     }
     if (!this.over) await this.#ended.promise;
   }
+}
+
+/**
+ * Does Deno's handshake. One that does not end keeps its socket: Deno closes that when the peer has.
+ *
+ * @param conn The connection.
+ * @returns What was agreed on.
+ */
+export async function denoHandshake(conn: Deno.TlsConn): Promise<TlsSession> {
+  const { alpnProtocol } = await conn.handshake();
+  return { cipher: null, peercert: await peerCertificate(conn), alpnProtocol };
+}
+
+/** What Deno's own node:https asks a connection for, under a symbol that has no other name. */
+async function peerCertificate(conn: Deno.TlsConn): Promise<PeerCertificate | null> {
+  const prototype = Object.getPrototypeOf(conn);
+  const symbol = Object.getOwnPropertySymbols(prototype).find(({ description }) =>
+    description === "getPeerCertificate"
+  );
+  const get = symbol && prototype[symbol] as unknown;
+  if (typeof get !== "function") return null;
+  const certificate = get.call(conn) as LegacyCertificate | null;
+  return certificate?.raw === undefined
+    ? null
+    : toPeerCertificate(new Uint8Array(certificate.raw), (await loadNodeTls()).sha256);
 }

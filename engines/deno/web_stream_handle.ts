@@ -4,12 +4,18 @@
  * @module
  */
 import { toError } from "../../errors.ts";
+import type { ReadMemory } from "../../memory/read_memory.ts";
+import { WindowMemory } from "../../memory/window_memory.ts";
 import type { StreamHandle, StreamSink } from "../../transports/stream_handle.ts";
+
+/** Chunks of a web stream come in memory of their own. */
+const NO_MEMORY: ReadMemory = new WindowMemory();
 
 /** Reads a `ReadableStream`. */
 export class ReadableStreamHandle implements StreamHandle {
   readonly readable = true;
   readonly writable = false;
+  readonly memory: ReadMemory = NO_MEMORY;
   #reader: ReadableStreamDefaultReader<Uint8Array>;
   #wanted = false;
   #pumping = false;
@@ -33,9 +39,7 @@ export class ReadableStreamHandle implements StreamHandle {
     throw new TypeError("a readable stream cannot be written to");
   }
 
-  closeWrite(): Promise<void> {
-    return Promise.resolve();
-  }
+  closeWrite(): void {}
 
   close(): void {
     this.#wanted = false;
@@ -73,6 +77,7 @@ export class ReadableStreamHandle implements StreamHandle {
 export class WritableStreamHandle implements StreamHandle {
   readonly readable = false;
   readonly writable = true;
+  readonly memory: ReadMemory = NO_MEMORY;
   #writer: WritableStreamDefaultWriter<Uint8Array>;
   #keepsChunks: boolean;
 
@@ -97,9 +102,7 @@ export class WritableStreamHandle implements StreamHandle {
     return data.length;
   }
 
-  closeWrite(): Promise<void> {
-    return Promise.resolve();
-  }
+  closeWrite(): void {}
 
   close(dropped: boolean): void {
     // A sink that sees its end has been given everything.

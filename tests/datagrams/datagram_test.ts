@@ -1,4 +1,4 @@
-import { DatagramConnHandle } from "../../transports/datagram_handle.ts";
+import { DatagramConnHandle, type DatagramConnLike } from "../../engines/deno/datagram_conn_handle.ts";
 import { assert, assertEquals, assertLess, assertRejects, assertThrows } from "../std.ts";
 import { codeOf, DatagramRecorder, LOOPBACK, open } from "./kit.ts";
 import { scenarios } from "./scenarios.ts";
@@ -122,7 +122,10 @@ Deno.test("errorReceived() is told of a Unix datagram that was cut, and the next
   using temp = tempPath();
   const receiver = Deno.listenDatagram({ transport: "unixpacket", path: temp.path });
   // The memory that it begins with is larger than what can be sent without a say in the system's settings.
-  const handle = new DatagramConnHandle(receiver, receiver, 1000);
+  const handle = new DatagramConnHandle(receiver as unknown as DatagramConnLike, {
+    remoteAddr: null,
+    bufferSize: 1000,
+  });
   const log = new EventLog();
   handle.receiveStart({
     received: (data) => log.add(`received ${data.length}: ${String(data) === String(pattern(data.length))}`),

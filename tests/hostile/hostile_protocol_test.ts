@@ -3,6 +3,7 @@ import { type Server, socketPair, type StreamCallbacks, type Transport } from ".
 import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "../std.ts";
 import { HOSTILE_PROTOCOLS } from "./kit.ts";
 import { BufferedRecorder, bytes, captureExceptions, loop, portOf, Recorder, tempPath, text, turn } from "../kit.ts";
+import { connectionOf } from "../../transports/stream_transport.ts";
 import { FakeHandle, makeTransport, readAll } from "../streams/kit.ts";
 import { exchange, plainPair } from "../start_tls/kit.ts";
 import { clientTls, serverTls } from "../tls/kit.ts";
@@ -148,13 +149,13 @@ Deno.test("a transport that cannot be taken over ends, and its protocol is told"
     const handle = new FakeHandle();
     const recorder = new Recorder();
     const transport = makeTransport(recorder, handle);
-    transport.beginUpgrade();
-    const error = new RangeError("no heir");
-    const failing = () =>
-      transport.giveUp(() => {
-        throw error;
-      });
-    assertThrows(failing, RangeError, "no heir");
+    const connection = connectionOf(transport)!;
+    connection.beginUpgrade(transport);
+    const error = new RangeError("no TLS");
+    const failing = () => {
+      throw error;
+    };
+    assertThrows(() => connection.upgrade(failing, recorder, false, failing), RangeError, "no TLS");
     (transport as Transport).write(bytes("dropped"));
     if (end !== null) transport[end]();
     assertEquals(transport.isClosing(), true);

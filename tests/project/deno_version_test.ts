@@ -1,6 +1,6 @@
 /** The Deno that is asked for: by the code, the README, and what CI runs. */
 import { checkDenoVersion } from "../../engines/deno/deno_version.ts";
-import { runProgram } from "../processes/child.ts";
+import { runProgram } from "../program.ts";
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "../std.ts";
 
 const root = new URL("../../", import.meta.url);

@@ -3,6 +3,7 @@ import { BufferedProtocol, Protocol, type StreamCallbacks, type Transport } from
 import { MAX_BUFFER, MIN_BUFFER } from "../../memory/buffer_pool.ts";
 import { assertEquals, assertLessOrEqual } from "../std.ts";
 import { loop, turn } from "../kit.ts";
+import { WindowMemory } from "../../memory/window_memory.ts";
 import { FakeHandle, makeTransport } from "./kit.ts";
 
 const KIB = 1024;
@@ -326,8 +327,8 @@ Deno.test("a busy connection is a quiet one again after a second without anythin
 });
 
 Deno.test("a connection whose small writes wait takes large messages in one read, busy or not", async () => {
-  for (const [delaysWrites, length] of [[true, 16 * KIB], [false, 4 * KIB]] as const) {
-    const handle = Object.assign(new FakeHandle(), { delaysWrites });
+  for (const [alwaysBusy, length] of [[true, 16 * KIB], [false, 4 * KIB]] as const) {
+    const handle = Object.assign(new FakeHandle(), { memory: new WindowMemory(alwaysBusy) });
     const transport = makeTransport(new Protocol(), handle);
     while (handle.target!.length < 16 * KIB) handle.fill(handle.target!.length);
     handle.fill(9 * KIB);

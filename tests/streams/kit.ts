@@ -1,17 +1,21 @@
 /** For the tests of byte streams: raw peers that do as they are told, and a handle whose every completion is the test's. */
 import { connect as connectNode, type Socket } from "node:net";
 import type { ServerOptions } from "../../mod.ts";
+import { WindowMemory } from "../../memory/window_memory.ts";
 import type { LoopContext } from "../../transports/loop_context.ts";
 import type { StreamHandle, StreamSink } from "../../transports/stream_handle.ts";
-import { StreamTransport, type StreamTransportOptions } from "../../transports/stream_transport.ts";
+import { StreamConnection, type StreamConnectionOptions } from "../../transports/stream_connection.ts";
+import { StreamTransport } from "../../transports/stream_transport.ts";
 import type { StreamCallbacks } from "../../transports/transport.ts";
 import type { Server } from "../../mod.ts";
 import { concat, loop, portOf } from "../kit.ts";
 
 /** A loop for transports that a test makes by itself. */
-const context: LoopContext = {
+export const context: LoopContext = {
   debug: false,
+  time: () => loop.time(),
   callSoon: (callback, ...args) => loop.callSoon(callback, ...args),
+  callLater: (delayMs, callback, ...args) => loop.callLater(delayMs, callback, ...args),
   report: (context) => loop.callExceptionHandler(context),
   reportIfSlow: () => {},
   watch: () => {},
@@ -157,6 +161,7 @@ export async function microtasks(): Promise<void> {
 export class FakeHandle implements StreamHandle {
   readonly readable = true;
   readonly writable = true;
+  readonly memory = new WindowMemory();
   /** A copy of what was given to each `write`. */
   readonly writes: Uint8Array[] = [];
   /** What was given to the last `write`, itself. */
@@ -273,10 +278,11 @@ export class FakeHandle implements StreamHandle {
 export function makeTransport(
   protocol: StreamCallbacks,
   handle: StreamHandle,
-  options: Partial<StreamTransportOptions> = {},
+  options: StreamConnectionOptions = {},
 ): StreamTransport {
-  const transport = new StreamTransport(context, handle, protocol, { extra: {}, ...options });
-  transport.connected();
-  transport.startReading();
+  const connection = new StreamConnection(context, handle, protocol, options);
+  const transport = new StreamTransport(connection, {});
+  connection.start();
+  connection.startReading();
   return transport;
 }

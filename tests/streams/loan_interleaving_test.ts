@@ -3,7 +3,7 @@ import type { Transport } from "../../mod.ts";
 import { assert, assertEquals } from "../std.ts";
 import { BufferedRecorder, bytes, concat, pattern, Recorder, text, turn } from "../kit.ts";
 import type { StreamSink } from "../../transports/stream_handle.ts";
-import type { StreamTransport } from "../../transports/stream_transport.ts";
+import { connectionOf, StreamTransport } from "../../transports/stream_transport.ts";
 import { FakeHandle, makeTransport, microtasks } from "./kit.ts";
 
 /** Gives its memory to other transports. */
@@ -216,12 +216,12 @@ Deno.test("memory that is lent when startTls() takes the connection over is not 
   const source = new FakeHandle();
   const first = makeTransport(protocol, source);
   source.deliver(bytes("plain"));
-  first.beginUpgrade();
-  let heir!: StreamTransport;
-  first.giveUp(() => {
-    heir = makeTransport(protocol, new Pushing([bytes("secret")]));
-    return [heir, { allocate: () => null, filled() {}, chunk() {}, end() {}, failed() {} }];
-  });
+  const connection = connectionOf(first)!;
+  connection.beginUpgrade(first);
+  const ignored = { allocate: () => null, filled() {}, chunk() {}, end() {}, failed() {} };
+  const upgraded = new Pushing([bytes("secret")]);
+  connection.upgrade(() => [upgraded, ignored], protocol, true, () => new StreamTransport(connection, {}));
+  connection.startReading();
   await turn();
   await turn();
   assertEquals(text(protocol.data), "plain");
@@ -229,6 +229,6 @@ Deno.test("memory that is lent when startTls() takes the connection over is not 
   await sink.take(5);
   await turn();
   assertEquals(text(protocol.data), "plainsecret");
-  for (const transport of [heir, second]) transport.abort();
+  for (const transport of [connection, second]) transport.abort();
   await turn();
 });

@@ -1,5 +1,6 @@
 /** What strangers may hold of a TLS server: handshakes, and lines of its log. */
 import { type Server, TimeoutError, TlsContext, TlsError, type TlsOptions, type Transport } from "../../mod.ts";
+import { systemClock } from "../../loop/clock.ts";
 import { Exceptions } from "../../loop/exceptions.ts";
 import { MAX_HANDSHAKES } from "../../tls/tls_options.ts";
 import { bytes, captureExceptions, loop, portOf, Recorder } from "../kit.ts";
@@ -81,19 +82,18 @@ Deno.test("maxHandshakes is 1,000 where nothing is said, and a whole number from
 function printed(times: number[]): string[] {
   const lines: string[] = [];
   const { error } = console;
-  const { now } = performance;
   console.error = (_format, line) => void lines.push(line);
   try {
-    const exceptions = new Exceptions();
+    let now = 0;
+    const exceptions = new Exceptions({ ...systemClock, now: () => now });
     const peername = { transport: "tcp", hostname: "127.0.0.1", port: 7 } as const;
     for (const time of times) {
-      performance.now = () => time;
+      now = time;
       const failure = new TlsError("NOT_TLS", "TLS: two\nlines\x1b[2J");
       exceptions.report({ message: "TLS handshake with 127.0.0.1 port 7 failed", error: failure, peername });
     }
   } finally {
     console.error = error;
-    performance.now = now;
   }
   return lines;
 }

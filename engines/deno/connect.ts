@@ -1,0 +1,60 @@
+/**
+ * Connecting over TCP and Unix sockets.
+ *
+ * @module
+ */
+import { setImmediate } from "node:timers";
+import type { TcpTarget, UnixTarget } from "../../transports/engine.ts";
+import type { StreamEnd } from "../../transports/stream_handle.ts";
+import { adoptConn } from "./adopt.ts";
+
+/**
+ * Connects a stream.
+ *
+ * @param target Where to.
+ * @param signal Cancels the attempt.
+ * @returns The stream.
+ */
+export async function connect(target: TcpTarget | UnixTarget, signal?: AbortSignal): Promise<StreamEnd> {
+  if (target.transport === "unix") {
+    const { path } = target;
+    const conn = await dial(signal, () => Deno.connect({ transport: "unix", path }));
+    // A server may have bound the socket under another name and moved it here.
+    return adoptConn(conn, null, { peername: { transport: "unix", path } });
+  }
+  if (target.localAddr !== undefined) {
+    throw new Deno.errors.NotSupported("localAddr: Deno.connect cannot choose the local address");
+  }
+  const { hostname, port, autoSelectFamily, autoSelectFamilyAttemptDelay } = target;
+  const options: Deno.ConnectOptions = {
+    hostname,
+    port,
+    ...autoSelectFamily !== undefined && { autoSelectFamily },
+    ...autoSelectFamilyAttemptDelay !== undefined && { autoSelectFamilyAttemptDelay },
+  };
+  return adoptConn(await dial(signal, (signal) => Deno.connect({ ...options, ...signal && { signal } })), target);
+}
+
+/** Connects, and leaves nothing behind if the signal aborts. */
+async function dial<C extends Deno.Conn>(
+  signal: AbortSignal | undefined,
+  connect: (signal?: AbortSignal) => Promise<C>,
+): Promise<C> {
+  if (signal === undefined) return await connect();
+  signal.throwIfAborted();
+  // Deno loses a connection if its signal aborts after the system has connected and before the promise resolves. A turn
+  // later that can no longer happen, and we close the connection ourselves.
+  const controller = new AbortController();
+  const onAbort = () => void setImmediate(() => controller.abort(signal.reason));
+  signal.addEventListener("abort", onAbort, { once: true });
+  try {
+    const conn = await connect(controller.signal);
+    if (!signal.aborted) return conn;
+    conn.close();
+  } catch (error) {
+    if (!signal.aborted) throw error;
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
+  throw signal.reason;
+}

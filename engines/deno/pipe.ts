@@ -1,0 +1,33 @@
+/**
+ * Handles over pipes: standard streams, files, web streams.
+ *
+ * @module
+ */
+import { describe } from "../../errors.ts";
+import type { ReadablePipe, WritablePipe } from "../../transports/engine.ts";
+import type { StreamHandle } from "../../transports/stream_handle.ts";
+import { type ByteChannel, ConnHandle } from "./conn_handle.ts";
+import { ReadableStreamHandle, WritableStreamHandle } from "./web_stream_handle.ts";
+
+const ACCEPTED = {
+  read: "Deno.stdin, a Deno.FsFile or a ReadableStream",
+  write: "Deno.stdout, Deno.stderr, a Deno.FsFile or a WritableStream",
+};
+
+/**
+ * Takes over a pipe.
+ *
+ * @param pipe The pipe.
+ * @param direction Which way its bytes go.
+ * @returns The handle.
+ * @throws {TypeError} If it is not a pipe of that direction.
+ */
+export function openPipe(pipe: ReadablePipe | WritablePipe, direction: "read" | "write"): StreamHandle {
+  if (direction === "read" && pipe instanceof ReadableStream) return new ReadableStreamHandle(pipe);
+  if (direction === "write" && pipe instanceof WritableStream) return new WritableStreamHandle(pipe);
+  const channel = pipe as ByteChannel;
+  if (typeof channel?.[direction] !== "function" || typeof channel.close !== "function") {
+    throw new TypeError(`pipe must be ${ACCEPTED[direction]}, got ${describe(pipe)}`);
+  }
+  return new ConnHandle(channel, { readable: direction === "read", writable: direction === "write" });
+}

@@ -1,0 +1,74 @@
+/**
+ * Child processes over `Deno.Command`.
+ *
+ * @module
+ */
+import type { SpawnOptions } from "../../transports/engine.ts";
+import type { ProcessHandle } from "../../transports/process_handle.ts";
+import type { StreamHandle } from "../../transports/stream_handle.ts";
+import { spawnMerged } from "./spawn_merged.ts";
+import { ReadableStreamHandle, WritableStreamHandle } from "./web_stream_handle.ts";
+
+/** What signals are added to in the exit code of a shell, and of Deno: 128 + N. */
+const SIGNAL_BASE = 128;
+
+/** A child process of Deno's. */
+class ChildHandle implements ProcessHandle {
+  readonly subprocess: Deno.ChildProcess;
+  readonly pipes: ReadonlyMap<number, StreamHandle>;
+  readonly exited: Promise<number>;
+
+  constructor(child: Deno.ChildProcess, pipes: ReadonlyMap<number, StreamHandle>) {
+    this.subprocess = child;
+    this.pipes = pipes;
+    this.exited = child.status.then(
+      ({ code, signal }) => signal === null ? code : SIGNAL_BASE - code,
+      // Deno has no name for a real-time signal, and rejects like this.
+      (error: Error) => -Number(/Invalid signal: (\d+)/.exec(error.message)?.[1] ?? 1),
+    );
+  }
+
+  get pid(): number {
+    return this.subprocess.pid;
+  }
+
+  kill(signal: Deno.Signal | number): boolean {
+    try {
+      this.subprocess.kill(signal as Deno.Signal);
+      return true;
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound || (error as Error).message.includes("already terminated")) {
+        return false;
+      }
+      throw error;
+    }
+  }
+
+  ref(): void {
+    this.subprocess.ref();
+  }
+
+  unref(): void {
+    this.subprocess.unref();
+  }
+}
+
+/**
+ * Starts a child process.
+ *
+ * @param program The program's path or name.
+ * @param options Its arguments, streams and surroundings.
+ * @returns The child.
+ */
+export async function spawn(program: string | URL, options: SpawnOptions): Promise<ProcessHandle> {
+  const { stdin, stdout, stderr, ...rest } = options;
+  const given = Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined));
+  const child = stderr === "stdout"
+    ? await spawnMerged(program, { ...given, stdin, stdout })
+    : new Deno.Command(program, { ...given, stdin, stdout, stderr }).spawn();
+  const pipes = new Map<number, StreamHandle>();
+  if (stdin === "piped") pipes.set(0, new WritableStreamHandle(child.stdin, false));
+  if (stdout === "piped") pipes.set(1, new ReadableStreamHandle(child.stdout));
+  if (stderr === "piped") pipes.set(2, new ReadableStreamHandle(child.stderr));
+  return new ChildHandle(child, pipes);
+}

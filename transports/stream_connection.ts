@@ -1,0 +1,365 @@
+/**
+ * The state machine of every byte stream: TCP, Unix sockets, pipes, TLS, over whatever handle moves the bytes.
+ *
+ * ```text
+ * open --close(), end of file--> flushing --all is written--> shutting down --the peer has answered--> lost
+ *   \---- abort(), a fatal error, closeTimeout: from any state --------------------------------------->/
+ *
+ * its writing half: open --writeEof()--> ending --all is written--> ended
+ * ```
+ *
+ * A handle without `shutdown()` goes from flushing to lost. `connectionLost` is called in the turn after that.
+ *
+ * @module
+ */
+import { InvalidStateError, TimeoutError, toError } from "../errors.ts";
+import { callProtocol } from "./callbacks.ts";
+import type { Handle, LoopContext } from "./loop_context.ts";
+import type { StreamHandle, StreamSink } from "./stream_handle.ts";
+import { isBuffered, type ReceiverHost, StreamReceiver } from "./stream_receiver.ts";
+import { type SenderHost, StreamSender } from "./stream_sender.ts";
+import type { StreamCallbacks, Transport } from "./transport.ts";
+
+/** What a connection is made with. */
+export interface StreamConnectionOptions {
+  /**
+   * How long `close()` may take to flush, in milliseconds, before it becomes an abort.
+   *
+   * @default {undefined} as long as it takes
+   */
+  closeTimeout?: number | undefined;
+  /** Who counts the connections. */
+  owner?: ConnectionOwner | undefined;
+}
+
+/** Who counts connections: a server. */
+export interface ConnectionOwner {
+  /** `connectionLost` has been called, and the handle is closed. */
+  lost(connection: StreamConnection): void;
+}
+
+/** One byte stream: its handle, its protocol, and how far it has come. */
+export class StreamConnection implements ReceiverHost, SenderHost {
+  /** What the protocol knows the connection by. Another one after `startTls()`. */
+  transport!: Transport;
+  /** `sendfile()` is at work: nothing else may take the connection. */
+  sendingFile = false;
+
+  #loop: LoopContext;
+  #handle: StreamHandle;
+  #closeTimeout: number | undefined;
+  #owner: ConnectionOwner | undefined;
+  #receiver: StreamReceiver;
+  #sender: StreamSender;
+
+  #state: "open" | "flushing" | "shutting down" | "lost" = "open";
+  #writingHalf: "open" | "ending" | "ended" = "open";
+  /** `startReading()` has been called. */
+  #started = false;
+  /** `startTls()` has begun. */
+  #upgrading = false;
+  /** What the protocol wants of reading, while `startTls()` has paused it. */
+  #wasPaused = false;
+  /** `resumeReading()` has been called, and takes effect in the next turn. */
+  #resuming = false;
+  /** `closeWhenEmpty()` has been called. */
+  #closesWhenEmpty = false;
+  #closeTimer: Handle | undefined;
+
+  constructor(
+    loop: LoopContext,
+    handle: StreamHandle,
+    protocol: StreamCallbacks,
+    options: StreamConnectionOptions,
+    buffered: boolean = isBuffered(protocol),
+  ) {
+    this.#loop = loop;
+    this.#handle = handle;
+    this.#closeTimeout = options.closeTimeout;
+    this.#owner = options.owner;
+    this.#receiver = new StreamReceiver(loop, this, protocol, handle.memory, buffered);
+    this.#sender = new StreamSender(handle, this);
+  }
+
+  get readable(): boolean {
+    return this.#handle.readable;
+  }
+
+  get writable(): boolean {
+    return this.#handle.writable;
+  }
+
+  get protocol(): StreamCallbacks {
+    return this.#receiver.protocol;
+  }
+
+  set protocol(protocol: StreamCallbacks) {
+    this.#receiver.protocol = protocol;
+  }
+
+  get isClosing(): boolean {
+    return this.#state !== "open";
+  }
+
+  get isReading(): boolean {
+    return this.#state === "open" && !this.#receiver.paused;
+  }
+
+  get sender(): StreamSender {
+    return this.#sender;
+  }
+
+  get dispatching(): boolean {
+    return this.#receiver.dispatching;
+  }
+
+  /** Calls `connectionMade`. Called once, before {@linkcode startReading}. */
+  start(): void {
+    if (this.#loop.debug) this.#loop.watch(this.transport);
+    callProtocol(this.#loop, this.transport, this.protocol, "connectionMade", this.transport);
+  }
+
+  /** Starts to read, unless the protocol has paused or closed meanwhile. Called once. */
+  startReading(): void {
+    this.#started = true;
+    if (this.#handle.readable && this.isReading) this.#handle.readStart(this.#receiver);
+  }
+
+  /**
+   * Reports whether bytes given now would be sent.
+   *
+   * @param method The method that asks, for the message.
+   * @param transport The transport it was called on.
+   * @returns `false` where they would be dropped.
+   * @throws {InvalidStateError} After `writeEof()`, and during `startTls()`.
+   */
+  acceptsWrites(method: string, transport: unknown): boolean {
+    if (this.#upgrading || transport !== this.transport) {
+      throw new InvalidStateError(`${method}: startTls() has taken the connection over`);
+    }
+    if (this.#writingHalf !== "open") throw new InvalidStateError(`${method} cannot be called after writeEof()`);
+    return this.#state === "open" && this.#handle.writable;
+  }
+
+  /**
+   * Prepares for TLS: nothing more is delivered or accepted.
+   *
+   * @param transport The transport to upgrade.
+   * @returns Undoes it.
+   * @throws {InvalidStateError} If the transport is closing, or half closed, or being upgraded already.
+   */
+  beginUpgrade(transport: unknown): () => void {
+    if (this.#upgrading || transport !== this.transport) {
+      throw new InvalidStateError("startTls() has taken the connection over already");
+    }
+    if (this.#state !== "open") throw new InvalidStateError("startTls(): the transport is closing");
+    if (this.#writingHalf !== "open") throw new InvalidStateError("startTls(): the transport is half closed");
+    if (this.sendingFile) throw new InvalidStateError("startTls() cannot be called during sendfile()");
+    const paused = this.#receiver.paused;
+    this.pauseReading();
+    this.#wasPaused = paused;
+    this.#upgrading = true;
+    return () => {
+      this.#upgrading = false;
+      if (!this.#wasPaused) this.resumeReading();
+    };
+  }
+
+  /**
+   * Puts another handle over the one there is, after `beginUpgrade()` and once the buffer has drained. What the old one
+   * has read already goes to the new one.
+   *
+   * @param makeHandle Makes the handle, and the sink for what the old one still delivers. If it throws, the connection
+   * ends.
+   * @param protocol The protocol from now on.
+   * @param buffered Whether it reads into memory of its own.
+   * @param makeTransport Makes the transport from now on.
+   */
+  upgrade(
+    makeHandle: (handle: StreamHandle) => [StreamHandle, StreamSink],
+    protocol: StreamCallbacks,
+    buffered: boolean,
+    makeTransport: () => unknown,
+  ): void {
+    let sink: StreamSink;
+    this.#upgrading = this.#started = false;
+    try {
+      [this.#handle, sink] = makeHandle(this.#handle);
+    } catch (error) {
+      this.#forceClose(toError(error));
+      throw error;
+    }
+    this.#loop.unwatch(this.transport);
+    makeTransport();
+    if (this.#loop.debug) this.#loop.watch(this.transport);
+    const former = this.#receiver;
+    this.#sender.stop();
+    this.#receiver = new StreamReceiver(this.#loop, this, protocol, this.#handle.memory, buffered);
+    this.#sender = new StreamSender(this.#handle, this);
+    former.divert(this.#receiver, sink);
+  }
+
+  close(): void {
+    if (this.#state !== "open") return;
+    this.#beginClosing();
+    this.#handle.discard?.();
+    const { shutdownTimeout = Infinity } = this.#handle;
+    const closeTimeout = this.#closeTimeout ?? Infinity;
+    const limit = Math.min(shutdownTimeout, closeTimeout);
+    if (limit < Infinity) {
+      const name = limit === closeTimeout ? "closeTimeout" : "shutdownTimeout";
+      this.#closeTimer = this.#loop.callLater(limit, () => this.#closeTimedOut(name, limit));
+    }
+    if (this.#sender.size === 0) this.#flushed();
+  }
+
+  /** Calls `close()` once nothing waits. More may be written until a turn after that, in which async writers go on. */
+  closeWhenEmpty(): void {
+    this.#closesWhenEmpty = true;
+    if (this.#sender.size > 0) return;
+    this.#loop.callSoon(() => {
+      if (this.#sender.size === 0) this.close();
+    });
+  }
+
+  abort(): void {
+    this.#forceClose(null);
+  }
+
+  /** The connection has failed by no fault of the program: the error goes to `connectionLost`, and is not reported. */
+  fail(error: Error): void {
+    this.#forceClose(this.#handle.explain?.(error) ?? error);
+  }
+
+  pauseReading(): void {
+    this.#wasPaused = true;
+    if (this.#state !== "open" || this.#receiver.paused) return;
+    this.#receiver.paused = true;
+    this.#handle.readStop();
+  }
+
+  resumeReading(): void {
+    this.#wasPaused = false;
+    if (this.#state !== "open" || this.#upgrading || !this.#receiver.paused) return;
+    this.#receiver.paused = false;
+    if (this.#resuming) return;
+    // In a turn of its own, so that no callback runs inside resumeReading().
+    this.#resuming = true;
+    this.#loop.callSoon(() => {
+      this.#resuming = false;
+      this.readAgain();
+    });
+  }
+
+  writeEof(): void {
+    if (this.#handle.halfCloses === false) {
+      throw new Deno.errors.NotSupported("writeEof(): TLS cannot end one direction alone; close() ends both");
+    }
+    if (this.#upgrading) throw new InvalidStateError("writeEof(): startTls() has taken the connection over");
+    if (this.#state !== "open" || this.#writingHalf !== "open" || !this.#handle.writable) return;
+    this.#writingHalf = "ending";
+    if (!this.#handle.readable) this.close();
+    else if (this.#sender.size === 0) this.#endWriting();
+  }
+
+  get canWriteEof(): boolean {
+    return this.#handle.writable && this.#handle.halfCloses !== false && !this.#upgrading;
+  }
+
+  ref(): void {
+    this.#handle.ref?.();
+  }
+
+  unref(): void {
+    this.#handle.unref?.();
+  }
+
+  callFlowControl(name: "pauseWriting" | "resumeWriting"): void {
+    callProtocol(this.#loop, this.transport, this.protocol, name);
+  }
+
+  emptied(): void {
+    if (this.#state === "flushing") this.#flushed();
+    else if (this.#closesWhenEmpty) this.closeWhenEmpty();
+    else if (this.#writingHalf === "ending") this.#endWriting();
+  }
+
+  afterCallback(): void {
+    this.#sender.flush();
+  }
+
+  haltReading(): void {
+    this.#handle.readStop();
+  }
+
+  readAgain(): void {
+    if (this.#started && this.isReading && this.#receiver.release()) this.#handle.readStart(this.#receiver);
+  }
+
+  readEnded(keepOpen: boolean): void {
+    if (!keepOpen || !this.canWriteEof) this.close();
+  }
+
+  callbackFailed(callback: string, error: Error): void {
+    const { protocol, transport } = this;
+    this.#loop.report({ message: `Fatal error: protocol.${callback}() call failed.`, error, transport, protocol });
+    // What the callback wrote before it threw would have left already if writes were not joined.
+    this.#sender.flush();
+    this.#forceClose(error);
+  }
+
+  #endWriting(): void {
+    this.#writingHalf = "ended";
+    try {
+      this.#handle.closeWrite()?.catch((error: unknown) => this.fail(toError(error)));
+    } catch (error) {
+      this.fail(toError(error));
+    }
+  }
+
+  #closeTimedOut(option: string, ms: number): void {
+    const stuck = this.#state === "shutting down"
+      ? "the other side did not answer close_notify"
+      : `${this.#sender.size} bytes were not taken`;
+    this.#forceClose(new TimeoutError(`${option}: ${stuck} within ${ms} ms`));
+  }
+
+  #beginClosing(): void {
+    this.#state = "flushing";
+    this.#receiver.stop();
+    this.#handle.readStop();
+  }
+
+  /** All has been written: tells the other side so where the handle can. */
+  #flushed(): void {
+    if (this.#state !== "flushing") return;
+    if (this.#handle.shutdown === undefined) {
+      this.#scheduleLost(null);
+      return;
+    }
+    this.#state = "shutting down";
+    this.#handle.shutdown().then(() => this.#scheduleLost(null), (error: unknown) => this.fail(toError(error)));
+  }
+
+  #forceClose(error: Error | null): void {
+    if (this.#state === "lost") return;
+    if (this.#state === "open") this.#beginClosing();
+    this.#sender.drop(error);
+    this.#scheduleLost(error);
+  }
+
+  #scheduleLost(error: Error | null): void {
+    if (this.#state === "lost") return;
+    this.#state = "lost";
+    this.#sender.stop();
+    this.#closeTimer?.cancel();
+    this.#loop.callSoon(() => this.#finish(error));
+  }
+
+  #finish(error: Error | null): void {
+    callProtocol(this.#loop, this.transport, this.protocol, "connectionLost", error);
+    this.#handle.close(this.#sender.dropped > 0);
+    this.#loop.unwatch(this.transport);
+    this.#owner?.lost(this);
+  }
+}
