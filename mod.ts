@@ -14,12 +14,14 @@
  *
  * ## Entry points
  *
- * `@tandem/io` has everything. Each part is also an entry point of its own:
+ * `@tandem/io` has what programs need. Each part is also an entry point of its own:
  *
  * - [`@tandem/io/protocols`](/@tandem/io/doc/protocols): the classes that you extend, such as {@linkcode Protocol}.
  * - [`@tandem/io/transports`](/@tandem/io/doc/transports): the interfaces of transports, such as {@linkcode Transport},
  *   TLS contexts, and errors.
  * - [`@tandem/io/loop`](/@tandem/io/doc/loop): {@linkcode getRunningLoop}, {@linkcode EventLoop} and {@linkcode Server}.
+ * - [`@tandem/io/engines/deno`](/@tandem/io/doc/engines/deno): the default engine, for a loop of your own. It is not in
+ *   `@tandem/io`.
  *
  * ## Three rules
  *
@@ -75,7 +77,7 @@
  *
  * const loop = getRunningLoop();
  * await using server = await loop.createServer(() => new Echo(), { hostname: "127.0.0.1", port: 0 });
- * const { port } = server.addresses[0] as Deno.NetAddr;
+ * const { port } = server;
  * const [, client] = await loop.createConnection(() => new Client(), { port });
  * await client.lost.promise;
  *
