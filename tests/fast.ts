@@ -57,6 +57,7 @@ import "./tls/tls_handle_test.ts";
 import "./tls/tls_hostile_handshake_test.ts";
 import "./tls/tls_info_test.ts";
 import "./tls/tls_interrupted_test.ts";
+import "./tls/tls_scenarios_test.ts";
 import "./tls/tls_options_test.ts";
 import "./tls/tls_peercert_test.ts";
 import "./tls/tls_verify_test.ts";

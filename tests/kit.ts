@@ -38,6 +38,16 @@ export function pattern(length: number, seed = 0): Uint8Array<ArrayBuffer> {
   return data;
 }
 
+/** Makes a source of numbers from 0 up to a limit, the same ones for the same seed (mulberry32). */
+export function makeRandom(seed: number): (below: number) => number {
+  return (below) => {
+    seed = (seed + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(seed ^ (seed >>> 15), 1 | seed);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) % below;
+  };
+}
+
 /** Joins pieces. */
 export function concat(pieces: Uint8Array[]): Uint8Array<ArrayBuffer> {
   const whole = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.length, 0));

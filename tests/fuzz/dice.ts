@@ -1,5 +1,5 @@
 /** Chance that can be repeated: all that is random about a case comes out of one of these. */
-import { makeRandom } from "../streams/kit.ts";
+import { makeRandom } from "../kit.ts";
 
 /** A source of choices, the same ones for the same seed. */
 export class Dice {

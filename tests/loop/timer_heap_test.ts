@@ -1,6 +1,6 @@
 import { type Timed, TimerHeap } from "../../loop/timer_heap.ts";
 import { assertEquals, assertStrictEquals } from "../std.ts";
-import { makeRandom } from "../streams/kit.ts";
+import { makeRandom } from "../kit.ts";
 
 class Timer implements Timed {
   readonly due: number;

@@ -4,8 +4,7 @@
  */
 import type { Transport } from "../../mod.ts";
 import { assertEquals } from "../std.ts";
-import { BufferedRecorder, concat, connect, loop, portOf, Recorder } from "../kit.ts";
-import { makeRandom } from "../streams/kit.ts";
+import { BufferedRecorder, concat, connect, loop, makeRandom, portOf, Recorder } from "../kit.ts";
 
 /** What a rude protocol may do with the bytes it has just been given. */
 interface Hands {

@@ -1,5 +1,5 @@
 /** Scenarios that any engine, and whatever else makes streams, can be put through; and what carries them. */
-import type { EventLoop, Server, StreamCallbacks, Transport } from "../../mod.ts";
+import type { ConnectionOptions, EventLoop, Server, ServerOptions, StreamCallbacks, Transport } from "../../mod.ts";
 import { captureExceptions, Pair, Recorder, tempPath, turn } from "../kit.ts";
 
 /** Options of a server in the scenarios. */
@@ -42,28 +42,38 @@ export interface StreamTraits {
   much?: number;
 }
 
+/** Options that all servers and all clients of a setup have, such as `tls`. */
+export interface SetupOptions {
+  server?: Pick<ServerOptions, "tls">;
+  client?: Pick<ConnectionOptions, "tls">;
+}
+
 /** TCP on loopback, with whatever engine the loop has. */
-export function tcp(loop: EventLoop): StreamSetup {
+export function tcp(loop: EventLoop, { server: forServers, client: forClients }: SetupOptions = {}): StreamSetup {
   return {
     loop,
-    serve: (factory, options) => loop.createServer(factory, { hostname: "127.0.0.1", port: 0, ...options }),
+    serve(factory, options) {
+      return loop.createServer(factory, { hostname: "127.0.0.1", port: 0, ...forServers, ...options });
+    },
     dial(server, factory, options) {
       const { hostname, port } = server.addresses[0] as Deno.NetAddr;
-      return loop.createConnection(factory, { hostname, port, ...options });
+      return loop.createConnection(factory, { hostname, port, ...forClients, ...options });
     },
   };
 }
 
 /** A Unix socket in a directory of its own. */
-export function unix(loop: EventLoop): StreamSetup {
+export function unix(loop: EventLoop, { server: forServers, client: forClients }: SetupOptions = {}): StreamSetup {
   const directory = tempPath();
   let count = 0;
   return {
     loop,
-    serve: (factory, options) => loop.createUnixServer(factory, { path: `${directory.path}${count++}`, ...options }),
+    serve(factory, options) {
+      return loop.createUnixServer(factory, { path: `${directory.path}${count++}`, ...forServers, ...options });
+    },
     dial(server, factory, options) {
       const { path } = server.addresses[0] as Deno.UnixAddr;
-      return loop.createUnixConnection(factory, { path, ...options });
+      return loop.createUnixConnection(factory, { path, ...forClients, ...options });
     },
     dispose: () => directory[Symbol.dispose](),
   };

@@ -142,16 +142,6 @@ export function countWrites(conn: Deno.Conn): number[] {
   return sizes;
 }
 
-/** Makes a source of numbers from 0 up to a limit, the same ones for the same seed (mulberry32). */
-export function makeRandom(seed: number): (below: number) => number {
-  return (below) => {
-    seed = (seed + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(seed ^ (seed >>> 15), 1 | seed);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) % below;
-  };
-}
-
 /** Runs all microtasks that are queued, and those they queue, without a turn of the loop. */
 export async function microtasks(): Promise<void> {
   for (let i = 0; i < 50; i++) await Promise.resolve();

@@ -1,8 +1,8 @@
 /** One file that several transports send at once: it has one position, and each sends its own bytes all the same. */
 import { assert, assertEquals, assertInstanceOf, assertRejects, assertStrictEquals } from "../std.ts";
 import { SendfileError, type SendfileOptions } from "../../mod.ts";
-import { bytes, connect, loop, type Pair, Recorder, tempPath } from "../kit.ts";
-import { makeRandom, serveResettable } from "./kit.ts";
+import { bytes, connect, loop, makeRandom, type Pair, Recorder, tempPath } from "../kit.ts";
+import { serveResettable } from "./kit.ts";
 
 const SIZE = 3_000_000;
 

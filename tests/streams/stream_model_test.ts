@@ -2,8 +2,8 @@
 import type { StreamCallbacks, Transport } from "../../mod.ts";
 import type { StreamTransport } from "../../transports/stream_transport.ts";
 import { assert, assertEquals } from "../std.ts";
-import { captureExceptions, concat, pattern, turn } from "../kit.ts";
-import { FakeHandle, makeRandom, makeTransport, microtasks } from "./kit.ts";
+import { captureExceptions, concat, makeRandom, pattern, turn } from "../kit.ts";
+import { FakeHandle, makeTransport, microtasks } from "./kit.ts";
 
 /** One random program: what was done to a transport, what it did, and what must be true of the two. */
 class Program {

@@ -2,8 +2,7 @@ import { takeBuffer } from "../../memory/buffer_pool.ts";
 import { endWindowLoan, lendWindow } from "../../memory/loan.ts";
 import { WriteQueue } from "../../transports/write_queue.ts";
 import { assert, assertEquals, assertNotStrictEquals, assertStrictEquals } from "../std.ts";
-import { bytes, concat, pattern, text } from "../kit.ts";
-import { makeRandom } from "./kit.ts";
+import { bytes, concat, makeRandom, pattern, text } from "../kit.ts";
 
 /** Takes everything off a queue, a chunk at a time. */
 function drain(queue: WriteQueue): Uint8Array[] {

@@ -1,6 +1,6 @@
 import { assertEquals, assertStrictEquals } from "../std.ts";
-import { bytes, concat, pattern, Recorder, turn } from "../kit.ts";
-import { FakeHandle, makeRandom, makeTransport, microtasks, serveRaw, serveResettable } from "./kit.ts";
+import { bytes, concat, makeRandom, pattern, Recorder, turn } from "../kit.ts";
+import { FakeHandle, makeTransport, microtasks, serveRaw, serveResettable } from "./kit.ts";
 
 const MIB = 1024 * 1024;
 

@@ -24,6 +24,7 @@ import {
 const FILES = [
   "tls_test.ts",
   "tls_rules_test.ts",
+  "tls_scenarios_test.ts",
   "tls_closing_test.ts",
   "tls_failure_test.ts",
   "tls_context_test.ts",

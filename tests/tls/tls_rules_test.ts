@@ -1,4 +1,7 @@
-/** Every rule of "Behaviour" in the design that is a stream's holds over TLS, on every kind of socket. */
+/**
+ * Every rule of "Behaviour" in the design that is a stream's holds over TLS on a pair of sockets, and over Deno's own TLS;
+ * tls_scenarios_test.ts goes further on the others. That small writes leave as one is shown on every kind of socket.
+ */
 import { assert, assertEquals, assertInstanceOf, assertStrictEquals, assertThrows } from "../std.ts";
 import { BufferedRecorder, bytes, captureExceptions, concat, loop, pattern, Recorder, turn } from "../kit.ts";
 import { countWrites, microtasks } from "../streams/kit.ts";
@@ -288,5 +291,8 @@ const RULES: [rule: string, holds: (way: Way) => Promise<void>][] = [
 ];
 
 for (const way of WAYS) {
-  for (const [rule, holds] of RULES) Deno.test(`over TLS on ${way.name}, rule ${rule}`, () => holds(way));
+  for (const [rule, holds] of RULES) {
+    if (way.medium !== "socketPair" && !way.native && !rule.startsWith("10")) continue;
+    Deno.test(`over TLS on ${way.name}, rule ${rule}`, () => holds(way));
+  }
 }

@@ -1,8 +1,7 @@
 /** Who owns the bytes, and when: rules 5 and 9. */
 import type { Transport } from "../../../mod.ts";
 import { assert } from "../../std.ts";
-import { assertBytes, concat, pattern, Recorder } from "../../kit.ts";
-import { makeRandom } from "../../streams/kit.ts";
+import { assertBytes, concat, makeRandom, pattern, Recorder } from "../../kit.ts";
 import { Scenarios } from "../scenario.ts";
 
 const MIB = 1024 * 1024;
