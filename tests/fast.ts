@@ -9,6 +9,7 @@ import "./loop/scheduler_test.ts";
 import "./loop/signal_test.ts";
 import "./loop/timer_heap_test.ts";
 import "./engines/deno_test.ts";
+import "./engines/toy_test.ts";
 import "./streams/closing_test.ts";
 import "./streams/coalescing_test.ts";
 import "./streams/connection_test.ts";

@@ -3,6 +3,8 @@ import { Buffer } from "node:buffer";
 import {
   type BaseTransport,
   BufferedProtocol,
+  type Clock,
+  type ClockTimer,
   type ConnectionOptions,
   type EventLoop,
   type ExceptionContext,
@@ -268,6 +270,43 @@ export async function connect<S extends object, C extends object>(
 /** The port of a server's first address. */
 export function portOf(server: Server): number {
   return (server.addresses[0] as Deno.NetAddr).port;
+}
+
+/** A clock that stands still until a test moves it, for `new EventLoop({ clock })`. */
+export class ManualClock implements Clock {
+  #now = 0;
+  #timer: { due: number; callback: () => void } | null = null;
+
+  now(): number {
+    return this.#now;
+  }
+
+  setTimer(delayMs: number, callback: () => void): ClockTimer {
+    const timer = this.#timer = { due: this.#now + delayMs, callback };
+    return { cancel: () => void (this.#timer === timer && (this.#timer = null)), ref() {}, unref() {} };
+  }
+
+  /** When the loop's next timer is due; `null` if it has none. */
+  get due(): number | null {
+    return this.#timer?.due ?? null;
+  }
+
+  /** Moves on without a word: the loop was busy for so long. */
+  skip(ms: number): void {
+    this.#now += ms;
+  }
+
+  /** Moves on, and has the loop run what becomes due on the way. */
+  async advance(ms: number, onLoop: EventLoop): Promise<void> {
+    const end = this.#now + ms;
+    for (let timer; (timer = this.#timer) !== null && timer.due <= end;) {
+      this.#now = Math.max(this.#now, timer.due);
+      this.#timer = null;
+      timer.callback();
+      await turn(onLoop);
+    }
+    this.#now = end;
+  }
 }
 
 /** Waits for the next turn of the loop: everything scheduled with `callSoon` until now has run then. */

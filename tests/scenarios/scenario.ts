@@ -1,6 +1,6 @@
 /** Scenarios that any engine, and whatever else makes streams, can be put through; and what carries them. */
 import type { ConnectionOptions, EventLoop, Server, ServerOptions, StreamCallbacks, Transport } from "../../mod.ts";
-import { captureExceptions, Pair, Recorder, tempPath, turn } from "../kit.ts";
+import { captureExceptions, ManualClock, Pair, Recorder, tempPath, turn } from "../kit.ts";
 
 /** Options of a server in the scenarios. */
 export interface ServeOptions {
@@ -48,6 +48,9 @@ export interface SetupOptions {
   client?: Pick<ConnectionOptions, "tls">;
 }
 
+/** Makes a setup whose loop goes by this clock. */
+export type MakeSetup = (clock: ManualClock) => StreamSetup;
+
 /** TCP on loopback, with whatever engine the loop has. */
 export function tcp(loop: EventLoop, { server: forServers, client: forClients }: SetupOptions = {}): StreamSetup {
   return {
@@ -81,6 +84,7 @@ export function unix(loop: EventLoop, { server: forServers, client: forClients }
 
 /** A setup, and what scenarios do with it. */
 export class Medium implements Disposable {
+  readonly clock = new ManualClock();
   readonly loop: EventLoop;
   readonly halfCloses: boolean;
   readonly much: number;
@@ -88,7 +92,8 @@ export class Medium implements Disposable {
   readonly dial: StreamSetup["dial"];
   #dispose: (() => void) | undefined;
 
-  constructor(setup: StreamSetup, traits: StreamTraits) {
+  constructor(makeSetup: MakeSetup, traits: StreamTraits) {
+    const setup = makeSetup(this.clock);
     this.loop = setup.loop;
     this.halfCloses = traits.halfCloses ?? true;
     this.much = traits.much ?? 16 * 1024 * 1024;
@@ -129,6 +134,11 @@ export class Medium implements Disposable {
     return turn(this.loop);
   }
 
+  /** Moves the loop's clock. */
+  advance(ms: number): Promise<void> {
+    return this.clock.advance(ms, this.loop);
+  }
+
   /** Collects what the exception handler is told. */
   captureExceptions(): ReturnType<typeof captureExceptions> {
     return captureExceptions(this.loop);
@@ -166,11 +176,11 @@ export class Scenarios {
   }
 
   /** Makes a test of each scenario that is for such a medium. */
-  register(over: string, setup: () => StreamSetup, traits: StreamTraits): void {
+  register(over: string, setup: MakeSetup, traits: StreamTraits): void {
     for (const { name, run, halfCloses } of this.#list) {
       if (halfCloses !== undefined && halfCloses !== (traits.halfCloses ?? true)) continue;
       Deno.test(`${name}, over ${over}`, async () => {
-        using medium = new Medium(setup(), traits);
+        using medium = new Medium(setup, traits);
         await run(medium);
       });
     }

@@ -3,7 +3,7 @@ import { InvalidStateError, Protocol, type Server, type StreamCallbacks, type Tr
 import { assert, assertEquals, assertInstanceOf, assertMatch, assertRejects } from "../std.ts";
 import { assertStrictEquals, assertThrows } from "../std.ts";
 import { assertBytes, bytes, EventLog, pattern, Recorder } from "../kit.ts";
-import { type Medium, Scenarios, type StreamSetup, type StreamTraits } from "./scenario.ts";
+import { type MakeSetup, type Medium, Scenarios, type StreamTraits } from "./scenario.ts";
 
 class Echo extends Protocol {
   #transport!: Transport;
@@ -318,6 +318,6 @@ servers.add("a client that leaves at once harms nobody else", async (medium) => 
  * @param setup Makes what a scenario runs on; called once for each.
  * @param traits What scenarios must know of it.
  */
-export function serverScenarios(over: string, setup: () => StreamSetup, traits: StreamTraits = {}): void {
+export function serverScenarios(over: string, setup: MakeSetup, traits: StreamTraits = {}): void {
   servers.register(over, setup, traits);
 }

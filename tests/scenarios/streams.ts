@@ -1,5 +1,5 @@
 /** What a stream promises, whatever moves its bytes: rules 1 to 14 of "Behaviour", as far as they are a stream's. */
-import type { StreamSetup, StreamTraits } from "./scenario.ts";
+import type { MakeSetup, StreamTraits } from "./scenario.ts";
 import { closing } from "./streams/closing.ts";
 import { connection } from "./streams/connection.ts";
 import { eof } from "./streams/eof.ts";
@@ -17,7 +17,7 @@ import { writing } from "./streams/writing.ts";
  * @param setup Makes what a scenario runs on; called once for each.
  * @param traits What scenarios must know of it.
  */
-export function streamScenarios(over: string, setup: () => StreamSetup, traits: StreamTraits = {}): void {
+export function streamScenarios(over: string, setup: MakeSetup, traits: StreamTraits = {}): void {
   const all = [connection, closing, eof, reading, setProtocol, ownership, writing, flowControl, errors];
   for (const scenarios of all) scenarios.register(over, setup, traits);
 }
