@@ -249,22 +249,23 @@ export class Pair<S, C> implements AsyncDisposable {
 export async function connect<S extends object, C extends object>(
   makeServerSide: () => S,
   makeClientSide: () => C,
-  options: { server?: Partial<ServerOptions>; client?: Partial<ConnectionOptions> } = {},
+  options: { server?: Partial<ServerOptions>; client?: Partial<ConnectionOptions>; loop?: EventLoop } = {},
 ): Promise<Pair<S, C>> {
+  const { loop: onLoop = loop } = options;
   const made = Promise.withResolvers<S>();
   const factory = () => {
     const protocol = makeServerSide();
     // Resolved a turn later, after connectionMade has run.
-    loop.callSoon(() => made.resolve(protocol));
+    onLoop.callSoon(() => made.resolve(protocol));
     return protocol;
   };
-  const server = await loop.createServer(factory, { hostname: "127.0.0.1", port: 0, ...options.server });
-  const [transport, client] = await loop.createConnection(makeClientSide, {
+  const server = await onLoop.createServer(factory, { hostname: "127.0.0.1", port: 0, ...options.server });
+  const [transport, client] = await onLoop.createConnection(makeClientSide, {
     hostname: "127.0.0.1",
     port: portOf(server),
     ...options.client,
   });
-  return new Pair(server, await made.promise, client, transport);
+  return new Pair(server, await made.promise, client, transport, onLoop);
 }
 
 /** The port of a server's first address. */

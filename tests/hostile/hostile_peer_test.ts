@@ -1,6 +1,6 @@
-import { Protocol, type Server, type Transport } from "../../mod.ts";
+import { EventLoop, Protocol, type Server, type Transport } from "../../mod.ts";
 import { assert, assertEquals, assertLess } from "../std.ts";
-import { bytes, captureExceptions, EventLog, loop, pattern, portOf, text, turn } from "../kit.ts";
+import { bytes, captureExceptions, EventLog, ManualClock, pattern, portOf, text, turn } from "../kit.ts";
 import { closeQuietly, readAll, readBytes, resetNode, writeAll } from "../streams/kit.ts";
 import { connect as connectNode, type Socket } from "node:net";
 
@@ -51,9 +51,12 @@ class Echo extends Protocol {
   }
 }
 
+/** Its clock stands still: nothing that a client does makes the server wait for time to pass. */
+const loop = new EventLoop({ clock: new ManualClock() });
+
 /** Serves echoes, and insists at the end that nothing went wrong and every connection ended as it should. */
 async function serveEcho(test: (server: Server, port: number) => Promise<void>): Promise<void> {
-  using captured = captureExceptions();
+  using captured = captureExceptions(loop);
   const printed: unknown[][] = [];
   const { error: print } = console;
   console.error = (...parts) => void printed.push(parts);
@@ -231,5 +234,5 @@ Deno.test("300 clients of mixed misbehaviour leave a server that serves", () =>
       await conn.read(new Uint8Array(1)).catch(() => null);
       closeQuietly(conn);
     }
-    await turn();
+    await turn(loop);
   }));
