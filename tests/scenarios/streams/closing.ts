@@ -55,6 +55,23 @@ closing.add("close() stops reading at once, and drops what was held while paused
   assertEquals(serverSide.log.entries, ["connectionMade", "connectionLost null"]);
 });
 
+closing.add("close() lets nothing through that the peer still sends while the flush is stuck", async (medium) => {
+  await using pair = await medium.recorders();
+  const { serverSide, clientSide } = pair;
+  clientSide.transport.pauseReading();
+  serverSide.transport.write(pattern(medium.much));
+  // A read may be in flight here.
+  await medium.roundTrip();
+  serverSide.transport.close();
+  clientSide.transport.write(bytes("late"));
+  medium.end(clientSide.transport);
+  await medium.roundTrip();
+  assertEquals(serverSide.log.entries, ["connectionMade", "pauseWriting"]);
+  serverSide.transport.abort();
+  await serverSide.untilLost();
+  assertEquals(serverSide.log.entries, ["connectionMade", "pauseWriting", "connectionLost null"]);
+});
+
 closing.add("close() inside dataReceived() lets no further data through while more keeps coming", async (medium) => {
   class Enough extends Recorder {
     override dataReceived(data: Uint8Array): void {
