@@ -255,7 +255,10 @@ export interface BaseTransport<P = BaseCallbacks, E = ExtraInfo> extends Disposa
   getExtraInfo(name: string, defaultValue?: unknown): unknown;
   /** Keeps the process alive while the transport is open, which is the default. */
   ref(): void;
-  /** Lets the process end while the transport is open: its events are delivered while something else keeps it alive. */
+  /**
+   * Lets the process end while the transport is open. Its callbacks are called as long as something else keeps the process
+   * alive; bytes that are still to be written do.
+   */
   unref(): void;
   /**
    * Gives the transport another protocol, which the next callback is called on. `connectionMade` is not called on it. If

@@ -73,3 +73,28 @@ Deno.test("each room imports only itself and the rooms below it", async () => {
     for (const other of imports) assert(allowed(room, other), `${path} imports ${other}`);
   }
 });
+
+/** What Deno has for sockets, listeners, datagrams, children, files and pipes. */
+const SYSTEM =
+  /\bDeno\.(connect|connectTls|startTls|listen|listenTls|listenDatagram|Command|ChildProcess|(Tcp|Unix|Tls|Datagram)?Conn|(Tcp|Unix|Tls)?Listener|FsFile|open|stdin|stdout|stderr)\b/;
+
+/** Types that a seam or an interface names. */
+const NAMES_TYPES: Record<string, RegExp> = {
+  "transports/engine.ts": /^export type Deno(Conn|Listener|File) = /,
+  "transports/transport.ts": /^ +(socket: Deno\.Conn|subprocess: Deno\.ChildProcess);/,
+};
+
+Deno.test("only engines/deno/ names a socket, a listener, a process, a file or a pipe of Deno's", async () => {
+  const paths = [...(await readImports()).keys()];
+  assertGreater(paths.filter((path) => path.startsWith("loop/")).length, 15);
+  for (const path of paths) {
+    if (path.startsWith("engines/")) continue;
+    const source = await Deno.readTextFile(new URL(path, root));
+    const code = source.replaceAll(/\/\*\*.*?\*\//gs, "").split("\n").map((line) =>
+      line.replace(/"[^"]*"|`[^`]*`|(^|\s)\/\/ .*/g, "")
+    );
+    const named = code.filter((line) => SYSTEM.test(line) && !NAMES_TYPES[path]?.test(line));
+    assertEquals(named, [], path);
+  }
+  assert(SYSTEM.test("await Deno.connect({ port })") && SYSTEM.test("conn: Deno.TcpConn"));
+});

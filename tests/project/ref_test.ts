@@ -1,0 +1,59 @@
+/** unref() lets a program end by itself while something is open, and ref() takes that back. */
+import { runProgram } from "../program.ts";
+import { assertEquals } from "../std.ts";
+
+/** Opens something, which `opened` names. What is shared by all: a server of their own to talk to. */
+const OPENED: Record<string, string> = {
+  "a server": `const opened = server;`,
+  "a Unix server":
+    `const opened = await loop.createUnixServer(() => new Protocol(), { path: "PATH" }); server.unref();`,
+  "a client": `const [opened] = await loop.createConnection(() => new Protocol(), { port: server.port });
+    server.unref(); (await accepted.promise).unref();`,
+  "an endpoint": `const [opened] = await loop.createDatagramEndpoint(() => ({})); server.unref();`,
+  "a child": `const options = { args: ["60"], stdin: "null", stdout: "null", stderr: "null" } as const;
+    const [opened] = await loop.subprocessExec(() => ({}), "sleep", options);
+    addEventListener("unload", () => opened.kill()); server.unref();`,
+  "a timer": `const opened = loop.callLater(60_000, () => {}); server.unref();`,
+};
+
+/** Runs a program that opens something and lets go of it; a timer that does not keep it alive ends one that goes on. */
+async function run(what: string, then: string, watchMs = 20_000): Promise<string> {
+  const directory = Deno.makeTempDirSync();
+  try {
+    const { stdout, stderr } = await runProgram(
+      `
+      import { getRunningLoop, Protocol, type Transport } from "@tandem/io";
+      const loop = getRunningLoop();
+      const accepted = Promise.withResolvers<Transport>();
+      const factory = () => ({ connectionMade: (transport: Transport) => accepted.resolve(transport) });
+      const server = await loop.createServer(factory, { hostname: "127.0.0.1", port: 0 });
+      ${OPENED[what]!.replace("PATH", `${directory}/socket`)}
+      ${then}
+      const watch = setTimeout(() => { console.log("goes on"); Deno.exit(); }, ${watchMs});
+      Deno.unrefTimer(watch);
+      addEventListener("unload", () => console.log("ends"));
+    `,
+      { flags: ["-A", "--unstable-net"] },
+    );
+    assertEquals(stderr, "");
+    return stdout;
+  } finally {
+    Deno.removeSync(directory, { recursive: true });
+  }
+}
+
+for (const what of Object.keys(OPENED)) {
+  Deno.test(`unref() of ${what} lets the program end, and ref() keeps it alive again`, async () => {
+    assertEquals(await run(what, "opened.unref();"), "ends\n");
+    assertEquals(await run(what, "opened.unref(); opened.ref();", 200), "goes on\nends\n");
+  });
+}
+
+Deno.test("unref() of a client that writes lets the program end only once all is written", async () => {
+  OPENED["a client that writes"] =
+    `const [opened] = await loop.createConnection(() => new Protocol(), { port: server.port });
+    server.unref(); const peer = await accepted.promise; peer.unref(); peer.pauseReading();
+    opened.write(new Uint8Array(16 * 1024 * 1024));`;
+  assertEquals(await run("a client that writes", "opened.unref();", 200), "goes on\nends\n");
+  assertEquals(await run("a client that writes", "opened.unref(); peer.resumeReading();"), "ends\n");
+});
