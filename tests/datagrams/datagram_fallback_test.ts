@@ -1,6 +1,6 @@
 import { assertEquals } from "../std.ts";
 import { runProgram } from "../program.ts";
-import { scenarios } from "./scenarios.ts";
+import { scenarios } from "../scenarios/datagrams/all.ts";
 
 /** Without deno.json there is no `"unstable": ["net"]`, hence no `Deno.listenDatagram`. */
 async function runWithoutFlag(source: string, flags: string[]): Promise<string> {
@@ -12,11 +12,16 @@ async function runWithoutFlag(source: string, flags: string[]): Promise<string> 
 }
 
 Deno.test("createDatagramEndpoint() keeps the same promises over node:dgram, without --unstable-net", async (t) => {
-  const module = JSON.stringify(import.meta.resolve("./scenarios.ts"));
+  const [lists, kit] = ["../scenarios/datagrams/all.ts", "./kit.ts"].map((path) =>
+    JSON.stringify(import.meta.resolve(path))
+  );
   const output = await runWithoutFlag(
-    `import { scenarios } from ${module};
+    `import { endpointsOf } from ${kit};
+    import { scenarios } from ${lists};
+    import { getRunningLoop } from "@tandem/io";
+    const endpoints = endpointsOf(getRunningLoop());
     for (const { name, run } of scenarios) {
-      console.log(JSON.stringify([name, await run().catch((error) => String(error))]));
+      console.log(JSON.stringify([name, await run(endpoints).catch((error) => String(error))]));
     }`,
     ["--allow-net", "--allow-read"],
   );

@@ -1,13 +1,8 @@
 import { DatagramConnHandle, type DatagramConnLike } from "../../engines/deno/datagram_conn_handle.ts";
 import { assert, assertEquals, assertLess, assertRejects, assertThrows } from "../std.ts";
 import { codeOf, DatagramRecorder, LOOPBACK, open } from "./kit.ts";
-import { scenarios } from "./scenarios.ts";
 import { bytes, EventLog, loop, pattern, tempPath } from "../kit.ts";
 import { filesIn } from "../servers/kit.ts";
-
-for (const { name, run, expected } of scenarios) {
-  Deno.test(name, async () => assertEquals(await run(), expected));
-}
 
 /** Opens a Unix endpoint. */
 function openUnix(path: string, remotePath?: string): Promise<DatagramRecorder> {

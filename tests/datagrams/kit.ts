@@ -1,7 +1,10 @@
 /** For the tests of datagrams: a protocol that records, and endpoints that clean up after themselves. */
-import { DatagramProtocol, type DatagramTransport } from "../../mod.ts";
+import { DatagramProtocol, type DatagramTransport, type EventLoop } from "../../mod.ts";
 import type { DatagramOptions } from "../../loop/datagram.ts";
 import { EventLog, loop, text, turn } from "../kit.ts";
+
+/** An ephemeral port of the loopback interface. */
+export const LOOPBACK = { hostname: "127.0.0.1", port: 0 };
 
 /** A datagram protocol that records its callbacks and keeps what it is given. */
 export class DatagramRecorder extends DatagramProtocol {
@@ -75,17 +78,27 @@ export function codeOf(error: Error): string {
   return (error as Error & { code?: string }).code ?? error.name;
 }
 
-/** Opens an endpoint, on an ephemeral port of the loopback interface unless told otherwise. */
-export async function open(options: DatagramOptions = {}): Promise<DatagramRecorder> {
-  const [, protocol] = await loop.createDatagramEndpoint(() => new DatagramRecorder(), {
-    localAddr: LOOPBACK,
-    ...options,
-  });
-  return protocol;
+/** A loop, and endpoints on it. */
+export interface Endpoints {
+  loop: EventLoop;
+  /** Opens an endpoint, on an ephemeral port of the loopback interface unless told otherwise. */
+  open(options?: DatagramOptions): Promise<DatagramRecorder>;
 }
 
-/** An ephemeral port of the loopback interface. */
-export const LOOPBACK = { hostname: "127.0.0.1", port: 0 };
+/** Endpoints on a loop. */
+export function endpointsOf(onLoop: EventLoop): Endpoints {
+  return {
+    loop: onLoop,
+    async open(options = {}) {
+      const factory = () => new DatagramRecorder();
+      const [, protocol] = await onLoop.createDatagramEndpoint(factory, { localAddr: LOOPBACK, ...options });
+      return protocol;
+    },
+  };
+}
+
+/** Opens an endpoint on the default loop. */
+export const { open } = endpointsOf(loop);
 
 /** A UDP address as `remoteAddr` takes it. */
 export function net(addr: Deno.Addr): Deno.NetAddr {
@@ -95,7 +108,7 @@ export function net(addr: Deno.Addr): Deno.NetAddr {
 /** A promise, a way to see it, and what must be seen. */
 export interface Scenario {
   name: string;
-  run: () => Promise<unknown[]>;
+  run: (on: Endpoints) => Promise<unknown[]>;
   expected: unknown[];
 }
 

@@ -1,13 +1,13 @@
 /** What sending and receiving promise. */
-import { bytes, loop, pattern, turn } from "../kit.ts";
-import { attempt, codeOf, DatagramRecorder, LOOPBACK, net, open, same, type Scenario } from "./kit.ts";
+import { bytes, pattern, turn } from "../../kit.ts";
+import { attempt, codeOf, DatagramRecorder, LOOPBACK, net, same, type Scenario } from "../../datagrams/kit.ts";
 
 export const sending: Scenario[] = [
   {
     name: "sendto() delivers a datagram whole, with the sender's address, and an answer comes back",
-    async run() {
-      await using server = await open();
-      await using client = await open();
+    async run(on) {
+      await using server = await on.open();
+      await using client = await on.open();
       server.onDatagram = (data, addr) => server.transport.sendto(data, addr);
       client.transport.sendto(bytes("hello"), server.addr);
       await client.untilReceived(1);
@@ -29,9 +29,9 @@ export const sending: Scenario[] = [
   },
   {
     name: "sendto() delivers an empty datagram, both ways",
-    async run() {
-      await using server = await open();
-      await using client = await open({ remoteAddr: net(server.addr) });
+    async run(on) {
+      await using server = await on.open();
+      await using client = await on.open({ remoteAddr: net(server.addr) });
       server.onDatagram = (data, addr) => server.transport.sendto(data, addr);
       client.transport.sendto(new Uint8Array(0));
       client.transport.sendto(bytes("behind"));
@@ -43,9 +43,9 @@ export const sending: Scenario[] = [
   },
   {
     name: "sendto() delivers the largest datagram there is intact",
-    async run() {
-      await using server = await open();
-      await using client = await open({ remoteAddr: net(server.addr) });
+    async run(on) {
+      await using server = await on.open();
+      await using client = await on.open({ remoteAddr: net(server.addr) });
       client.transport.sendto(pattern(65507, 3));
       await server.untilReceived(1);
       return [...server.log.entries, same([...server.received[0]!.data], [...pattern(65507, 3)])];
@@ -54,9 +54,9 @@ export const sending: Scenario[] = [
   },
   {
     name: "sendto() keeps the order of many datagrams sent at once",
-    async run() {
-      await using server = await open();
-      await using client = await open({ remoteAddr: net(server.addr) });
+    async run(on) {
+      await using server = await on.open();
+      await using client = await on.open({ remoteAddr: net(server.addr) });
       for (let i = 0; i < 100; i++) client.transport.sendto(bytes(`${i}`));
       await server.untilReceived(100);
       return [same(server.texts, Array.from({ length: 100 }, (_, i) => `${i}`)), ...client.log.entries];
@@ -65,9 +65,9 @@ export const sending: Scenario[] = [
   },
   {
     name: "sendto() has copied data when it returns, sent at once or queued",
-    async run() {
-      await using server = await open();
-      await using client = await open({ remoteAddr: net(server.addr) });
+    async run(on) {
+      await using server = await on.open();
+      await using client = await on.open({ remoteAddr: net(server.addr) });
       const data = bytes("0");
       for (let i = 0; i < 5; i++) {
         data[0] = 48 + i;
@@ -81,14 +81,14 @@ export const sending: Scenario[] = [
   },
   {
     name: "datagramReceived() is given bytes that are never overwritten",
-    async run() {
-      await using server = await open();
-      await using client = await open({ remoteAddr: net(server.addr) });
+    async run(on) {
+      await using server = await on.open();
+      await using client = await on.open({ remoteAddr: net(server.addr) });
       for (let i = 0; i < 3; i++) {
         client.transport.sendto(new Uint8Array(1000).fill(i));
         // One by one, so that memory used again would show.
         await server.untilReceived(i + 1);
-        await turn();
+        await turn(on.loop);
       }
       const [first, second, third] = server.received.map(({ data }) => data);
       return [
@@ -101,14 +101,14 @@ export const sending: Scenario[] = [
   },
   {
     name: "connectionMade() may send at once, even to itself, and no answer is lost",
-    async run() {
+    async run(on) {
       class Eager extends DatagramRecorder {
         override connectionMade(transport: typeof this.transport): void {
           super.connectionMade(transport);
           transport.sendto(bytes("to myself"), this.addr);
         }
       }
-      const [, protocol] = await loop.createDatagramEndpoint(() => new Eager(), { localAddr: LOOPBACK });
+      const [, protocol] = await on.loop.createDatagramEndpoint(() => new Eager(), { localAddr: LOOPBACK });
       await using eager = protocol;
       await eager.untilReceived(1);
       return [...eager.log.entries];
@@ -117,10 +117,10 @@ export const sending: Scenario[] = [
   },
   {
     name: "createDatagramEndpoint() with remoteAddr sends there by default, takes that address, and no other",
-    async run() {
-      await using server = await open();
+    async run(on) {
+      await using server = await on.open();
       const remoteAddr = net(server.addr);
-      await using client = await open({ remoteAddr });
+      await using client = await on.open({ remoteAddr });
       client.transport.sendto(bytes("default"));
       client.transport.sendto(bytes("null"), null);
       client.transport.sendto(bytes("same"), { ...remoteAddr });
@@ -134,10 +134,10 @@ export const sending: Scenario[] = [
   },
   {
     name: "createDatagramEndpoint() with remoteAddr does not deliver datagrams from strangers",
-    async run() {
-      await using friend = await open();
-      await using client = await open({ remoteAddr: net(friend.addr) });
-      const stranger = await open({ remoteAddr: net(client.addr) });
+    async run(on) {
+      await using friend = await on.open();
+      await using client = await on.open({ remoteAddr: net(friend.addr) });
+      const stranger = await on.open({ remoteAddr: net(client.addr) });
       stranger.transport.sendto(bytes("stranger"));
       // Once it is closed, its datagram lies in the client's socket.
       await stranger.close();
@@ -149,10 +149,10 @@ export const sending: Scenario[] = [
   },
   {
     name: "createDatagramEndpoint() resolves the name in remoteAddr once, and sendto() still takes the name",
-    async run() {
-      await using server = await open({ localAddr: { hostname: "localhost", port: 0 } });
+    async run(on) {
+      await using server = await on.open({ localAddr: { hostname: "localhost", port: 0 } });
       const remoteAddr = { hostname: "localhost", port: net(server.addr).port };
-      await using client = await open({ remoteAddr });
+      await using client = await on.open({ remoteAddr });
       server.onDatagram = (data, addr) => server.transport.sendto(data, addr);
       client.transport.sendto(bytes("by default"));
       client.transport.sendto(bytes("by name"), { transport: "udp", ...remoteAddr });
@@ -163,13 +163,13 @@ export const sending: Scenario[] = [
   },
   {
     name: "createDatagramEndpoint() speaks IPv6, and knows an address by every spelling",
-    async run() {
-      await using server = await open({ localAddr: { hostname: "::1", port: 0 } });
+    async run(on) {
+      await using server = await on.open({ localAddr: { hostname: "::1", port: 0 } });
       server.onDatagram = (data, addr) => server.transport.sendto(data, addr);
       const events = [];
       for (const hostname of ["::1", "[::1]", "0:0:0:0:0:0:0:1", "::0001"]) {
         const remoteAddr = { hostname, port: net(server.addr).port };
-        const [, client] = await loop.createDatagramEndpoint(() => new DatagramRecorder(), { remoteAddr });
+        const [, client] = await on.loop.createDatagramEndpoint(() => new DatagramRecorder(), { remoteAddr });
         const peername = net(client.transport.getExtraInfo("peername")!).hostname;
         client.transport.sendto(bytes(hostname), { transport: "udp", ...remoteAddr });
         // Known by another name, the answer would be taken for a stranger's.
@@ -183,9 +183,9 @@ export const sending: Scenario[] = [
   },
   {
     name: "errorReceived() is told of a datagram that is too large, and the transport lives on",
-    async run() {
-      await using server = await open();
-      await using client = await open({ remoteAddr: net(server.addr) });
+    async run(on) {
+      await using server = await on.open();
+      await using client = await on.open({ remoteAddr: net(server.addr) });
       client.transport.sendto(bytes("before"));
       client.transport.sendto(new Uint8Array(100_000));
       client.transport.sendto(bytes("behind"));
@@ -206,8 +206,8 @@ export const sending: Scenario[] = [
   },
   {
     name: "errorReceived() is told of an address that the socket cannot reach, and the transport lives on",
-    async run() {
-      await using client = await open();
+    async run(on) {
+      await using client = await on.open();
       // From an IPv4 socket.
       client.transport.sendto(bytes("x"), { transport: "udp", hostname: "::1", port: 9 });
       await client.log.has("errorReceived");
@@ -219,9 +219,9 @@ export const sending: Scenario[] = [
   },
   {
     name: "createDatagramEndpoint() with allowBroadcast sends to a broadcast address",
-    async run() {
-      await using server = await open({ localAddr: { hostname: "0.0.0.0", port: 0 } });
-      await using client = await open({ localAddr: { hostname: "0.0.0.0", port: 0 }, allowBroadcast: true });
+    async run(on) {
+      await using server = await on.open({ localAddr: { hostname: "0.0.0.0", port: 0 } });
+      await using client = await on.open({ localAddr: { hostname: "0.0.0.0", port: 0 }, allowBroadcast: true });
       // The broadcast address of the loopback network.
       const { port } = net(server.addr);
       client.transport.sendto(bytes("to all"), { transport: "udp", hostname: "127.255.255.255", port });
@@ -232,8 +232,8 @@ export const sending: Scenario[] = [
   },
   {
     name: "sendto() throws at once for data or addresses of the wrong kind, and sends nothing",
-    async run() {
-      await using endpoint = await open();
+    async run(on) {
+      await using endpoint = await on.open();
       const { transport } = endpoint;
       const send = (data: unknown, addr?: unknown) =>
         attempt(() => transport.sendto(data as Uint8Array, addr as Deno.Addr));

@@ -1,66 +1,66 @@
 /** What making an endpoint promises, and what is known about it. */
-import { bytes, captureExceptions, loop, turn } from "../kit.ts";
-import { attempt, codeOf, DatagramRecorder, LOOPBACK, net, open, same, type Scenario } from "./kit.ts";
+import { bytes, captureExceptions, turn } from "../../kit.ts";
+import { attempt, codeOf, DatagramRecorder, LOOPBACK, net, same, type Scenario } from "../../datagrams/kit.ts";
 
 export const endpoint: Scenario[] = [
   {
     name: "createDatagramEndpoint() takes a plain object with no callbacks at all",
-    async run() {
-      using exceptions = captureExceptions();
-      await using client = await open();
-      const [transport, protocol] = await loop.createDatagramEndpoint(() => ({}), { localAddr: LOOPBACK });
+    async run(on) {
+      using exceptions = captureExceptions(on.loop);
+      await using client = await on.open();
+      const [transport, protocol] = await on.loop.createDatagramEndpoint(() => ({}), { localAddr: LOOPBACK });
       client.transport.sendto(bytes("unheard"), { ...transport.getExtraInfo("sockname")! });
       transport.setWriteBufferLimits({ high: 0 });
       transport.sendto(bytes("back"), client.addr);
       await client.untilReceived(1);
       transport.close();
-      await turn();
-      await turn();
+      await turn(on.loop);
+      await turn(on.loop);
       return [...client.texts, transport.getProtocol() === protocol, exceptions.contexts.length];
     },
     expected: ["back", true, 0],
   },
   {
     name: "createDatagramEndpoint() with a factory that throws rejects with that, and frees the port",
-    async run() {
-      const probe = await open();
+    async run(on) {
+      const probe = await on.open();
       const localAddr = net(probe.addr);
       await probe.close();
       const thrown = await attempt(() =>
-        loop.createDatagramEndpoint(() => {
+        on.loop.createDatagramEndpoint(() => {
           throw new EvalError("factory");
         }, { localAddr })
       );
-      const noObject = await attempt(() => loop.createDatagramEndpoint(() => 5 as unknown as object, { localAddr }));
-      await using again = await open({ localAddr });
+      const noObject = await attempt(() => on.loop.createDatagramEndpoint(() => 5 as unknown as object, { localAddr }));
+      await using again = await on.open({ localAddr });
       return [thrown, noObject, same(again.addr, localAddr)];
     },
     expected: ["EvalError", "TypeError", true],
   },
   {
     name: "createDatagramEndpoint() on a taken port rejects with AddrInUse and its code",
-    async run() {
-      await using taken = await open();
+    async run(on) {
+      await using taken = await on.open();
       let error: unknown;
-      await open({ localAddr: net(taken.addr) }).catch((reason) => error = reason);
+      await on.open({ localAddr: net(taken.addr) }).catch((reason) => error = reason);
       return [error instanceof Deno.errors.AddrInUse, codeOf(error as Error)];
     },
     expected: [true, "EADDRINUSE"],
   },
   {
     name: "createDatagramEndpoint() with reuseAddress shares a port",
-    async run() {
-      await using first = await open({ reuseAddress: true });
-      await using second = await open({ localAddr: net(first.addr), reuseAddress: true });
+    async run(on) {
+      await using first = await on.open({ reuseAddress: true });
+      await using second = await on.open({ localAddr: net(first.addr), reuseAddress: true });
       return [same(first.addr, second.addr)];
     },
     expected: [true],
   },
   {
     name: "createDatagramEndpoint() rejects options of the wrong kind, each with a message that names it",
-    async run() {
+    async run(on) {
       const create = (options: unknown, factory: unknown = () => ({})) =>
-        attempt(() => loop.createDatagramEndpoint(factory as () => object, options as Record<string, never>));
+        attempt(() => on.loop.createDatagramEndpoint(factory as () => object, options as Record<string, never>));
       return [
         await create({}, "no function"),
         await create({ localAddr: "127.0.0.1:80" }),
@@ -91,9 +91,9 @@ export const endpoint: Scenario[] = [
   },
   {
     name: "getExtraInfo() knows the endpoint's addresses and socket, also when it has closed",
-    async run() {
-      await using server = await open();
-      const client = await open({ remoteAddr: net(server.addr) });
+    async run(on) {
+      await using server = await on.open();
+      const client = await on.open({ remoteAddr: net(server.addr) });
       const ask = () => [
         server.transport.getExtraInfo("peername"),
         server.transport.getExtraInfo("peername", "none"),
@@ -114,9 +114,9 @@ export const endpoint: Scenario[] = [
   },
   {
     name: "setProtocol() hands the next datagram to the other protocol, and connectionMade() does not run again",
-    async run() {
-      await using server = await open();
-      await using client = await open({ remoteAddr: net(server.addr) });
+    async run(on) {
+      await using server = await on.open();
+      await using client = await on.open({ remoteAddr: net(server.addr) });
       const second = new DatagramRecorder();
       server.onDatagram = () => server.transport.setProtocol(second);
       client.transport.sendto(bytes("one"));

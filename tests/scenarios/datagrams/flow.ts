@@ -1,12 +1,12 @@
 /** What flow control, closing and throwing callbacks promise. */
-import { bytes, captureExceptions, loop, text, turn } from "../kit.ts";
-import { attempt, DatagramRecorder, LOOPBACK, net, open, same, type Scenario } from "./kit.ts";
+import { bytes, captureExceptions, text, turn } from "../../kit.ts";
+import { attempt, DatagramRecorder, LOOPBACK, net, same, type Scenario } from "../../datagrams/kit.ts";
 
 export const flow: Scenario[] = [
   {
     name: "pauseWriting() runs inside the sendto() that goes strictly over high, resumeWriting() once, at low",
-    async run() {
-      await using server = await open();
+    async run(on) {
+      await using server = await on.open();
       class Sizes extends DatagramRecorder {
         override pauseWriting(): void {
           this.log.add(`pauseWriting at ${this.transport.getWriteBufferSize()}`);
@@ -16,7 +16,7 @@ export const flow: Scenario[] = [
         }
       }
       const options = { localAddr: LOOPBACK, remoteAddr: net(server.addr) };
-      const [transport, protocol] = await loop.createDatagramEndpoint(() => new Sizes(), options);
+      const [transport, protocol] = await on.loop.createDatagramEndpoint(() => new Sizes(), options);
       await using client = protocol;
       transport.setWriteBufferLimits({ high: 1000, low: 100 });
       for (const size of [500, 400, 76, 0, 92]) {
@@ -41,9 +41,9 @@ export const flow: Scenario[] = [
   },
   {
     name: "pauseWriting() and resumeWriting() come in pairs, however often the buffer fills",
-    async run() {
-      await using server = await open();
-      await using client = await open({ remoteAddr: net(server.addr) });
+    async run(on) {
+      await using server = await on.open();
+      await using client = await on.open({ remoteAddr: net(server.addr) });
       const { transport, log } = client;
       transport.setWriteBufferLimits({ high: 0 });
       for (let round = 1; round <= 3; round++) {
@@ -66,9 +66,9 @@ export const flow: Scenario[] = [
   },
   {
     name: "pauseWriting() runs for empty datagrams too: each counts for 8 bytes more than it has",
-    async run() {
-      await using server = await open();
-      await using client = await open({ remoteAddr: net(server.addr) });
+    async run(on) {
+      await using server = await on.open();
+      await using client = await on.open({ remoteAddr: net(server.addr) });
       const { transport, log } = client;
       let sent = 0;
       while (sent < 60_000 && !log.entries.includes("pauseWriting")) {
@@ -87,9 +87,9 @@ export const flow: Scenario[] = [
   },
   {
     name: "setWriteBufferLimits() follows the rules of streams, and pauses where the buffer is over the new limit",
-    async run() {
-      await using server = await open();
-      await using client = await open({ remoteAddr: net(server.addr) });
+    async run(on) {
+      await using server = await on.open();
+      await using client = await on.open({ remoteAddr: net(server.addr) });
       const { transport, log } = client;
       const limits = [transport.getWriteBufferLimits()];
       transport.setWriteBufferLimits({ high: 400 });
@@ -120,9 +120,9 @@ export const flow: Scenario[] = [
   },
   {
     name: "close() sends what is queued first, then connectionLost(null) runs in a later turn",
-    async run() {
-      await using server = await open();
-      const client = await open({ remoteAddr: net(server.addr) });
+    async run(on) {
+      await using server = await on.open();
+      const client = await on.open({ remoteAddr: net(server.addr) });
       for (let i = 0; i < 50; i++) client.transport.sendto(bytes(`${i}`));
       client.transport.close();
       client.transport.close();
@@ -130,24 +130,24 @@ export const flow: Scenario[] = [
       const atOnce = [...client.log.entries, client.transport.isClosing()];
       await client.log.has("connectionLost");
       await server.untilReceived(50);
-      await turn();
+      await turn(on.loop);
       return [atOnce, [...client.log.entries], same(server.texts, Array.from({ length: 50 }, (_, i) => `${i}`))];
     },
     expected: [["connectionMade", true], ["connectionMade", "connectionLost null"], true],
   },
   {
     name: "abort() drops what is queued, then connectionLost(null) runs in a later turn",
-    async run() {
-      await using server = await open();
-      const client = await open({ remoteAddr: net(server.addr) });
+    async run(on) {
+      await using server = await on.open();
+      const client = await on.open({ remoteAddr: net(server.addr) });
       for (let i = 0; i < 50; i++) client.transport.sendto(bytes(`${i}`));
       client.transport.abort();
       client.transport.abort();
       client.transport.close();
       const atOnce = [...client.log.entries, client.transport.isClosing(), client.transport.getWriteBufferSize()];
       await client.log.has("connectionLost");
-      await turn();
-      await using last = await open({ remoteAddr: net(server.addr) });
+      await turn(on.loop);
+      await using last = await on.open({ remoteAddr: net(server.addr) });
       last.transport.sendto(bytes("last"));
       await server.log.has('datagramReceived "last"');
       // The first may have been on its way.
@@ -157,23 +157,23 @@ export const flow: Scenario[] = [
   },
   {
     name: "close() stops receiving at once: no callback but connectionLost() runs afterwards",
-    async run() {
-      await using client = await open();
-      const server = await open();
+    async run(on) {
+      await using client = await on.open();
+      const server = await on.open();
       server.onDatagram = () => server.transport.close();
       for (let i = 0; i < 5; i++) client.transport.sendto(bytes(`${i}`), server.addr);
       await server.log.has("connectionLost");
-      await turn();
+      await turn(on.loop);
       return [...server.log.entries];
     },
     expected: ["connectionMade", 'datagramReceived "0"', "connectionLost null"],
   },
   {
     name: "datagramReceived() that throws or rejects reaches the exception handler only",
-    async run() {
-      using exceptions = captureExceptions();
-      await using server = await open();
-      await using client = await open({ remoteAddr: net(server.addr) });
+    async run(on) {
+      using exceptions = captureExceptions(on.loop);
+      await using server = await on.open();
+      await using client = await on.open({ remoteAddr: net(server.addr) });
       server.onDatagram = (data) => {
         if (text(data) === "throw") throw new Error("thrown");
       };
@@ -206,12 +206,12 @@ export const flow: Scenario[] = [
   },
   {
     name: "connectionMade(), errorReceived() and connectionLost() that throw reach the exception handler only",
-    async run() {
-      using exceptions = captureExceptions();
+    async run(on) {
+      using exceptions = captureExceptions(on.loop);
       const thrower = (name: string) => () => {
         throw new Error(name);
       };
-      const [transport] = await loop.createDatagramEndpoint(() => ({
+      const [transport] = await on.loop.createDatagramEndpoint(() => ({
         connectionMade: thrower("made"),
         errorReceived: thrower("error"),
         connectionLost: thrower("lost"),
@@ -220,15 +220,15 @@ export const flow: Scenario[] = [
       await exceptions.log.until(() => exceptions.contexts.length === 2);
       transport.close();
       await exceptions.log.until(() => exceptions.contexts.length === 3);
-      await turn();
+      await turn(on.loop);
       return exceptions.contexts.map(({ error }) => error?.message);
     },
     expected: ["made", "error", "lost"],
   },
   {
     name: "using closes a datagram transport",
-    async run() {
-      const [transport, protocol] = await loop.createDatagramEndpoint(() => new DatagramRecorder(), {
+    async run(on) {
+      const [transport, protocol] = await on.loop.createDatagramEndpoint(() => new DatagramRecorder(), {
         localAddr: LOOPBACK,
       });
       {
@@ -237,7 +237,7 @@ export const flow: Scenario[] = [
       }
       protocol.log.add(`behind it: ${transport.isClosing()}`);
       await protocol.log.has("connectionLost");
-      await turn();
+      await turn(on.loop);
       return [...protocol.log.entries];
     },
     expected: ["connectionMade", "in the scope: false", "behind it: true", "connectionLost null"],
