@@ -17,7 +17,7 @@ const FOREIGN: Readonly<Record<string, readonly string[]>> = {
   sslhandshaketimeout: ["handshakeTimeout"],
   sslshutdowntimeout: ["shutdownTimeout"],
   sock: ["conn", "listener"],
-  happyeyeballsdelay: ["autoSelectFamilyAttemptTimeout"],
+  happyeyeballsdelay: ["autoSelectFamilyAttemptDelay"],
   interleave: ["autoSelectFamily"],
   cafile: ["caCerts"],
   cadata: ["caCerts"],
@@ -81,6 +81,12 @@ export interface OptionRules {
    * @default {{}}
    */
   foreign?: Readonly<Record<string, string>>;
+  /**
+   * Properties that are let through and not suggested, because an object of Deno's has them.
+   *
+   * @default {[]}
+   */
+  tolerated?: readonly string[];
 }
 
 /**
@@ -107,7 +113,7 @@ export function checkOptions(
     throw new TypeError(`${method}: ${recordName} must be a plain object, got ${describe(options)}`);
   }
   for (const name in options) {
-    if (known.has(name)) continue;
+    if (known.has(name) || rules.tolerated?.includes(name)) continue;
     // What a program has added to all objects is none of its options.
     if (!Object.hasOwn(options, name) && name in Object.prototype) continue;
     const shown = /^[\w$-]+$/.test(name) ? prefix + name : prefix + JSON.stringify(name);
@@ -183,4 +189,15 @@ export function editDistance(a: string, b: string): number {
     [beforeLast, last] = [last, row];
   }
   return last[b.length]!;
+}
+
+/**
+ * Returns the names of an interface's options. A name too many or too few is an error of the types.
+ *
+ * @typeParam O The interface.
+ * @param names Each of its options, as a key.
+ * @returns The names.
+ */
+export function namesOf<O extends object>(names: { [K in keyof O]-?: true }): ReadonlySet<string> {
+  return new Set(Object.keys(names));
 }

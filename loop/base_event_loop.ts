@@ -64,7 +64,7 @@ export class BaseEventLoop {
    * ```
    */
   callLater<A extends unknown[]>(delayMs: number, callback: (...args: A) => unknown, ...args: A): TimerHandle {
-    checkTime("callLater(): delayMs", delayMs);
+    checkTime("callLater()", "delayMs", delayMs);
     return this.#core.scheduler.callAt(this.time() + delayMs, callback, args, "callLater()");
   }
 
@@ -88,7 +88,7 @@ export class BaseEventLoop {
    * ```
    */
   callAt<A extends unknown[]>(whenMs: number, callback: (...args: A) => unknown, ...args: A): TimerHandle {
-    checkTime("callAt(): whenMs", whenMs);
+    checkTime("callAt()", "whenMs", whenMs);
     return this.#core.scheduler.callAt(whenMs, callback, args, "callAt()");
   }
 
@@ -273,7 +273,7 @@ export class BaseEventLoop {
   }
 
   set slowCallbackDuration(ms: number) {
-    checkTime("slowCallbackDuration", ms);
+    checkTime("slowCallbackDuration", "its value", ms);
     this.#core.exceptions.slowCallbackDuration = ms;
   }
 }

@@ -3,24 +3,28 @@
  *
  * @module
  */
+import { checkOptions, namesOf } from "../check_options.ts";
 import {
   checkBoolean,
   checkExisting,
+  checkFactory,
   checkHostname,
+  checkOneOf,
   checkPath,
   checkPort,
-  checkStreamCall,
+  checkSignal,
   checkTimeout,
 } from "../checks.ts";
-import type { DenoConn, TcpSettings } from "../transports/engine.ts";
+import type { DenoConn, TcpSettings, TcpTarget, UnixTarget } from "../transports/engine.ts";
 import type { StreamEnd } from "../transports/stream_handle.ts";
 import { type ConnectionOwner, StreamConnection } from "../transports/stream_connection.ts";
 import { StreamTransport } from "../transports/stream_transport.ts";
 import type { StreamCallbacks, Transport } from "../transports/transport.ts";
 import { secureStream } from "../tls/handshake.ts";
 import type { TlsContext } from "../tls/tls_context.ts";
-import { planTls, type TlsOptions } from "../tls/tls_options.ts";
+import { MISPLACED_OPTIONS, planTls, type TlsOptions } from "../tls/tls_options.ts";
 import type { LoopCore } from "./loop_core.ts";
+import { formatAddress, nameAddress } from "./name_address.ts";
 import { makeProtocol, type ProtocolFactory } from "./protocol_factory.ts";
 
 /** What every stream may be given. */
@@ -112,27 +116,55 @@ export interface UnixConnectionOptions extends StreamOptions {
   signal?: AbortSignal | undefined;
 }
 
+/** The names of the options of streams that are accepted or taken over. */
+export const STREAM_OPTIONS: ReadonlySet<string> = namesOf<StreamOptions>({ closeTimeout: true, tls: true });
+/** The same for TCP. */
+export const TCP_OPTIONS: ReadonlySet<string> = new Set([
+  ...STREAM_OPTIONS,
+  ...namesOf<Omit<TcpOptions, keyof StreamOptions>>({ noDelay: true, keepAlive: true }),
+]);
+const ACCEPTED_OPTIONS: ReadonlySet<string> = new Set([...TCP_OPTIONS, "signal"]);
+/** Where to connect to, which a connection that exists excludes. */
+const TCP_ADDRESS = namesOf<Omit<ConnectionOptions, keyof AcceptedSocketOptions>>({
+  hostname: true,
+  port: true,
+  localAddr: true,
+  autoSelectFamily: true,
+  autoSelectFamilyAttemptDelay: true,
+});
+const UNIX_ADDRESS = namesOf<Omit<UnixConnectionOptions, keyof AcceptedSocketOptions>>({ path: true });
+const CONNECTION_OPTIONS: ReadonlySet<string> = new Set([...TCP_ADDRESS, "conn", ...ACCEPTED_OPTIONS]);
+// A socket of `conn` can be TCP.
+const UNIX_OPTIONS: ReadonlySet<string> = new Set([...UNIX_ADDRESS, "conn", ...STREAM_OPTIONS, "signal"]);
+const UNIX_CONN_OPTIONS: ReadonlySet<string> = new Set([...UNIX_OPTIONS, ...TCP_OPTIONS]);
+const LOCAL_ADDR = namesOf<NonNullable<ConnectionOptions["localAddr"]>>({ hostname: true, port: true });
+
 /** Does the work of {@linkcode EventLoop.createConnection}. */
 export async function createConnection<P extends StreamCallbacks>(
   loop: LoopCore,
   factory: ProtocolFactory<P>,
   options: ConnectionOptions | ExistingConnOptions,
 ): Promise<[Transport, P]> {
-  checkStreamCall(factory, options);
+  const method = "createConnection()";
+  checkStreamCall(method, factory, options, CONNECTION_OPTIONS, "tcp");
   if ("conn" in options) {
-    checkExisting("conn", options.conn, "port", options);
-    return await adopt(loop, factory, options, false);
+    checkExisting(method, "conn", options.conn, [...TCP_ADDRESS], options);
+    return await adopt(loop, method, factory, options.conn, options, false);
   }
-  checkPort(options.port, 1);
   const { hostname = "127.0.0.1", port, signal, localAddr, autoSelectFamily, autoSelectFamilyAttemptDelay } = options;
-  checkHostname(hostname);
-  checkBoolean(autoSelectFamily, "autoSelectFamily");
-  checkTimeout(autoSelectFamilyAttemptDelay, "autoSelectFamilyAttemptDelay");
-  const plan = planTls(options.tls, false, hostname);
+  checkPort(method, "port", port, 1);
+  checkHostname(method, "hostname", hostname);
+  if (localAddr !== undefined) {
+    checkOptions(method, localAddr, LOCAL_ADDR, { prefix: "localAddr.", name: "localAddr", tolerated: ["transport"] });
+  }
+  checkBoolean(method, "autoSelectFamily", autoSelectFamily);
+  checkTimeout(method, "autoSelectFamilyAttemptDelay", autoSelectFamilyAttemptDelay);
+  const plan = planTls(method, options.tls, false, hostname);
   await plan?.context.load();
   const addressing = { hostname, port, localAddr, autoSelectFamily, autoSelectFamilyAttemptDelay };
-  const end = await loop.engine.connect({ transport: "tcp", ...addressing, ...tcpSettings(options) }, signal);
-  return startClient(loop, factory, plan === null ? end : await secureStream(loop, end, plan, signal), options);
+  const end = await dial(loop, method, { transport: "tcp", ...addressing, ...tcpSettings(options) }, signal);
+  const secured = plan === null ? end : await secureStream(loop, end, plan, signal);
+  return startClient(loop, method, factory, secured, options);
 }
 
 /** Does the work of {@linkcode EventLoop.createUnixConnection}. */
@@ -141,43 +173,97 @@ export async function createUnixConnection<P extends StreamCallbacks>(
   factory: ProtocolFactory<P>,
   options: UnixConnectionOptions | ExistingConnOptions,
 ): Promise<[Transport, P]> {
-  checkStreamCall(factory, options);
+  const method = "createUnixConnection()";
+  const given = typeof options === "object" && options !== null && "conn" in options;
+  checkStreamCall(method, factory, options, given ? UNIX_CONN_OPTIONS : UNIX_OPTIONS, "unix");
   if ("conn" in options) {
-    checkExisting("conn", options.conn, "path", options);
-    return await adopt(loop, factory, options, false);
+    checkExisting(method, "conn", options.conn, [...UNIX_ADDRESS], options);
+    return await adopt(loop, method, factory, options.conn, options, false);
   }
   const { path, signal } = options;
-  checkPath(path);
-  const plan = planTls(options.tls, false);
+  checkPath(method, "path", path);
+  const plan = planTls(method, options.tls, false);
   await plan?.context.load();
-  const end = await loop.engine.connect({ transport: "unix", path }, signal);
-  return startClient(loop, factory, plan === null ? end : await secureStream(loop, end, plan, signal), options);
+  const end = await dial(loop, method, { transport: "unix", path }, signal);
+  const secured = plan === null ? end : await secureStream(loop, end, plan, signal);
+  return startClient(loop, method, factory, secured, options);
 }
 
 /** Does the work of {@linkcode EventLoop.connectAcceptedSocket}. */
 export async function connectAcceptedSocket<P extends StreamCallbacks>(
   loop: LoopCore,
   factory: ProtocolFactory<P>,
-  options: ExistingConnOptions,
+  conn: DenoConn,
+  options: AcceptedSocketOptions,
 ): Promise<[Transport, P]> {
-  checkStreamCall(factory, options);
-  checkExisting("conn", options.conn, "port", options);
-  return await adopt(loop, factory, options, true);
+  const method = "connectAcceptedSocket()";
+  checkStreamCall(method, factory, options, ACCEPTED_OPTIONS);
+  checkExisting(method, "conn", conn, [], options);
+  return await adopt(loop, method, factory, conn, options, true);
 }
 
 /** Makes a pair over a connection that exists; until the arguments are known to be good, it is the caller's. */
 async function adopt<P extends StreamCallbacks>(
   loop: LoopCore,
+  method: string,
   factory: ProtocolFactory<P>,
-  options: ExistingConnOptions,
+  conn: DenoConn,
+  options: AcceptedSocketOptions,
   serverSide: boolean,
 ): Promise<[Transport, P]> {
-  const plan = planTls(options.tls, serverSide);
+  const plan = planTls(method, options.tls, serverSide);
   await plan?.context.load();
-  const { conn, signal } = options;
+  const { signal } = options;
   const end = loop.engine.adopt(conn, tcpSettings(options));
   const isPlain = plan === null && end.handshake === undefined;
-  return startClient(loop, factory, isPlain ? end : await secureStream(loop, end, plan, signal), options);
+  const secured = isPlain ? end : await secureStream(loop, end, plan, signal);
+  return startClient(loop, method, factory, secured, options);
+}
+
+/** Connects; an error names the address. */
+async function dial(
+  loop: LoopCore,
+  method: string,
+  target: TcpTarget | UnixTarget,
+  signal: AbortSignal | undefined,
+): Promise<StreamEnd> {
+  try {
+    return await loop.engine.connect(target, signal);
+  } catch (error) {
+    if (signal?.aborted) throw error; // The signal's reason, whatever that is.
+    const hostname = target.transport === "tcp" ? target.hostname : undefined;
+    throw nameAddress(error, method, "connect to", formatAddress(target), hostname);
+  }
+}
+
+/**
+ * Checks what all calls that make streams are given.
+ *
+ * @param method The method that was called, for messages.
+ * @param factory The factory.
+ * @param options The options.
+ * @param known The names of the options that the method has.
+ * @param transport What the property `transport` may say, which a `Deno.Addr` has.
+ * @throws {TypeError} If `factory` is not a function, or an option is unknown or of the wrong kind.
+ * @throws {RangeError} If `closeTimeout` is out of range.
+ */
+export function checkStreamCall(
+  method: string,
+  factory: unknown,
+  options: TcpOptions & { signal?: AbortSignal | undefined },
+  known: ReadonlySet<string>,
+  transport?: "tcp" | "unix",
+): void {
+  checkFactory(method, factory);
+  const tolerated = transport === undefined ? [] : ["transport"];
+  checkOptions(method, options, known, { foreign: MISPLACED_OPTIONS, tolerated });
+  if (transport !== undefined && "transport" in options) {
+    checkOneOf(method, "transport", options.transport, [transport]);
+  }
+  checkTimeout(method, "closeTimeout", options.closeTimeout);
+  checkBoolean(method, "noDelay", options.noDelay);
+  checkBoolean(method, "keepAlive", options.keepAlive);
+  if (known.has("signal")) checkSignal(method, options.signal);
 }
 
 /**
@@ -195,6 +281,7 @@ export function tcpSettings({ noDelay = true, keepAlive }: TcpOptions): TcpSetti
  *
  * @typeParam P The protocol's type.
  * @param loop The loop.
+ * @param method The method that was called, for messages.
  * @param factory Makes the protocol.
  * @param end The stream.
  * @param options What was asked for.
@@ -204,6 +291,7 @@ export function tcpSettings({ noDelay = true, keepAlive }: TcpOptions): TcpSetti
  */
 export function makeConnection<P extends StreamCallbacks>(
   loop: LoopCore,
+  method: string,
   factory: ProtocolFactory<P>,
   { handle, extra }: StreamEnd,
   options: StreamOptions,
@@ -211,7 +299,7 @@ export function makeConnection<P extends StreamCallbacks>(
 ): [StreamConnection, P] {
   try {
     const { closeTimeout } = options;
-    const protocol = makeProtocol(factory);
+    const protocol = makeProtocol(loop, method, factory, "stream");
     const connection = new StreamConnection(loop, handle, protocol, { closeTimeout, owner });
     new StreamTransport(connection, extra);
     return [connection, protocol];
@@ -226,6 +314,7 @@ export function makeConnection<P extends StreamCallbacks>(
  *
  * @typeParam P The protocol's type.
  * @param loop The loop.
+ * @param method The method that was called, for messages.
  * @param factory Makes the protocol.
  * @param end The stream.
  * @param options What was asked for.
@@ -234,6 +323,7 @@ export function makeConnection<P extends StreamCallbacks>(
  */
 export function startClient<P extends StreamCallbacks>(
   loop: LoopCore,
+  method: string,
   factory: ProtocolFactory<P>,
   end: StreamEnd,
   options: AcceptedSocketOptions,
@@ -244,7 +334,7 @@ export function startClient<P extends StreamCallbacks>(
     end.handle.close(true);
     throw error;
   }
-  const [connection, protocol] = makeConnection(loop, factory, end, options);
+  const [connection, protocol] = makeConnection(loop, method, factory, end, options);
   connection.start();
   // In the next turn, so that the caller who awaits this pair is there before the first bytes are.
   loop.callSoon(() => connection.startReading());

@@ -3,14 +3,23 @@
  *
  * @module
  */
-import { checkExisting, checkHostname, checkPath, checkPort, checkStreamCall } from "../checks.ts";
-import { describe } from "../errors.ts";
+import { namesOf } from "../check_options.ts";
+import { checkBoolean, checkExisting, checkHostname, checkInteger, checkPath, checkPort } from "../checks.ts";
 import { planTls, type TlsPlan } from "../tls/tls_options.ts";
-import type { DenoListener } from "../transports/engine.ts";
+import type { DenoListener, ListenTarget } from "../transports/engine.ts";
+import type { ListenHandle } from "../transports/listen_handle.ts";
 import type { StreamCallbacks } from "../transports/transport.ts";
-import { type StreamOptions, type TcpOptions, tcpSettings } from "./connect.ts";
+import {
+  checkStreamCall,
+  STREAM_OPTIONS,
+  type StreamOptions,
+  TCP_OPTIONS,
+  type TcpOptions,
+  tcpSettings,
+} from "./connect.ts";
 import { listenOnHosts } from "./listen_on_hosts.ts";
 import type { LoopCore } from "./loop_core.ts";
+import { formatAddress, nameAddress } from "./name_address.ts";
 import type { ProtocolFactory } from "./protocol_factory.ts";
 import { type ServeOptions, Server } from "./server.ts";
 
@@ -65,35 +74,49 @@ export interface UnixServerOptions extends StreamOptions, ServeOptions {
   cleanupSocket?: boolean | undefined;
 }
 
+/** Where to serve TCP, which a listener that exists excludes. */
+const TCP_ADDRESS = namesOf<Omit<ServerOptions, keyof TcpOptions | keyof ServeOptions>>({
+  hostname: true,
+  port: true,
+  backlog: true,
+  reusePort: true,
+});
+const UNIX_ADDRESS = namesOf<Omit<UnixServerOptions, keyof StreamOptions | keyof ServeOptions>>({
+  path: true,
+  cleanupSocket: true,
+});
+const SERVER_OPTIONS: ReadonlySet<string> = new Set([...TCP_ADDRESS, "listener", "startServing", ...TCP_OPTIONS]);
+const UNIX_OPTIONS: ReadonlySet<string> = new Set([...UNIX_ADDRESS, "listener", "startServing", ...STREAM_OPTIONS]);
+// A listener can be TCP.
+const UNIX_LISTENER_OPTIONS: ReadonlySet<string> = new Set([...UNIX_OPTIONS, ...TCP_OPTIONS]);
+
 /** Does the work of {@linkcode EventLoop.createServer}. */
 export async function createServer(
   loop: LoopCore,
   factory: ProtocolFactory<StreamCallbacks>,
   options: ServerOptions | ExistingListenerOptions,
 ): Promise<Server> {
-  checkStreamCall(factory, options);
-  if ("listener" in options) return await adopt(loop, factory, options, "port");
-  checkPort(options.port, 0);
+  const method = "createServer()";
+  checkStreamCall(method, factory, options, SERVER_OPTIONS, "tcp");
+  checkBoolean(method, "startServing", options.startServing);
+  if ("listener" in options) return await adopt(loop, method, factory, options, TCP_ADDRESS);
   const { hostname = "0.0.0.0", port, backlog, reusePort = false } = options;
+  checkPort(method, "port", port, 0);
+  if (Array.isArray(hostname)) hostname.forEach((name, i) => checkHostname(method, `hostname[${i}]`, name));
+  else checkHostname(method, "hostname", hostname);
   const hostnames = Array.isArray(hostname) ? hostname : [hostname];
-  hostnames.forEach((hostname) => checkHostname(hostname));
-  if (backlog !== undefined && !(Number.isInteger(backlog) && backlog > 0 && backlog < 2 ** 31)) {
-    throw new RangeError(`backlog must be a whole number from 1 to ${2 ** 31 - 1}, got ${describe(backlog)}`);
+  if (backlog !== undefined) checkInteger(method, "backlog", backlog, 1, 2 ** 31 - 1);
+  checkBoolean(method, "reusePort", reusePort);
+  if (hostnames.length === 0) {
+    throw new RangeError(`${method}: hostname must name at least one address, got an empty array`);
   }
-  if (hostnames.length === 0) throw new RangeError("hostname must name at least one address, got []");
-  const plan = await takePlan(options);
+  const plan = await takePlan(method, options);
   const settings = tcpSettings(options);
   const listeners = await listenOnHosts(hostnames, (hostname, anyPort = false) => {
-    return loop.engine.listen({
-      transport: "tcp",
-      hostname,
-      port: anyPort ? 0 : port,
-      backlog,
-      reusePort: anyPort ? false : reusePort,
-      ...settings,
-    });
+    const target = { hostname, port: anyPort ? 0 : port, backlog, reusePort: anyPort ? false : reusePort };
+    return listen(loop, method, { transport: "tcp", ...target, ...settings });
   });
-  return new Server(loop, factory, listeners, options, plan);
+  return new Server(loop, method, factory, listeners, options, plan);
 }
 
 /** Does the work of {@linkcode EventLoop.createUnixServer}. */
@@ -102,30 +125,45 @@ export async function createUnixServer(
   factory: ProtocolFactory<StreamCallbacks>,
   options: UnixServerOptions | ExistingListenerOptions,
 ): Promise<Server> {
-  checkStreamCall(factory, options);
-  if ("listener" in options) return await adopt(loop, factory, options, "path");
+  const method = "createUnixServer()";
+  const given = typeof options === "object" && options !== null && "listener" in options;
+  checkStreamCall(method, factory, options, given ? UNIX_LISTENER_OPTIONS : UNIX_OPTIONS, "unix");
+  checkBoolean(method, "startServing", options.startServing);
+  if ("listener" in options) return await adopt(loop, method, factory, options, UNIX_ADDRESS);
   const { path, cleanupSocket = true } = options;
-  checkPath(path);
-  const plan = await takePlan(options);
-  const listener = await loop.engine.listen({ transport: "unix", path, cleanupSocket });
-  return new Server(loop, factory, [listener], options, plan);
+  checkPath(method, "path", path);
+  checkBoolean(method, "cleanupSocket", cleanupSocket);
+  const plan = await takePlan(method, options);
+  const listener = await listen(loop, method, { transport: "unix", path, cleanupSocket });
+  return new Server(loop, method, factory, [listener], options, plan);
 }
 
 async function adopt(
   loop: LoopCore,
+  method: string,
   factory: ProtocolFactory<StreamCallbacks>,
   options: ExistingListenerOptions,
-  rival: "port" | "path",
+  address: ReadonlySet<string>,
 ): Promise<Server> {
-  checkExisting("listener", options.listener, rival, options);
-  const plan = await takePlan(options);
+  checkExisting(method, "listener", options.listener, [...address], options);
+  const plan = await takePlan(method, options);
   const listener = loop.engine.adoptListener(options.listener, tcpSettings(options));
-  return new Server(loop, factory, [listener], options, plan);
+  return new Server(loop, method, factory, [listener], options, plan);
+}
+
+/** Listens; an error names the address. */
+async function listen(loop: LoopCore, method: string, target: ListenTarget): Promise<ListenHandle> {
+  try {
+    return await loop.engine.listen(target);
+  } catch (error) {
+    const hostname = target.transport === "tcp" ? target.hostname : undefined;
+    throw nameAddress(error, method, "bind", formatAddress(target), hostname);
+  }
 }
 
 /** Checks what TLS is asked for. */
-async function takePlan({ tls }: StreamOptions): Promise<TlsPlan | null> {
-  const plan = planTls(tls, true);
+async function takePlan(method: string, { tls }: StreamOptions): Promise<TlsPlan | null> {
+  const plan = planTls(method, tls, true);
   await plan?.context.load();
   return plan;
 }

@@ -3,12 +3,15 @@
  *
  * @module
  */
-import { checkFactory, checkHostname, checkPath, checkPort } from "../checks.ts";
+import { checkOptions, namesOf } from "../check_options.ts";
+import { checkBoolean, checkFactory, checkHostname, checkPath, checkPort } from "../checks.ts";
 import { describe } from "../errors.ts";
 import { DatagramTransport } from "../transports/datagram_transport.ts";
-import type { DatagramAddr } from "../transports/engine.ts";
+import type { DatagramHandle } from "../transports/datagram_handle.ts";
+import type { DatagramAddr, DatagramEndpoint } from "../transports/engine.ts";
 import type { DatagramCallbacks, DatagramTransport as Interface } from "../transports/transport.ts";
 import type { LoopCore } from "./loop_core.ts";
+import { formatAddress, nameAddress } from "./name_address.ts";
 import { makeProtocol, type ProtocolFactory } from "./protocol_factory.ts";
 
 /** What a datagram endpoint is made of. */
@@ -37,24 +40,39 @@ export interface DatagramOptions {
   allowBroadcast?: boolean | undefined;
 }
 
+const METHOD = "createDatagramEndpoint()";
+const DATAGRAM_OPTIONS = namesOf<DatagramOptions>({
+  localAddr: true,
+  remoteAddr: true,
+  reusePort: true,
+  reuseAddress: true,
+  allowBroadcast: true,
+});
+const HOST_ADDR: ReadonlySet<string> = new Set(["hostname", "port"]);
+const PATH_ADDR: ReadonlySet<string> = new Set(["path"]);
+
 /** Does the work of {@linkcode EventLoop.createDatagramEndpoint}. */
 export async function createDatagramEndpoint<P extends DatagramCallbacks>(
   loop: LoopCore,
   factory: ProtocolFactory<P>,
   options: DatagramOptions,
 ): Promise<[Interface, P]> {
-  checkFactory(factory);
+  checkFactory(METHOD, factory);
+  checkOptions(METHOD, options, DATAGRAM_OPTIONS);
   const { localAddr, remoteAddr, reuseAddress = false, reusePort = false, allowBroadcast = false } = options;
   checkAddr("localAddr", localAddr, 0);
   checkAddr("remoteAddr", remoteAddr, 1);
+  for (const [name, value] of Object.entries({ reuseAddress, reusePort, allowBroadcast })) {
+    checkBoolean(METHOD, name, value);
+  }
   const unix = isPath(localAddr) || isPath(remoteAddr);
   if (unix && (localAddr && !isPath(localAddr) || remoteAddr && !isPath(remoteAddr))) {
-    throw new TypeError("localAddr and remoteAddr must be of one kind: both with a path, or both with a port");
+    throw new TypeError(`${METHOD}: localAddr and remoteAddr must both have a path, or both a port`);
   }
-  const handle = await loop.engine.datagram({ localAddr, remoteAddr, reuseAddress, reusePort, allowBroadcast });
+  const handle = await open(loop, { localAddr, remoteAddr, reuseAddress, reusePort, allowBroadcast });
   const { addr, socket, remoteAddr: remote } = handle;
   try {
-    const protocol = makeProtocol(factory);
+    const protocol = makeProtocol(loop, METHOD, factory, "datagram");
     const transport = new DatagramTransport(loop, handle, protocol, {
       extra: { sockname: addr, socket, ...(remote && { peername: remote }) },
       remoteAddrAsGiven: remoteAddr === undefined ? null : asDenoAddr(remoteAddr),
@@ -63,6 +81,20 @@ export async function createDatagramEndpoint<P extends DatagramCallbacks>(
   } catch (error) {
     await handle.close();
     throw error;
+  }
+}
+
+/** Opens the socket; an error names the address. */
+async function open(loop: LoopCore, endpoint: DatagramEndpoint): Promise<DatagramHandle> {
+  try {
+    return await loop.engine.datagram(endpoint);
+  } catch (error) {
+    const { localAddr = { port: 0 }, remoteAddr } = endpoint;
+    const unnamed = isPath(remoteAddr) && endpoint.localAddr === undefined;
+    const hostname = isPath(localAddr) ? undefined : localAddr.hostname;
+    const wildcard = !isPath(remoteAddr) && remoteAddr?.hostname?.includes(":") ? "::" : "0.0.0.0";
+    const bound = isPath(localAddr) ? localAddr : { hostname: wildcard, ...localAddr };
+    throw nameAddress(error, METHOD, "bind", unnamed ? "a Unix socket" : formatAddress(bound), hostname);
   }
 }
 
@@ -79,9 +111,12 @@ function isPath(addr: DatagramAddr | undefined): addr is { path: string } {
 function checkAddr(name: string, addr: DatagramAddr | undefined, lowestPort: 0 | 1): void {
   if (addr === undefined) return;
   if (typeof addr !== "object" || addr === null) {
-    throw new TypeError(`${name} must be { hostname, port } or { path }, got ${describe(addr)}`);
+    throw new TypeError(`${METHOD}: ${name} must be { hostname, port } or { path }, got ${describe(addr)}`);
   }
-  if (isPath(addr)) return checkPath(addr.path);
-  if (addr.hostname !== undefined) checkHostname(addr.hostname);
-  checkPort(addr.port, lowestPort);
+  // A Deno.NetAddr or Deno.UnixAddr will do.
+  const rules = { prefix: `${name}.`, name, tolerated: ["transport"] };
+  checkOptions(METHOD, addr, isPath(addr) ? PATH_ADDR : HOST_ADDR, rules);
+  if (isPath(addr)) return checkPath(METHOD, `${name}.path`, addr.path);
+  if (addr.hostname !== undefined) checkHostname(METHOD, `${name}.hostname`, addr.hostname);
+  checkPort(METHOD, `${name}.port`, addr.port, lowestPort);
 }

@@ -4,7 +4,7 @@
  * @module
  */
 import type { ProtocolFactory } from "./protocol_factory.ts";
-import { checkOptions } from "../checks.ts";
+import { checkOptions, namesOf } from "../check_options.ts";
 import { DenoEngine } from "../engines/deno/deno_engine.ts";
 import { describe } from "../errors.ts";
 import type { DenoConn, DenoFile, Engine, ReadablePipe, WritablePipe } from "../transports/engine.ts";
@@ -62,8 +62,10 @@ export interface EventLoopOptions {
 
 const ENGINE_METHODS = ["start", "soon", "connect", "listen", "adopt", "adoptListener", "datagram", "pipe", "spawn"];
 
+const LOOP_OPTIONS = namesOf<EventLoopOptions>({ engine: true, clock: true });
+
 function checkLoopOptions(options: EventLoopOptions): void {
-  checkOptions(options);
+  checkOptions("new EventLoop()", options, LOOP_OPTIONS);
   checkMethods("engine", options.engine, ENGINE_METHODS);
   checkMethods("clock", options.clock, ["now", "setTimer"]);
 }
@@ -71,7 +73,9 @@ function checkLoopOptions(options: EventLoopOptions): void {
 function checkMethods(name: string, value: object | undefined, methods: string[]): void {
   if (value === undefined) return;
   const missing = methods.find((method) => typeof (value as Record<string, unknown> | null)?.[method] !== "function");
-  if (missing !== undefined) throw new TypeError(`${name} must have a method ${missing}(), got ${describe(value)}`);
+  if (missing !== undefined) {
+    throw new TypeError(`new EventLoop(): ${name} must have a method ${missing}(), got ${describe(value)}`);
+  }
 }
 
 /**
@@ -247,7 +251,7 @@ export class EventLoop extends BaseEventLoop {
     conn: DenoConn,
     options: AcceptedSocketOptions = {},
   ): Promise<[Transport, P]> {
-    return connectAcceptedSocket(this.#core, factory, { ...options, conn });
+    return connectAcceptedSocket(this.#core, factory, conn, options);
   }
 
   /**

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { checkFactory, checkOptions, checkTimeout } from "../checks.ts";
+import { checkOptions, namesOf } from "../check_options.ts";
+import { checkFactory, checkTimeout } from "../checks.ts";
 import type { ReadablePipe, WritablePipe } from "../transports/engine.ts";
 import type { StreamCallbacks, Transport } from "../transports/transport.ts";
 import { startClient } from "./connect.ts";
@@ -20,6 +21,8 @@ export interface PipeOptions {
   closeTimeout?: number | undefined;
 }
 
+const PIPE_OPTIONS = namesOf<PipeOptions>({ closeTimeout: true });
+
 /** Does the work of {@linkcode EventLoop.connectReadPipe} and {@linkcode EventLoop.connectWritePipe}. */
 // deno-lint-ignore require-await -- bad arguments reject like everything else
 export async function connectPipe<P extends StreamCallbacks>(
@@ -29,8 +32,9 @@ export async function connectPipe<P extends StreamCallbacks>(
   direction: "read" | "write",
   options: PipeOptions,
 ): Promise<[Transport, P]> {
-  checkFactory(factory);
-  checkOptions(options);
-  checkTimeout(options.closeTimeout, "closeTimeout");
-  return startClient(loop, factory, { handle: loop.engine.pipe(pipe, direction), extra: { pipe } }, options);
+  const method = direction === "read" ? "connectReadPipe()" : "connectWritePipe()";
+  checkFactory(method, factory);
+  checkOptions(method, options, PIPE_OPTIONS);
+  checkTimeout(method, "closeTimeout", options.closeTimeout);
+  return startClient(loop, method, factory, { handle: loop.engine.pipe(pipe, direction), extra: { pipe } }, options);
 }

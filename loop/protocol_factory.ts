@@ -5,21 +5,33 @@
  */
 import { checkProtocol } from "../checks.ts";
 import { isPromise, settle } from "../promises.ts";
+import type { LoopContext } from "../transports/loop_context.ts";
+import { checkCallbacks, type ProtocolKind } from "../transports/protocol_check.ts";
+import type { BaseCallbacks } from "../transports/transport.ts";
 
 /** Makes the protocol of one connection. */
 export type ProtocolFactory<P> = () => P;
 
 /**
- * Makes a protocol.
+ * Makes a protocol, and checks that its callbacks can be meant.
  *
  * @typeParam P The protocol's type.
+ * @param loop The loop.
+ * @param method The method that was called, for messages.
  * @param factory The factory.
+ * @param kind What the protocol is used for.
  * @returns The protocol.
- * @throws {TypeError} If the factory returns something else than an object.
+ * @throws {TypeError} If the factory returns something else than an object, or one whose callbacks cannot be meant.
  */
-export function makeProtocol<P>(factory: ProtocolFactory<P>): P {
+export function makeProtocol<P extends BaseCallbacks>(
+  loop: LoopContext,
+  method: string,
+  factory: ProtocolFactory<P>,
+  kind: ProtocolKind,
+): P {
   const protocol = factory();
   if (isPromise(protocol)) settle(protocol, undefined, () => {}); // An async factory: the error below says so.
-  checkProtocol(protocol, "what factory returns");
+  checkProtocol(method, "what factory returns", protocol);
+  checkCallbacks(loop, method, protocol, kind, factory);
   return protocol;
 }

@@ -3,6 +3,8 @@
  *
  * @module
  */
+import { checkOptions, namesOf } from "../check_options.ts";
+import { checkBoolean, checkInteger } from "../checks.ts";
 import { giveBuffer, takeBuffer } from "../memory/buffer_pool.ts";
 import { describe, DrainInterrupted, InvalidStateError, SendfileError } from "../errors.ts";
 import { endWindowLoan, lendWindow } from "../memory/loan.ts";
@@ -38,23 +40,26 @@ export interface SendfileOptions {
   fallback?: boolean | undefined;
 }
 
+const METHOD = "sendfile()";
+const SENDFILE_OPTIONS = namesOf<SendfileOptions>({ offset: true, count: true, fallback: true });
+
 /** Does the work of {@linkcode EventLoop.sendfile}. */
 export async function sendfile(
   transport: WriteTransport,
   file: DenoFile,
-  { offset = 0, count, fallback = true }: SendfileOptions,
+  options: SendfileOptions,
 ): Promise<number> {
   const connection = connectionOf(transport);
   if (!connection?.writable) {
-    throw new TypeError(`transport must be a stream transport that can be written to, got ${describe(transport)}`);
+    const what = "a stream transport that can be written to";
+    throw new TypeError(`${METHOD}: transport must be ${what}, got ${describe(transport)}`);
   }
-  checkFile(file, "file");
-  if (!Number.isSafeInteger(offset) || offset < 0) {
-    throw new RangeError(`offset must be a whole number of bytes from 0, got ${describe(offset)}`);
-  }
-  if (count !== undefined && (!Number.isSafeInteger(count) || count < 1)) {
-    throw new RangeError(`count must be a whole number of bytes from 1, got ${describe(count)}`);
-  }
+  checkFile(file, `${METHOD}: file`);
+  checkOptions(METHOD, options, SENDFILE_OPTIONS);
+  const { offset = 0, count, fallback = true } = options;
+  checkInteger(METHOD, "offset", offset, 0, undefined, "bytes");
+  if (count !== undefined) checkInteger(METHOD, "count", count, 1, undefined, "bytes");
+  checkBoolean(METHOD, "fallback", fallback);
   if (!fallback) throw new Deno.errors.NotSupported("fallback: false needs a sendfile(2) that Deno does not have");
   if (!connection.acceptsWrites("sendfile()", transport)) {
     throw new InvalidStateError("sendfile() cannot be called on a closing transport");

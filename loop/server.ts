@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { checkOptions, checkSignal } from "../checks.ts";
+import { checkOptions, namesOf } from "../check_options.ts";
+import { checkSignal } from "../checks.ts";
 import { InvalidStateError, toError } from "../errors.ts";
 import { secureStream } from "../tls/handshake.ts";
 import { TlsError } from "../tls/tls_error.ts";
@@ -49,6 +50,8 @@ export interface ServeOptions {
   startServing?: boolean | undefined;
 }
 
+const FOREVER_OPTIONS = namesOf<{ signal?: AbortSignal }>({ signal: true });
+
 /**
  * Accepts connections and makes a protocol for each.
  *
@@ -66,6 +69,7 @@ export class Server implements AsyncDisposable {
   readonly addresses: Deno.Addr[];
 
   #loop: LoopCore;
+  #method: string;
   #factory: ProtocolFactory<StreamCallbacks>;
   #listeners: ListenHandle[];
   #options: TcpOptions;
@@ -94,6 +98,7 @@ export class Server implements AsyncDisposable {
    * Called by the loop alone.
    *
    * @param loop The loop.
+   * @param method The method that makes the server, for messages.
    * @param factory Makes the protocols.
    * @param listeners The listeners.
    * @param options What was asked for.
@@ -101,12 +106,14 @@ export class Server implements AsyncDisposable {
    */
   constructor(
     loop: LoopCore,
+    method: string,
     factory: ProtocolFactory<StreamCallbacks>,
     listeners: ListenHandle[],
     options: TcpOptions & ServeOptions,
     tls: TlsPlan | null,
   ) {
     this.#loop = loop;
+    this.#method = method;
     this.#factory = factory;
     this.#listeners = listeners;
     this.#options = options;
@@ -166,9 +173,9 @@ export class Server implements AsyncDisposable {
    * @throws {InvalidStateError} If the server is closed, or this is running already.
    */
   async serveForever(options: { signal?: AbortSignal | undefined } = {}): Promise<void> {
-    checkOptions(options);
+    checkOptions("serveForever()", options, FOREVER_OPTIONS);
     const { signal } = options;
-    checkSignal(signal);
+    checkSignal("serveForever()", signal);
     if (this.#servingForever) throw new InvalidStateError("serveForever() is already running");
     this.#servingForever = true;
     const close = () => this.close();
@@ -300,7 +307,7 @@ export class Server implements AsyncDisposable {
   #start(end: StreamEnd): void {
     let connection: StreamConnection;
     try {
-      [connection] = makeConnection(this.#loop, this.#factory, end, this.#options, this.#owner);
+      [connection] = makeConnection(this.#loop, this.#method, this.#factory, end, this.#options, this.#owner);
     } catch (error) {
       this.#loop.report({ message: "Exception in a server's protocol factory", error: toError(error) });
       return;

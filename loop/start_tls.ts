@@ -3,12 +3,14 @@
  *
  * @module
  */
-import { checkOptions, checkProtocol } from "../checks.ts";
+import { checkProtocol } from "../checks.ts";
 import { describe, DrainInterrupted, toError } from "../errors.ts";
 import { handshake, loadTls, makeTlsHandle } from "../tls/handshake.ts";
 import type { NodeTls } from "../tls/node/node_tls.ts";
 import { handshakeTimedOut, type TlsHandle } from "../tls/tls_handle.ts";
-import { planTls, type TlsOptions } from "../tls/tls_options.ts";
+import { planUpgrade, type TlsOptions, type TlsPlan } from "../tls/tls_options.ts";
+import { checkCallbacks } from "../transports/protocol_check.ts";
+import type { StreamConnection } from "../transports/stream_connection.ts";
 import { isBuffered } from "../transports/stream_receiver.ts";
 import { connectionOf, extraOf, StreamTransport } from "../transports/stream_transport.ts";
 import type { StreamCallbacks, Transport } from "../transports/transport.ts";
@@ -24,24 +26,56 @@ export interface StartTlsOptions extends TlsOptions {
   serverSide?: boolean | undefined;
 }
 
-/** Does the work of {@linkcode EventLoop.startTls}. */
-export async function startTls(
+const METHOD = "startTls()";
+
+/**
+ * Does the work of {@linkcode EventLoop.startTls}. A rejection that `connectionLost` is called for as well is handled: it
+ * does not end the process if the caller never looks at the promise.
+ */
+export function startTls(
   loop: LoopCore,
   transport: Transport,
   protocol: StreamCallbacks,
   options: StartTlsOptions,
 ): Promise<Transport> {
-  const connection = connectionOf(transport);
-  if (!connection?.readable || !connection.writable) {
-    throw new TypeError(`transport must be a byte stream in both directions, got ${describe(transport)}`);
+  const { promise, resolve, reject } = Promise.withResolvers<Transport>();
+  try {
+    const connection = connectionOf(transport);
+    if (!connection?.readable || !connection.writable) {
+      throw new TypeError(`${METHOD}: transport must be a byte stream in both directions, got ${describe(transport)}`);
+    }
+    checkProtocol(METHOD, "protocol", protocol);
+    checkCallbacks(loop, METHOD, protocol, "stream");
+    // Asked here alone, for a getter may throw: then nothing has happened.
+    const buffered = isBuffered(protocol);
+    const plan = planUpgrade(METHOD, options);
+    // From here on, before anything is awaited, what arrives belongs to TLS.
+    const giveBack = connection.beginUpgrade(transport);
+    let isLost = true;
+    const keep = () => {
+      isLost = false;
+      giveBack();
+    };
+    upgrade(loop, transport, connection, protocol, buffered, plan, keep).then(resolve, (error) => {
+      if (isLost) promise.catch(() => {});
+      reject(error);
+    });
+  } catch (error) {
+    reject(error);
   }
-  checkProtocol(protocol, "protocol");
-  checkOptions(options);
-  // Asked here alone, for a getter may throw: then nothing has happened.
-  const buffered = isBuffered(protocol);
-  const plan = planTls(options, options.serverSide ?? false)!;
-  // From here on, before anything is awaited, what arrives belongs to TLS.
-  const giveBack = connection.beginUpgrade(transport);
+  return promise;
+}
+
+/** Upgrades. If it rejects, the connection is lost, unless it has called `giveBack`. */
+async function upgrade(
+  loop: LoopCore,
+  transport: Transport,
+  connection: StreamConnection,
+  protocol: StreamCallbacks,
+  buffered: boolean,
+  plan: TlsPlan,
+  giveBack: () => void,
+): Promise<Transport> {
   // A peer that asks for TLS and then reads nothing must not hold the connection for ever.
   const calledAt = loop.time();
   const { handshakeTimeout } = plan;

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { checkFactory } from "../checks.ts";
+import { checkOptions, namesOf } from "../check_options.ts";
+import { checkBoolean, checkFactory, checkInteger, checkOneOf } from "../checks.ts";
 import { describe } from "../errors.ts";
 import type { Stdio } from "../transports/engine.ts";
 import { SubprocessTransport } from "../transports/subprocess_transport.ts";
@@ -76,27 +77,45 @@ export interface SubprocessExecOptions extends SubprocessOptions {
   args?: string[];
 }
 
+const SHELL_OPTIONS = namesOf<SubprocessOptions>({
+  stdin: true,
+  stdout: true,
+  stderr: true,
+  cwd: true,
+  env: true,
+  clearEnv: true,
+  uid: true,
+  gid: true,
+  detached: true,
+  windowsRawArguments: true,
+});
+const EXEC_OPTIONS: ReadonlySet<string> = new Set(["args", ...SHELL_OPTIONS]);
+const STDIO = ["piped", "inherit", "null"];
+
 /** Does the work of {@linkcode EventLoop.subprocessExec}. */
+// deno-lint-ignore require-await -- bad arguments reject like everything else
 export async function subprocessExec<P extends SubprocessCallbacks>(
   loop: LoopCore,
   factory: ProtocolFactory<P>,
   program: string | URL,
   options: SubprocessExecOptions,
 ): Promise<[Interface, P]> {
-  checkFactory(factory);
+  const method = "subprocessExec()";
+  checkFactory(method, factory);
   if (!(program instanceof URL) && (typeof program !== "string" || program === "")) {
-    throw new TypeError(`program must be a non-empty string or a URL, got ${describe(program)}`);
+    throw new TypeError(`${method}: program must be a non-empty string or a URL, got ${describe(program)}`);
   }
-  const { args = [], stdin = "piped", stdout = "piped", stderr = "piped" } = options;
-  if (!Array.isArray(args)) throw new TypeError(`args must be an array of strings, got ${describe(args)}`);
-  checkStdio("stdin", stdin, []);
-  checkStdio("stdout", stdout, []);
-  checkStdio("stderr", stderr, ["stdout"]);
-  const protocol = makeProtocol(factory);
-  const { cwd, env, clearEnv, uid, gid, detached, windowsRawArguments } = options;
-  const surroundings = { cwd, env, clearEnv, uid, gid, detached, windowsRawArguments };
-  const process = await loop.engine.spawn(program, { args, stdin, stdout, stderr, ...surroundings });
-  return [new SubprocessTransport(loop, process, protocol), protocol];
+  if (Array.isArray(options) || typeof options === "string") {
+    const hint = "the program's arguments are the option args";
+    throw new TypeError(`${method}: options must be a plain object, got ${describe(options)}; ${hint}`);
+  }
+  checkOptions(method, options, EXEC_OPTIONS);
+  const { args = [] } = options;
+  if (!Array.isArray(args)) {
+    throw new TypeError(`${method}: args must be an array of strings, got ${describe(args)}`);
+  }
+  for (let i = 0; i < args.length; i++) checkText(method, `args[${i}]`, args[i]);
+  return spawn(loop, method, factory, program, args, options);
 }
 
 /** Does the work of {@linkcode EventLoop.subprocessShell}. */
@@ -107,17 +126,53 @@ export async function subprocessShell<P extends SubprocessCallbacks>(
   command: string,
   options: SubprocessOptions,
 ): Promise<[Interface, P]> {
-  if (typeof command !== "string") throw new TypeError(`command must be a string, got ${describe(command)}`);
+  const method = "subprocessShell()";
+  checkFactory(method, factory);
+  checkText(method, "command", command);
+  checkOptions(method, options, SHELL_OPTIONS);
   if (Deno.build.os === "windows") {
     // As CPython's subprocess does; /d skips the registry's AutoRun commands.
     const args = ["/d", "/s", "/c", `"${command}"`];
-    return subprocessExec(loop, factory, "cmd.exe", { ...options, args, windowsRawArguments: true });
+    return spawn(loop, method, factory, "cmd.exe", args, options, true);
   }
-  return subprocessExec(loop, factory, "/bin/sh", { ...options, args: ["-c", command] });
+  return spawn(loop, method, factory, "/bin/sh", ["-c", command], options);
 }
 
-function checkStdio(name: string, value: unknown, more: string[]): void {
-  const accepted = ["piped", "inherit", "null", ...more];
-  if (accepted.includes(value as string)) return;
-  throw new TypeError(`${name} must be one of ${accepted.map((s) => `"${s}"`).join(", ")}, got ${describe(value)}`);
+async function spawn<P extends SubprocessCallbacks>(
+  loop: LoopCore,
+  method: string,
+  factory: ProtocolFactory<P>,
+  program: string | URL,
+  args: string[],
+  options: SubprocessOptions,
+  rawArguments = options.windowsRawArguments,
+): Promise<[Interface, P]> {
+  const { stdin = "piped", stdout = "piped", stderr = "piped", cwd, env, clearEnv, uid, gid, detached } = options;
+  checkOneOf(method, "stdin", stdin, STDIO);
+  checkOneOf(method, "stdout", stdout, STDIO);
+  checkOneOf(method, "stderr", stderr, [...STDIO, "stdout"]);
+  if (cwd !== undefined && typeof cwd !== "string" && !(cwd instanceof URL)) {
+    throw new TypeError(`${method}: cwd must be a string or a URL, got ${describe(cwd)}`);
+  }
+  if (env !== undefined) checkEnv(method, env);
+  for (const [name, value] of Object.entries({ clearEnv, detached, windowsRawArguments: rawArguments })) {
+    checkBoolean(method, name, value);
+  }
+  for (const [name, id] of Object.entries({ uid, gid })) if (id !== undefined) checkInteger(method, name, id, 0);
+  const protocol = makeProtocol(loop, method, factory, "subprocess");
+  const surroundings = { cwd, env, clearEnv, uid, gid, detached, windowsRawArguments: rawArguments };
+  const process = await loop.engine.spawn(program, { args, stdin, stdout, stderr, ...surroundings });
+  return [new SubprocessTransport(loop, process, protocol), protocol];
+}
+
+function checkEnv(method: string, env: Record<string, string>): void {
+  if (typeof env !== "object" || env === null || Array.isArray(env)) {
+    throw new TypeError(`${method}: env must be a plain object, got ${describe(env)}`);
+  }
+  for (const [name, value] of Object.entries(env)) checkText(method, `env.${name}`, value);
+}
+
+function checkText(method: string, name: string, value: unknown): void {
+  if (typeof value === "string") return;
+  throw new TypeError(`${method}: ${name} must be a string, got ${describe(value)}`);
 }

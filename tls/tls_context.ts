@@ -4,7 +4,7 @@
  * @module
  */
 import { checkOptions } from "../check_options.ts";
-import { checkBoolean, checkFunction, checkOneOf, checkString, checkStrings } from "../check_values.ts";
+import { checkBoolean, checkFunction, checkOneOf, checkString, checkStrings } from "../checks.ts";
 import { describe } from "../errors.ts";
 import type { NodeTls, SecureContext } from "./node/node_tls.ts";
 import type { Authorities, Root } from "./node/authorities.ts";

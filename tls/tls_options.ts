@@ -4,11 +4,10 @@
  * @module
  */
 import { describe } from "../errors.ts";
-import { checkOptions } from "../check_options.ts";
-import { checkHostname, checkInteger, checkTimeout } from "../check_values.ts";
+import { checkOptions, namesOf } from "../check_options.ts";
+import { checkBoolean, checkHostname, checkInteger, checkTimeout } from "../checks.ts";
 import {
   checkContextOptions,
-  CONTEXT_OPTIONS,
   materialOf,
   pickContextOptions,
   TlsContext,
@@ -61,19 +60,30 @@ export interface TlsOptions extends TlsContextOptions {
 }
 
 /** The names of the options of {@linkcode TlsOptions}. */
-export const TLS_OPTIONS: ReadonlySet<string> = new Set(
-  [
-    ...CONTEXT_OPTIONS,
-    "context",
-    "serverHostname",
-    "handshakeTimeout",
-    "shutdownTimeout",
-    "maxHandshakes",
-  ] satisfies (keyof TlsOptions)[],
-);
+const TLS_OPTIONS = namesOf<TlsOptions>({
+  caCerts: true,
+  cert: true,
+  key: true,
+  alpnProtocols: true,
+  requestCert: true,
+  rejectUnauthorized: true,
+  minVersion: true,
+  maxVersion: true,
+  ciphers: true,
+  sni: true,
+  context: true,
+  serverHostname: true,
+  handshakeTimeout: true,
+  shutdownTimeout: true,
+  maxHandshakes: true,
+});
+/** Those of `startTls()`. */
+const UPGRADE_OPTIONS: ReadonlySet<string> = new Set([...TLS_OPTIONS, "serverSide"]);
 
-/** The same with what `startTls` has. */
-const KNOWN: ReadonlySet<string> = new Set([...TLS_OPTIONS, "serverSide"]);
+/** What to suggest for an option of TLS that is given beside `tls`, not in it. */
+export const MISPLACED_OPTIONS: Readonly<Record<string, string>> = Object.fromEntries(
+  [...TLS_OPTIONS].map((name) => [name, `tls.${name}`]),
+);
 
 /** Options that have been checked. */
 export interface TlsPlan {
@@ -87,34 +97,50 @@ export interface TlsPlan {
 }
 
 /**
- * Checks the options of TLS.
+ * Checks the option `tls`.
  *
- * @param tls The option, or `startTls`'s options.
+ * @param method The method that was called, for messages.
+ * @param tls The option.
  * @param serverSide Whether to be the server in the handshake.
  * @param hostname The name or address that is connected to, if any.
- * @param method The method that was called, for messages.
- * @param prefix What stands before each option in a message.
- * @param known The options that the method has.
  * @returns What to do, or `null` for no TLS.
  * @throws {TypeError} If an option is unknown, of the wrong kind, or missing.
  * @throws {RangeError} If a number is out of range.
  */
 export function planTls(
+  method: string,
   tls: boolean | TlsOptions | TlsContext | undefined,
   serverSide: boolean,
   hostname?: string,
-  method = "tls",
-  prefix = "",
-  known: ReadonlySet<string> = KNOWN,
 ): TlsPlan | null {
   if (tls === undefined || tls === false) return null;
   if (tls !== true && (typeof tls !== "object" || tls === null)) {
-    throw new TypeError(
-      `${method}: tls must be a boolean, an object with options or a TlsContext, got ${describe(tls)}`,
-    );
+    const what = "a boolean, an object with options or a TlsContext";
+    throw new TypeError(`${method}: tls must be ${what}, got ${describe(tls)}`);
   }
   const options: TlsOptions = tls === true ? {} : tls instanceof TlsContext ? { context: tls } : tls;
-  checkOptions(method, options, known, { prefix, name: prefix === "" ? "options" : "tls" });
+  checkOptions(method, options, TLS_OPTIONS, { prefix: "tls.", name: "tls" });
+  return plan(method, "tls.", options, serverSide, hostname);
+}
+
+/**
+ * Checks the options of `startTls()`.
+ *
+ * @param method The method that was called, for messages.
+ * @param options The options.
+ * @returns What to do.
+ * @throws {TypeError} If an option is unknown, of the wrong kind, or missing.
+ * @throws {RangeError} If a number is out of range.
+ */
+export function planUpgrade(method: string, options: TlsOptions & { serverSide?: boolean | undefined }): TlsPlan {
+  checkOptions(method, options, UPGRADE_OPTIONS);
+  const { serverSide = false } = options;
+  checkBoolean(method, "serverSide", serverSide);
+  return plan(method, "", options, serverSide);
+}
+
+/** Checks the values of options; `prefix` stands before their names in messages. */
+function plan(method: string, prefix: string, options: TlsOptions, serverSide: boolean, hostname?: string): TlsPlan {
   checkTimeout(method, `${prefix}handshakeTimeout`, options.handshakeTimeout);
   checkTimeout(method, `${prefix}shutdownTimeout`, options.shutdownTimeout);
   if (options.maxHandshakes !== undefined) checkInteger(method, `${prefix}maxHandshakes`, options.maxHandshakes, 1);
@@ -126,7 +152,7 @@ export function planTls(
   const { serverHostname = hostname } = options;
   if (!serverSide && serverHostname === undefined && rejectUnauthorized !== false) {
     const reason = "the server's certificate is verified for that name";
-    const other = known.has("serverSide") ? "; to be the server, set serverSide: true" : "";
+    const other = prefix === "" ? "; to be the server, set serverSide: true" : "";
     throw new TypeError(`${method}: ${prefix}serverHostname is required without a hostname: ${reason}${other}`);
   }
   return {

@@ -3,11 +3,12 @@
  *
  * @module
  */
-import { checkBytes, checkProtocol } from "../checks.ts";
+import { checkBytes, checkPort, checkProtocol } from "../checks.ts";
 import { giveBuffer, MAX_BUFFER, takeBuffer } from "../memory/buffer_pool.ts";
 import { callProtocol } from "./callbacks.ts";
 import type { LoopContext } from "./loop_context.ts";
 import type { DatagramHandle } from "./datagram_handle.ts";
+import { checkCallbacks } from "./protocol_check.ts";
 import { describe, toError } from "../errors.ts";
 import { lookUpExtraInfo } from "./extra_info.ts";
 import { FlowControl } from "./flow_control.ts";
@@ -85,7 +86,8 @@ export class DatagramTransport implements Interface {
   }
 
   setProtocol(protocol: DatagramCallbacks): void {
-    checkProtocol(protocol, "setProtocol(): protocol");
+    checkProtocol("setProtocol()", "protocol", protocol);
+    checkCallbacks(this.#loop, "setProtocol()", protocol, "datagram");
     this.#protocol = protocol;
   }
 
@@ -123,7 +125,7 @@ export class DatagramTransport implements Interface {
   }
 
   sendto(data: Uint8Array, addr: DatagramTarget | null = null): void {
-    checkBytes(data, "sendto(): data");
+    checkBytes("sendto()", "data", data);
     const target = this.#targetOf(addr);
     if (this.#closing || this.#trySend(data, target)) return;
     this.#size += data.length + HEADER_SIZE;
@@ -177,12 +179,11 @@ export class DatagramTransport implements Interface {
       if ("path" in this.#handle.addr) {
         if ("path" in addr && typeof addr.path === "string") return;
       } else if ("port" in addr && "hostname" in addr && typeof addr.hostname === "string") {
-        if (Number.isInteger(addr.port) && addr.port >= 0 && addr.port <= 65535) return;
-        throw new RangeError(`sendto(): addr.port must be a whole number from 0 to 65535, got ${describe(addr.port)}`);
+        return checkPort("sendto()", "addr.port", addr.port, 0);
       }
     }
     const accepted = "path" in this.#handle.addr ? "a Deno.UnixAddr with a path" : "a Deno.NetAddr";
-    throw new TypeError(`sendto(): addr must be ${accepted} where there is no remoteAddr, got ${format(addr)}`);
+    throw new TypeError(`sendto(): addr must be ${accepted} if the endpoint has no remoteAddr, got ${format(addr)}`);
   }
 
   /** Sends at once, straight from the caller's memory, if the handle can and nothing waits. */

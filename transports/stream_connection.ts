@@ -13,8 +13,10 @@
  * @module
  */
 import { InvalidStateError, TimeoutError, toError } from "../errors.ts";
+import { checkProtocol } from "../checks.ts";
 import { callProtocol } from "./callbacks.ts";
 import type { Handle, LoopContext } from "./loop_context.ts";
+import { checkCallbacks } from "./protocol_check.ts";
 import type { StreamHandle, StreamSink } from "./stream_handle.ts";
 import { isBuffered, type ReceiverHost, StreamReceiver } from "./stream_receiver.ts";
 import { type SenderHost, StreamSender } from "./stream_sender.ts";
@@ -97,6 +99,17 @@ export class StreamConnection implements ReceiverHost, SenderHost {
     this.#receiver.protocol = protocol;
   }
 
+  /**
+   * Throws unless `setProtocol()` can be given a protocol.
+   *
+   * @param protocol The protocol.
+   * @throws {TypeError} If it is not an object, or its callbacks cannot be meant.
+   */
+  checkProtocol(protocol: StreamCallbacks): void {
+    checkProtocol("setProtocol()", "protocol", protocol);
+    checkCallbacks(this.#loop, "setProtocol()", protocol, "stream");
+  }
+
   get isClosing(): boolean {
     return this.#state !== "open";
   }
@@ -131,14 +144,17 @@ export class StreamConnection implements ReceiverHost, SenderHost {
    * @param method The method that asks, for the message.
    * @param transport The transport it was called on.
    * @returns `false` where they would be dropped.
-   * @throws {InvalidStateError} After `writeEof()`, and during `startTls()`.
+   * @throws {InvalidStateError} If it has no writing half, after `writeEof()`, and during `startTls()`.
    */
   acceptsWrites(method: string, transport: unknown): boolean {
+    if (!this.#handle.writable) {
+      throw new InvalidStateError(`${method} cannot be called on a transport that is only read from`);
+    }
     if (this.#upgrading || transport !== this.transport) {
       throw new InvalidStateError(`${method}: startTls() has taken the connection over`);
     }
     if (this.#writingHalf !== "open") throw new InvalidStateError(`${method} cannot be called after writeEof()`);
-    return this.#state === "open" && this.#handle.writable;
+    return this.#state === "open";
   }
 
   /**
@@ -256,7 +272,10 @@ export class StreamConnection implements ReceiverHost, SenderHost {
       throw new Deno.errors.NotSupported("writeEof(): TLS cannot end one direction alone; close() ends both");
     }
     if (this.#upgrading) throw new InvalidStateError("writeEof(): startTls() has taken the connection over");
-    if (this.#state !== "open" || this.#writingHalf !== "open" || !this.#handle.writable) return;
+    if (!this.#handle.writable) {
+      throw new InvalidStateError("writeEof() cannot be called on a transport that is only read from");
+    }
+    if (this.#state !== "open" || this.#writingHalf !== "open") return;
     this.#writingHalf = "ending";
     if (!this.#handle.readable) this.close();
     else if (this.#sender.size === 0) this.#endWriting();

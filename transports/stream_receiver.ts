@@ -207,8 +207,9 @@ export class StreamReceiver implements StreamSink, Lender {
 
   chunk(data: Uint8Array): void {
     if (this.#stopped) return;
-    // Keeps a few bytes from holding on to the source's whole buffer.
-    const own = data.length * 2 < data.buffer.byteLength ? copyBytes(data) : data;
+    // Keeps a few bytes from holding on to the source's whole buffer, and another thread from changing them.
+    const keeps = data.length * 2 >= data.buffer.byteLength && data.buffer instanceof ArrayBuffer;
+    const own = keeps ? data : copyBytes(data);
     if (this.paused) this.#heldChunk = own;
     else this.#dispatchChunk(own);
   }
@@ -284,7 +285,7 @@ export class StreamReceiver implements StreamSink, Lender {
       if (!(buffer instanceof Uint8Array)) {
         adoptPromise(this.#loop, buffer, "getBuffer", this.#host.transport, protocol);
       }
-      checkBytes(buffer, "what getBuffer() returns");
+      checkBytes("getBuffer()", "the result", buffer);
       if (buffer.length === 0) throw new RangeError("getBuffer() returned an empty buffer");
       return buffer;
     } catch (error) {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { checkBytes, checkProtocol } from "../checks.ts";
+import { checkBytes } from "../checks.ts";
 import { describe } from "../errors.ts";
 import { lookUpExtraInfo } from "./extra_info.ts";
 import type { StreamConnection } from "./stream_connection.ts";
@@ -38,7 +38,7 @@ export class StreamTransport implements Transport {
   }
 
   setProtocol(protocol: StreamCallbacks): void {
-    checkProtocol(protocol, "setProtocol(): protocol");
+    this.#connection.checkProtocol(protocol);
     if (!this.#isDead) this.#connection.protocol = protocol;
   }
 
@@ -83,12 +83,12 @@ export class StreamTransport implements Transport {
   }
 
   write(data: Uint8Array): void {
-    checkBytes(data, "write(): data");
+    checkBytes("write()", "data", data);
     if (this.#acceptsWrites("write()")) this.#connection.sender.copy(data);
   }
 
   writeOwned(data: Uint8Array): void {
-    checkBytes(data, "writeOwned(): data");
+    checkBytes("writeOwned()", "data", data);
     if (this.#acceptsWrites("writeOwned()")) this.#connection.sender.own(data);
   }
 
@@ -97,7 +97,7 @@ export class StreamTransport implements Transport {
       throw new TypeError(`writelines(): pieces must be iterable, got ${describe(pieces)}`);
     }
     const list = [...pieces];
-    for (let i = 0; i < list.length; i++) checkBytes(list[i], `writelines(): pieces[${i}]`);
+    for (let i = 0; i < list.length; i++) checkBytes("writelines()", `pieces[${i}]`, list[i]);
     if (this.#acceptsWrites("writelines()")) this.#connection.sender.copyAll(list);
   }
 

@@ -6,6 +6,7 @@
 import { checkProtocol } from "../checks.ts";
 import { callProtocol } from "./callbacks.ts";
 import type { LoopContext } from "./loop_context.ts";
+import { checkCallbacks } from "./protocol_check.ts";
 import { describe, ProcessLookupError } from "../errors.ts";
 import { lookUpExtraInfo } from "./extra_info.ts";
 import type { ProcessHandle } from "./process_handle.ts";
@@ -31,6 +32,8 @@ export class SubprocessTransport implements Interface {
   #returncode: number | null = null;
   #closing = false;
   #lost = false;
+  /** `connectionLost` has returned. */
+  #over = false;
 
   constructor(loop: LoopContext, process: ProcessHandle, protocol: SubprocessCallbacks) {
     this.#loop = loop;
@@ -70,8 +73,9 @@ export class SubprocessTransport implements Interface {
     if (typeof signal !== "string" && !Number.isInteger(signal)) {
       throw new TypeError(`sendSignal(): signal must be a name such as "SIGHUP" or a number, got ${describe(signal)}`);
     }
-    if (this.#returncode === null && this.#process.kill(signal)) return;
-    throw new ProcessLookupError(`sendSignal(): process ${this.#process.pid} has ended`);
+    // As in CPython: until connectionLost has returned, a child that has ended is not an error.
+    if (this.#over) throw new ProcessLookupError(`sendSignal(): process ${this.#process.pid} has ended`);
+    if (this.#returncode === null) this.#process.kill(signal);
   }
 
   terminate(): void {
@@ -90,7 +94,7 @@ export class SubprocessTransport implements Interface {
     try {
       if (this.#returncode === null) this.kill();
     } catch {
-      // It ended first, which is what was wanted.
+      // It may not be killed: it has become another user's.
     }
   }
 
@@ -104,7 +108,8 @@ export class SubprocessTransport implements Interface {
   }
 
   setProtocol(protocol: SubprocessCallbacks): void {
-    checkProtocol(protocol, "setProtocol(): protocol");
+    checkProtocol("setProtocol()", "protocol", protocol);
+    checkCallbacks(this.#loop, "setProtocol()", protocol, "subprocess");
     this.#protocol = protocol;
   }
 
@@ -152,6 +157,7 @@ export class SubprocessTransport implements Interface {
     this.#closing = true;
     this.#loop.callSoon(() => {
       callProtocol(this.#loop, this, this.#protocol, "connectionLost", null);
+      this.#over = true;
       this.#loop.unwatch(this);
     });
   }

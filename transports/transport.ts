@@ -385,6 +385,7 @@ export interface WriteTransport<E = ExtraInfo> extends BaseTransport<StreamCallb
    * has no reading half, is closed. Does nothing if the transport is closing.
    *
    * @throws {Deno.errors.NotSupported} On TLS, which cannot end one direction alone.
+   * @throws {InvalidStateError} On a transport that cannot be written to.
    */
   writeEof(): void;
   /**
@@ -451,11 +452,11 @@ export interface SubprocessTransport extends BaseTransport<SubprocessCallbacks> 
    */
   getPipeTransport(fd: number): ReadTransport | WriteTransport | null;
   /**
-   * Sends a signal to the child.
+   * Sends a signal to the child. Does nothing if the child has ended and `connectionLost` has not returned yet.
    *
    * @param signal The signal's name or number.
    * @throws {TypeError} If `signal` is neither a signal's name nor a number.
-   * @throws {ProcessLookupError} If the child has ended.
+   * @throws {ProcessLookupError} After `connectionLost`.
    */
   sendSignal(signal: Deno.Signal | number): void;
   /**

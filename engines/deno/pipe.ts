@@ -27,7 +27,8 @@ export function openPipe(pipe: ReadablePipe | WritablePipe, direction: "read" | 
   if (direction === "write" && pipe instanceof WritableStream) return new WritableStreamHandle(pipe);
   const channel = pipe as ByteChannel;
   if (typeof channel?.[direction] !== "function" || typeof channel.close !== "function") {
-    throw new TypeError(`pipe must be ${ACCEPTED[direction]}, got ${describe(pipe)}`);
+    const method = direction === "read" ? "connectReadPipe()" : "connectWritePipe()";
+    throw new TypeError(`${method}: pipe must be ${ACCEPTED[direction]}, got ${describe(pipe)}`);
   }
   return new ConnHandle(channel, { readable: direction === "read", writable: direction === "write" });
 }

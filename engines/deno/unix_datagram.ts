@@ -46,7 +46,7 @@ export async function openUnixDatagram(
     sender = listenDatagram({ transport: "unixpacket", path });
     const bound = Deno.lstatSync(path);
     // Another program may have removed it at this moment. What is not a socket is certainly not ours.
-    if (!bound.isSocket) throw addrInUse(path, "another program has put a file there");
+    if (!bound.isSocket) throw addrInUse("another program has put a file there");
     senderFile = bound;
     Deno.renameSync(passing, path);
     return new DatagramConnHandle(sender, { remoteAddr, receiver, removeFile: () => removeIfSame(path, ours) });

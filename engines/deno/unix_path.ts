@@ -56,10 +56,10 @@ export async function removeStaleSocket(path: string): Promise<void> {
     if (error instanceof Deno.errors.NotFound) return;
     throw error;
   }
-  if (!found.isSocket) throw addrInUse(path, "a file that is not a socket is there");
+  if (!found.isSocket) throw addrInUse("a file that is not a socket is there");
   // A listener that was closed in this turn is gone in the next.
   await new Promise((resolve) => setTimeout(resolve, 0));
-  if (await isLive(path)) throw addrInUse(path, "a live socket is there");
+  if (await isLive(path)) throw addrInUse("a live socket is there");
   removeIfSame(path, found);
 }
 
@@ -96,7 +96,7 @@ async function claim(passing: string, path: string): Promise<void> {
       return move(passing, path);
     } catch (error) {
       if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
-      if (tries > 0) throw addrInUse(path, "somebody else has taken it at the same moment");
+      if (tries > 0) throw addrInUse("somebody else has taken it at the same moment");
       await removeStaleSocket(path);
     }
   }
@@ -160,11 +160,10 @@ function exists(path: string): boolean {
 /**
  * Makes the system's error for a path that is taken.
  *
- * @param path The path.
  * @param why By what.
  * @returns The error.
  */
-export function addrInUse(path: string, why: string): Error {
-  const error = new Deno.errors.AddrInUse(`path ${JSON.stringify(path)} is in use: ${why}`);
+export function addrInUse(why: string): Error {
+  const error = new Deno.errors.AddrInUse(`Address already in use: ${why}`);
   return Object.assign(error, { code: "EADDRINUSE" });
 }

@@ -16,7 +16,7 @@ const STREAM = ["connectionLost", "connectionMade", "dataReceived", "eofReceived
 const EXPECTED: Record<string, (disguise: string) => string[]> = {
   streams: () => rejected(...STREAM.flatMap((name) => [name, name])),
   buffers: () => [
-    "Fatal error: protocol.getBuffer() call failed.: what getBuffer() returns must be a Uint8Array",
+    "Fatal error: protocol.getBuffer() call failed.: getBuffer(): the result must be a Uint8Array",
     ...rejected("bufferUpdated", "connectionLost", "connectionLost", "getBuffer"),
   ],
   datagrams: () =>
@@ -24,8 +24,12 @@ const EXPECTED: Record<string, (disguise: string) => string[]> = {
   processes: () =>
     rejected("connectionLost", "connectionMade", "pipeConnectionLost", "pipeDataReceived", "processExited"),
   factories: () => [
-    ...Array(2).fill("Exception in a server's protocol factory: what factory returns must be a protocol"),
-    ...Array(4).fill("rejects: TypeError: what factory returns must be a protocol"),
+    ...Array(2).fill(
+      "Exception in a server's protocol factory: createServer(): what factory returns must be a protocol",
+    ),
+    ...["connectReadPipe", "createConnection", "createDatagramEndpoint", "subprocessExec"].map((method) =>
+      `rejects: TypeError: ${method}(): what factory returns must be a protocol`
+    ),
   ],
   scheduling: () => Array(4).fill("Exception in callback (anonymous): hidden"),
   handlers: () => ["Exception in the exception handler", "something"],

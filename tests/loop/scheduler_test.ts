@@ -252,7 +252,7 @@ Deno.test("callSoon(), callLater() and callAt() throw for arguments of the wrong
   assertThrows(() => loop.callLater(1, notFunction), TypeError, "callLater(): callback");
   assertThrows(() => loop.callAt(1, notFunction), TypeError, "callAt(): callback");
   const notNumber = "1" as unknown as number;
-  assertThrows(() => loop.callLater(notNumber, () => {}), TypeError, "callLater(): delayMs must be a number");
+  assertThrows(() => loop.callLater(notNumber, () => {}), TypeError, "callLater(): delayMs must be a finite number");
   assertThrows(() => loop.callAt(notNumber, () => {}), TypeError, "callAt(): whenMs");
   for (const bad of [NaN, Infinity, -Infinity]) {
     assertThrows(() => loop.callLater(bad, () => {}), RangeError, "delayMs must be a finite number");

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "../std.ts";
-import { BaseProtocol, InvalidStateError } from "../../mod.ts";
+import { BaseProtocol, InvalidStateError, type Transport } from "../../mod.ts";
 import { BufferedRecorder, bytes, captureExceptions, loop, pattern, Recorder, text, turn } from "../kit.ts";
 import { program } from "../program.ts";
 import { fifo, RecordingSink } from "./kit.ts";
@@ -102,16 +102,18 @@ Deno.test("connectReadPipe() and connectWritePipe() refuse bad options with an e
   for (const pipe of [reader, readable]) {
     const read = (options: unknown) => loop.connectReadPipe(() => new Recorder(), pipe, options as object);
     for (const closeTimeout of [-1, NaN, "1", 2 ** 31, null]) {
-      await assertRejects(() => read({ closeTimeout }), RangeError, "closeTimeout must be from 0 to ");
+      const ErrorClass = typeof closeTimeout === "number" ? RangeError : TypeError;
+      await assertRejects(() => read({ closeTimeout }), ErrorClass, "closeTimeout must be a number of milliseconds");
     }
-    await assertRejects(() => read(null), TypeError, "options must be an object, got null");
+    await assertRejects(() => read(null), TypeError, "options must be a plain object, got null");
   }
   for (const pipe of [writer, writable]) {
     const write = (options: unknown) => loop.connectWritePipe(() => new Recorder(), pipe, options as object);
     for (const closeTimeout of [-1, NaN, "1", 2 ** 31, null]) {
-      await assertRejects(() => write({ closeTimeout }), RangeError, "closeTimeout must be from 0 to ");
+      const ErrorClass = typeof closeTimeout === "number" ? RangeError : TypeError;
+      await assertRejects(() => write({ closeTimeout }), ErrorClass, "closeTimeout must be a number of milliseconds");
     }
-    await assertRejects(() => write(5), TypeError, "options must be an object, got number 5");
+    await assertRejects(() => write(5), TypeError, "options must be a plain object, got number 5");
   }
   assertEquals([readable.locked, writable.locked], [false, false]);
   reader.close();
@@ -342,4 +344,40 @@ Deno.test("close() on a read pipe with a read in flight does not keep the proces
   // The child's standard input stays open until it has ended.
   assertEquals([await child.stdout.text(), (await child.status).code], ["lost null\n", 0]);
   await writer.close().catch(() => {});
+});
+
+Deno.test("write() and its kin on a transport that is only read from throw InvalidStateError, also once it is closed", async () => {
+  const [readTransport, recorder] = await loop.connectReadPipe(() => new Recorder(), new ReadableStream());
+  // As JavaScript sees it.
+  const transport = readTransport as Transport;
+  for (let i = 0; i < 2; i++) {
+    for (
+      const [name, call] of [
+        ["write()", () => transport.write(bytes("x"))],
+        ["writeOwned()", () => transport.writeOwned(bytes("x"))],
+        ["writelines()", () => transport.writelines([bytes("x")])],
+        ["writeEof()", () => transport.writeEof()],
+      ] as const
+    ) {
+      const error = assertThrows(call, InvalidStateError);
+      assertEquals(error.message, `${name} cannot be called on a transport that is only read from`);
+    }
+    assertThrows(() => transport.write("x" as unknown as Uint8Array), TypeError, "write(): data must be a Uint8Array");
+    assertEquals(transport.canWriteEof(), false);
+    transport.close();
+    await recorder.untilLost();
+  }
+});
+
+Deno.test("dataReceived() is given memory of its own where a stream has bytes of a SharedArrayBuffer", async () => {
+  const shared = new Uint8Array(new SharedArrayBuffer(8)).fill(65);
+  const recorder = new Recorder();
+  const stream = new ReadableStream<Uint8Array>({ start: (controller) => controller.enqueue(shared) });
+  const [transport] = await loop.connectReadPipe(() => recorder, stream);
+  await recorder.untilReceived(8);
+  shared.fill(66);
+  assertEquals(recorder.text, "AAAAAAAA");
+  assertEquals(recorder.pieces[0]!.buffer instanceof ArrayBuffer, true);
+  transport.close();
+  await recorder.untilLost();
 });

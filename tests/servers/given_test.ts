@@ -169,7 +169,10 @@ for (const [name, call] of Object.entries(CONN_CALLS)) {
     for (const [given, got] of [[null, "null"], [{}, "Object"], [fsFile, "FsFile"], [listener, "Listener"]] as const) {
       const conn = given as unknown as Deno.Conn;
       const error = await assertRejects(() => call(() => new Recorder(), conn, {}), TypeError);
-      assert(error.message.startsWith("conn must be a Deno.Conn, got ") && error.message.includes(got), error.message);
+      assert(
+        error.message.startsWith(`${name}(): conn must be a Deno.Conn, got `) && error.message.includes(got),
+        error.message,
+      );
     }
     await fsFile.write(bytes("still open"));
   });

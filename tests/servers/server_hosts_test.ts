@@ -74,7 +74,7 @@ Deno.test("createServer() with a list that has no host in it rejects with a Type
   const create = (hostname: unknown) =>
     loop.createServer(() => new Recorder(), { hostname: hostname as string, port: 0 });
   for (const hostname of [["127.0.0.1", ""], ["127.0.0.1", null], [5], {}]) {
-    await assertRejects(() => create(hostname), TypeError, "hostname must be a name or an address, got ");
+    await assertRejects(() => create(hostname), TypeError, "must be a host name or an IP address, got ");
   }
 });
 

@@ -80,7 +80,7 @@ Deno.test("Server.serveForever() refuses what is no AbortSignal, and changes not
     await assertRejects(() => serveForever({ signal }), TypeError, "signal must be an AbortSignal, got ");
   }
   await assertRejects(() => serveForever({ signal: {} }), TypeError, "got Object");
-  await assertRejects(() => serveForever(null), TypeError, "options must be an object, got null");
+  await assertRejects(() => serveForever(null), TypeError, "options must be a plain object, got null");
   assertEquals(server.isServing(), false);
   const forever = server.serveForever();
   await assertRejects(() => serveForever({ signal: {} }), TypeError, "signal");
@@ -191,10 +191,10 @@ Deno.test("createServer() refuses bad options with an error that names them", as
   await assertRejects(() => create({ port: NaN }), RangeError, "number NaN");
   await assertRejects(() => create({ port: 0, hostname: [] }), RangeError, "hostname");
   await assertRejects(() => create({ port: 0, closeTimeout: -1 }), RangeError, "closeTimeout");
-  await assertRejects(() => create({ port: 0, tls: {} }), TypeError, "a TLS server requires cert and key");
+  await assertRejects(() => create({ port: 0, tls: {} }), TypeError, "a TLS server requires tls.cert and tls.key");
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   await assertRejects(() => create({ port: 0, listener }), TypeError, "listener and port");
-  await assertRejects(() => create({ listener, tls: {} }), TypeError, "a TLS server requires cert and key");
+  await assertRejects(() => create({ listener, tls: {} }), TypeError, "a TLS server requires tls.cert and tls.key");
   const factory = new Echo() as unknown as () => Echo;
   await assertRejects(() => loop.createServer(factory, LOCAL), TypeError, "factory must be a function");
 });

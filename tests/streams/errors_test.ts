@@ -205,12 +205,15 @@ Deno.test("createConnection() to a port where nobody listens rejects with Deno's
   assertEquals(made, 0);
 });
 
-Deno.test("createConnection() to a host that has no address rejects with Deno's own error", async () => {
+Deno.test("createConnection() to a host that has no address rejects with Deno's own error, and names it", async () => {
   // A label of 64 characters cannot be: no name server is asked.
   const hostname = `${"x".repeat(64)}.invalid`;
   const ours = await assertRejects(() => loop.createConnection(() => new Recorder(), { hostname, port: 1 }), Error);
   const denos = await assertRejects(() => Deno.connect({ hostname, port: 1 }), Error);
-  assertEquals([ours.name, ours.message], [denos.name, denos.message]);
+  assertEquals(
+    [ours.name, ours.message],
+    [denos.name, `createConnection(): cannot resolve ${hostname}: ${denos.message}`],
+  );
 });
 
 /** Compares contexts key by key, objects by identity. */

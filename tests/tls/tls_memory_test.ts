@@ -41,7 +41,7 @@ const SIDES = {
 for (const [side, { tls, serverSide }] of Object.entries(SIDES)) {
   for (const [what, data] of Object.entries(SENT)) {
     Deno.test(`close() of a ${side} leaves nothing of a handshake in which the peer sent ${what}`, async () => {
-      const plan = planTls(tls, serverSide)!;
+      const plan = planTls("createServer()", tls, serverSide)!;
       const node = await loadTls(context, plan);
       const sent = await data();
       const open = async () => {

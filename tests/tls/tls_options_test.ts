@@ -156,7 +156,7 @@ for (const [i, [what, tls, ErrorClass, message]] of wrong.entries()) {
       ErrorClass,
     );
     for (const error of [client, server]) {
-      const said = error.message.replace(/^tls: /, "").replaceAll("tls.", "");
+      const said = error.message.replace(/^create(Connection|Server)\(\): /, "").replaceAll("tls.", "");
       assert(message.test(said), error.message);
     }
   });
@@ -170,7 +170,7 @@ function addTo(tls: object, rest: object): object {
 Deno.test("tls: true is no server: it has no certificate", async () => {
   for (const tls of [true, {}, { caCerts: [CA] }]) {
     const error = await assertRejects(() => loop.createServer(() => new Protocol(), { port: 0, tls }), TypeError);
-    assertEquals(error.message, "tls: a TLS server requires cert and key, or sni");
+    assertEquals(error.message, "createServer(): a TLS server requires tls.cert and tls.key, or tls.sni");
   }
 });
 

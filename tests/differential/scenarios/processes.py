@@ -227,6 +227,21 @@ async def _(t):
     t.attempt("process", "close", child.transport.close)
 
 
+@scenarios("a signal from process_exited to connection_lost does nothing")
+async def _(t):
+    def send(when):
+        t.attempt("process", f"{when}: send_signal", child.transport.send_signal, signal.SIGTERM)
+        t.attempt("process", f"{when}: terminate", child.transport.terminate)
+        t.attempt("process", f"{when}: kill", child.transport.kill)
+
+    child = t.child(
+        process_exited=lambda p: send("in process_exited"),
+        connection_lost=lambda p, error: send("in connection_lost"),
+    )
+    await shell(t, child, "exit 0", stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL)
+    await child.until_lost()
+
+
 @scenarios("close() kills a child that runs")
 async def _(t):
     child = t.child()

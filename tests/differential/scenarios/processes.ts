@@ -202,6 +202,20 @@ export const scenarios: Scenarios = {
     t.attempt("process", "close", () => child.transport.close());
   },
 
+  "a signal from process_exited to connection_lost does nothing": async (t) => {
+    const signal = (when: string) => {
+      t.attempt("process", `${when}: send_signal`, () => child.transport.sendSignal("SIGTERM"));
+      t.attempt("process", `${when}: terminate`, () => child.transport.terminate());
+      t.attempt("process", `${when}: kill`, () => child.transport.kill());
+    };
+    const child = t.child({
+      processExited: () => signal("in process_exited"),
+      connectionLost: () => signal("in connection_lost"),
+    });
+    await shell(child, "exit 0", NO_PIPES);
+    await child.untilLost();
+  },
+
   "close() kills a child that runs": async (t) => {
     const child = t.child();
     await shell(child, "exec sleep 60");

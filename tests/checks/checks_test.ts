@@ -17,7 +17,7 @@ import {
   checkTime,
   checkTimeout,
   MAX_PATH,
-} from "../../check_values.ts";
+} from "../../checks.ts";
 import { assertEquals, assertThrows } from "../std.ts";
 
 const M = "call()";

@@ -1,0 +1,54 @@
+/**
+ * Errors of connecting, binding and resolving that say which address it was.
+ *
+ * @module
+ */
+
+/** What an operating-system error is made of. */
+type SystemError = Error & { code?: unknown; hostname?: unknown };
+
+/**
+ * Returns an operating-system error that names the method and the address. Its class and `code` are those of the error, which
+ * becomes its `cause`.
+ *
+ * @param error What was thrown. Anything but an error of the operating system is returned as it is: one that asks for a
+ * permission names the address already.
+ * @param method The method that was called, for the message.
+ * @param action What was tried, such as `"connect to"`.
+ * @param address The address.
+ * @param hostname The host that was resolved first, if it was.
+ * @returns The error to throw.
+ */
+export function nameAddress(
+  error: unknown,
+  method: string,
+  action: string,
+  address: string,
+  hostname?: string,
+): unknown {
+  if (!(error instanceof Error)) return error;
+  const { code, hostname: unresolved } = error as SystemError;
+  // Deno has no class and no code for names that cannot be resolved, Node has a code.
+  const isLookup = typeof unresolved === "string" || error.message.includes("failed to lookup address information");
+  if (typeof code !== "string" && !isLookup) return error;
+  const Class = error.constructor as new (message: string) => Error;
+  if (Class !== Error && !Object.values(Deno.errors).includes(Class as typeof Deno.errors.NotFound)) return error;
+  const host = typeof unresolved === "string" ? unresolved : hostname;
+  const what = isLookup && host !== undefined ? `resolve ${host}` : `${action} ${address}`;
+  const named = new Class(`${method}: cannot ${what}: ${error.message}`);
+  Object.defineProperty(named, "cause", { value: error, writable: true, configurable: true });
+  if (typeof code === "string") Object.assign(named, { code });
+  return named;
+}
+
+/**
+ * Returns an address as one text.
+ *
+ * @param address The address.
+ * @returns For example `127.0.0.1:80`, `[::1]:80`, or the path of a Unix socket.
+ */
+export function formatAddress(address: { hostname: string; port: number } | { path: string }): string {
+  if ("path" in address) return address.path.replaceAll("\0", "@");
+  const { hostname, port } = address;
+  return hostname.includes(":") && !hostname.startsWith("[") ? `[${hostname}]:${port}` : `${hostname}:${port}`;
+}
