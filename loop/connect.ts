@@ -236,17 +236,7 @@ async function dial(
   }
 }
 
-/**
- * Checks what all calls that make streams are given.
- *
- * @param method The method that was called, for messages.
- * @param factory The factory.
- * @param options The options.
- * @param known The names of the options that the method has.
- * @param transport What the property `transport` may say, which a `Deno.Addr` has.
- * @throws {TypeError} If `factory` is not a function, or an option is unknown or of the wrong kind.
- * @throws {RangeError} If `closeTimeout` is out of range.
- */
+/** Checks what all calls that make streams are given. */
 export function checkStreamCall(
   method: string,
   factory: unknown,
@@ -266,29 +256,12 @@ export function checkStreamCall(
   if (known.has("signal")) checkSignal(method, options.signal);
 }
 
-/**
- * Returns what sockets are set to.
- *
- * @param options What was asked for.
- * @returns The settings.
- */
+/** Returns what sockets are set to. */
 export function tcpSettings({ noDelay = true, keepAlive }: TcpOptions): TcpSettings {
   return { noDelay, keepAlive };
 }
 
-/**
- * Makes a pair over a stream. Neither `connectionMade` has been called nor has reading started.
- *
- * @typeParam P The protocol's type.
- * @param loop The loop.
- * @param method The method that was called, for messages.
- * @param factory Makes the protocol.
- * @param end The stream.
- * @param options What was asked for.
- * @param owner Who counts the connection.
- * @returns The pair.
- * @throws What the factory throws, or a getter of the protocol; the stream is then closed.
- */
+/** Makes a pair over a stream. Neither `connectionMade` has been called nor has reading started. */
 export function makeConnection<P extends StreamCallbacks>(
   loop: LoopCore,
   method: string,
@@ -309,18 +282,7 @@ export function makeConnection<P extends StreamCallbacks>(
   }
 }
 
-/**
- * Makes a pair over a stream, and starts it.
- *
- * @typeParam P The protocol's type.
- * @param loop The loop.
- * @param method The method that was called, for messages.
- * @param factory Makes the protocol.
- * @param end The stream.
- * @param options What was asked for.
- * @returns The pair, after `connectionMade`.
- * @throws What the factory throws, or the reason of `signal`; the stream is then closed.
- */
+/** Makes a pair over a stream, and starts it. */
 export function startClient<P extends StreamCallbacks>(
   loop: LoopCore,
   method: string,

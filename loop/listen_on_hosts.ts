@@ -8,13 +8,7 @@ import type { ListenHandle } from "../transports/listen_handle.ts";
 /** Listens on a host, at the port that was asked for or at one that is free. */
 type Listen = (hostname: string, anyPort?: boolean) => Promise<ListenHandle>;
 
-/**
- * Listens on each of the hosts' addresses once, however often and by whatever names it is named, as asyncio does.
- *
- * @param hostnames Names and addresses.
- * @param listen Listens on one of them.
- * @returns The listeners, in the order of the hosts. If one cannot be made, the others are closed.
- */
+/** Listens on each of the hosts' addresses once, however often and by whatever names it is named, as asyncio does. */
 export async function listenOnHosts(hostnames: string[], listen: Listen): Promise<ListenHandle[]> {
   const listeners: ListenHandle[] = [];
   const has = (address: string | null) => listeners.some((listener) => hostOf(listener) === address);

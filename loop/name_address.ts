@@ -10,14 +10,6 @@ type SystemError = Error & { code?: unknown; hostname?: unknown };
 /**
  * Returns an operating-system error that names the method and the address. Its class and `code` are those of the error, which
  * becomes its `cause`.
- *
- * @param error What was thrown. Anything but an error of the operating system is returned as it is: one that asks for a
- * permission names the address already.
- * @param method The method that was called, for the message.
- * @param action What was tried, such as `"connect to"`.
- * @param address The address.
- * @param hostname The host that was resolved first, if it was.
- * @returns The error to throw.
  */
 export function nameAddress(
   error: unknown,
@@ -41,12 +33,7 @@ export function nameAddress(
   return named;
 }
 
-/**
- * Returns an address as one text.
- *
- * @param address The address.
- * @returns For example `127.0.0.1:80`, `[::1]:80`, or the path of a Unix socket.
- */
+/** Returns an address as one text. */
 export function formatAddress(address: { hostname: string; port: number } | { path: string }): string {
   if ("path" in address) return address.path.replaceAll("\0", "@");
   const { hostname, port } = address;

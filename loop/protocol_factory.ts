@@ -12,17 +12,7 @@ import type { BaseCallbacks } from "../transports/transport.ts";
 /** Makes the protocol of one connection. */
 export type ProtocolFactory<P> = () => P;
 
-/**
- * Makes a protocol, and checks that its callbacks can be meant.
- *
- * @typeParam P The protocol's type.
- * @param loop The loop.
- * @param method The method that was called, for messages.
- * @param factory The factory.
- * @param kind What the protocol is used for.
- * @returns The protocol.
- * @throws {TypeError} If the factory returns something else than an object, or one whose callbacks cannot be meant.
- */
+/** Makes a protocol, and checks that its callbacks can be meant. */
 export function makeProtocol<P extends BaseCallbacks>(
   loop: LoopContext,
   method: string,

@@ -30,12 +30,7 @@ function stackIndex(size: number): number {
   return size <= MIN_BUFFER ? 0 : 23 - Math.clz32(size - 1);
 }
 
-/**
- * Takes an array whose contents are arbitrary.
- *
- * @param size At least this many bytes, `MAX_BUFFER` at most; rounded up to a power of two.
- * @returns An array that spans its whole buffer.
- */
+/** Takes an array whose contents are arbitrary. */
 export function takeBuffer(size: number): Uint8Array {
   const index = stackIndex(size);
   const buffer = stacks[index]!.pop();
@@ -44,11 +39,7 @@ export function takeBuffer(size: number): Uint8Array {
   return buffer;
 }
 
-/**
- * Gives an array back. Nobody may use it afterwards, the kernel included.
- *
- * @param buffer An array that `takeBuffer` gave.
- */
+/** Gives an array back. Nobody may use it afterwards, the kernel included. */
 export function giveBuffer(buffer: Uint8Array): void {
   // One of no length has been detached by somebody who no longer owned it.
   if (buffer.length === 0 || pooled + buffer.length > MAX_POOLED) return;
@@ -60,8 +51,6 @@ export function giveBuffer(buffer: Uint8Array): void {
  * Gives an array back that a protocol has seen. It may have kept views of it, against the rules: they are empty from now
  * on, and what others put there is none of theirs. For each message that would take 8 % of an echo of 1 KiB by
  * `writeOwned`, so a window goes back to its own connection where it can.
- *
- * @param buffer An array that `takeBuffer` gave.
  */
 export function giveSeenBuffer(buffer: Uint8Array): void {
   if (buffer.length > 0) giveBuffer(new Uint8Array((buffer.buffer as ArrayBuffer).transfer()));
@@ -72,9 +61,6 @@ export function giveSeenBuffer(buffer: Uint8Array): void {
  *
  * Small ones share a slab, as those of Node's `Buffer` do, so that an array a message becomes one in sixteen
  * (12 % of a 1 KiB echo). Whoever keeps a small one keeps 16 KiB at most.
- *
- * @param data The bytes.
- * @returns The copy.
  */
 export function copyBytes(data: Uint8Array): Uint8Array {
   const length = data.length;

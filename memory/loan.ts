@@ -43,8 +43,6 @@ let memoryLender: Lender | null = null;
 /**
  * Lends a window for the callback that follows.
  *
- * @param data The bytes that the protocol is given.
- * @param window The window that they begin.
  * @param lender Who gets it back; `null` for the pool, if no protocol sees it.
  */
 export function lendWindow(data: Uint8Array, window: Uint8Array, lender: Lender | null): void {
@@ -54,11 +52,7 @@ export function lendWindow(data: Uint8Array, window: Uint8Array, lender: Lender 
   holder = null;
 }
 
-/**
- * Ends that. Nothing may be flushed before, lest the window be read into while parts of it are still given away.
- *
- * @returns Whether the window comes back; if not, it is the protocol's.
- */
+/** Ends that. Nothing may be flushed before, lest the window be read into while parts of it are still given away. */
 export function endWindowLoan(): boolean {
   const returned = holder !== null && holder.window !== null;
   lentData = lentWindow = null;
@@ -66,12 +60,7 @@ export function endWindowLoan(): boolean {
   return returned;
 }
 
-/**
- * Notes for the callback that follows that a protocol's own memory has been filled.
- *
- * @param memory The memory.
- * @param lender Whom to tell when bytes of it that the protocol gives away have been sent.
- */
+/** Notes for the callback that follows that a protocol's own memory has been filled. */
 export function lendMemory(memory: Uint8Array, lender: Lender): void {
   lentMemory = memory;
   memoryLender = lender;
@@ -82,12 +71,7 @@ export function endMemoryLoan(): void {
   lentMemory = memoryLender = null;
 }
 
-/**
- * Takes note of bytes that a protocol has given away for good.
- *
- * @param data The bytes.
- * @param by Who sends them.
- */
+/** Takes note of bytes that a protocol has given away for good. */
 export function returnLoan(data: Uint8Array, by: LoanHolder): void {
   if (lentWindow !== null && data.buffer === lentWindow.buffer) {
     if (holder !== null) {

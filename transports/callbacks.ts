@@ -13,15 +13,7 @@ type Callback<P> = { [K in keyof P]-?: NonNullable<P[K]> extends (...args: never
 /** The arguments of one of them. */
 type Arguments<P, K extends keyof P> = NonNullable<P[K]> extends (...args: infer A) => unknown ? A : never;
 
-/**
- * Runs a callback whose failure leaves the transport alone. A missing one is nothing.
- *
- * @param loop Whom to tell.
- * @param transport The transport that calls.
- * @param protocol The protocol called.
- * @param name The callback.
- * @param args Its arguments.
- */
+/** Runs a callback whose failure leaves the transport alone. A missing one is nothing. */
 export function callProtocol<P extends BaseCallbacks, K extends Callback<P> & string>(
   loop: LoopContext,
   transport: BaseTransport,
@@ -42,15 +34,7 @@ export function callProtocol<P extends BaseCallbacks, K extends Callback<P> & st
   if (startedAt !== -1) loop.reportIfSlow(`protocol.${name}()`, startedAt, { transport, protocol });
 }
 
-/**
- * Looks after what a callback returned: where it is a promise, its rejection must not end the process.
- *
- * @param loop Whom to tell.
- * @param result What the callback returned.
- * @param name The callback.
- * @param transport The transport that called.
- * @param protocol The protocol called.
- */
+/** Looks after what a callback returned: where it is a promise, its rejection must not end the process. */
 export function adoptPromise(
   loop: LoopContext,
   result: unknown,

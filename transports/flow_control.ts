@@ -29,13 +29,7 @@ export class FlowControl {
     return [this.#low, this.#high];
   }
 
-  /**
-   * Sets the marks.
-   *
-   * @param limits One of them, both, or none for the defaults.
-   * @throws {TypeError} If `limits` is not an object, has another option, or a mark is not a number.
-   * @throws {RangeError} Unless `high >= low >= 0`.
-   */
+  /** Sets the marks. */
   setLimits(limits: WriteBufferLimits): void {
     checkOptions(METHOD, limits, LIMITS, { name: "limits" });
     const { high, low } = limits;

@@ -57,16 +57,7 @@ const verdicts: Readonly<Record<ProtocolKind, WeakMap<object, Verdict>>> = {
 /** The warnings that each loop has reported. */
 const reported = new WeakMap<LoopContext, Set<string>>();
 
-/**
- * Throws if a protocol's callbacks cannot be meant, and reports suspicious ones once in debug mode.
- *
- * @param loop The loop.
- * @param method The method that was called, as in `"setProtocol()"`.
- * @param protocol The protocol.
- * @param kind What it is used for.
- * @param factory The factory that has returned it, if one has.
- * @throws {TypeError} If a callback is misspelt, is a generator function, or lacks the one that belongs to it.
- */
+/** Throws if a protocol's callbacks cannot be meant, and reports suspicious ones once in debug mode. */
 export function checkCallbacks(
   loop: LoopContext,
   method: string,

@@ -99,12 +99,7 @@ export class StreamConnection implements ReceiverHost, SenderHost {
     this.#receiver.protocol = protocol;
   }
 
-  /**
-   * Throws unless `setProtocol()` can be given a protocol.
-   *
-   * @param protocol The protocol.
-   * @throws {TypeError} If it is not an object, or its callbacks cannot be meant.
-   */
+  /** Throws unless `setProtocol()` can be given a protocol. */
   checkProtocol(protocol: StreamCallbacks): void {
     checkProtocol("setProtocol()", "protocol", protocol);
     checkCallbacks(this.#loop, "setProtocol()", protocol, "stream");
@@ -138,14 +133,7 @@ export class StreamConnection implements ReceiverHost, SenderHost {
     if (this.#handle.readable && this.isReading) this.#handle.readStart(this.#receiver);
   }
 
-  /**
-   * Reports whether bytes given now would be sent.
-   *
-   * @param method The method that asks, for the message.
-   * @param transport The transport it was called on.
-   * @returns `false` where they would be dropped.
-   * @throws {InvalidStateError} If it has no writing half, after `writeEof()`, and during `startTls()`.
-   */
+  /** Reports whether bytes given now would be sent. */
   acceptsWrites(method: string, transport: unknown): boolean {
     if (!this.#handle.writable) {
       throw new InvalidStateError(`${method} cannot be called on a transport that is only read from`);
@@ -157,13 +145,7 @@ export class StreamConnection implements ReceiverHost, SenderHost {
     return this.#state === "open";
   }
 
-  /**
-   * Prepares for TLS: nothing more is delivered or accepted.
-   *
-   * @param transport The transport to upgrade.
-   * @returns Undoes it.
-   * @throws {InvalidStateError} If the transport is closing, or half closed, or being upgraded already.
-   */
+  /** Prepares for TLS: nothing more is delivered or accepted. */
   beginUpgrade(transport: unknown): () => void {
     if (this.#upgrading || transport !== this.transport) {
       throw new InvalidStateError("startTls() has taken the connection over already");
@@ -184,12 +166,6 @@ export class StreamConnection implements ReceiverHost, SenderHost {
   /**
    * Puts another handle over the one there is, after `beginUpgrade()` and once the buffer has drained. What the old one
    * has read already goes to the new one.
-   *
-   * @param makeHandle Makes the handle, and the sink for what the old one still delivers. If it throws, the connection
-   * ends.
-   * @param protocol The protocol from now on.
-   * @param buffered Whether it reads into memory of its own.
-   * @param makeTransport Makes the transport from now on.
    */
   upgrade(
     makeHandle: (handle: StreamHandle) => [StreamHandle, StreamSink],

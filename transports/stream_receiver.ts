@@ -38,12 +38,7 @@ export interface ReceiverHost {
   readAgain(): void;
 }
 
-/**
- * Reports whether a protocol reads into memory of its own.
- *
- * @param protocol The protocol, whose getters may throw.
- * @returns `true` for a `BufferedProtocol`.
- */
+/** Reports whether a protocol reads into memory of its own. */
 export function isBuffered(protocol: StreamCallbacks): boolean {
   return typeof protocol.getBuffer === "function" && typeof protocol.bufferUpdated === "function";
 }
@@ -112,12 +107,7 @@ export class StreamReceiver implements StreamSink, Lender {
     this.#heldCount = 0;
   }
 
-  /**
-   * Ends this receiver's work: what was held, and what a read in flight still brings, goes to another sink.
-   *
-   * @param heir The receiver that the protocol has from now on.
-   * @param successor The sink. It copies what it is given at once, which may be the protocol's memory.
-   */
+  /** Ends this receiver's work: what was held, and what a read in flight still brings, goes to another sink. */
   divert(heir: StreamReceiver, successor: StreamSink): void {
     const count = this.#heldCount;
     const chunk = this.#heldChunk;
@@ -131,11 +121,7 @@ export class StreamReceiver implements StreamSink, Lender {
     this.stop();
   }
 
-  /**
-   * Delivers what was held while reading was paused.
-   *
-   * @returns Whether to read on.
-   */
+  /** Delivers what was held while reading was paused. */
   release(): boolean {
     const count = this.#heldCount;
     const chunk = this.#heldChunk;

@@ -72,12 +72,7 @@ export class StreamSender {
     return this.#flow.limits;
   }
 
-  /**
-   * Sets the limits, and pauses the protocol if they are passed already.
-   *
-   * @param limits One of them, both, or none for the defaults.
-   * @throws {RangeError} If `high >= low >= 0` does not hold.
-   */
+  /** Sets the limits, and pauses the protocol if they are passed already. */
   setLimits(limits: WriteBufferLimits): void {
     this.#flow.setLimits(limits);
     this.#pauseIfFull();
@@ -95,22 +90,14 @@ export class StreamSender {
     this.#afterPush();
   }
 
-  /**
-   * Sends bytes that are nobody else's.
-   *
-   * @param data The bytes.
-   */
+  /** Sends bytes that are nobody else's. */
   own(data: Uint8Array): void {
     if (data.length === 0) return;
     this.#queue.pushOwned(data);
     this.#afterPush();
   }
 
-  /**
-   * Sends copies of several pieces as if they were one.
-   *
-   * @param pieces The pieces.
-   */
+  /** Sends copies of several pieces as if they were one. */
   copyAll(pieces: Uint8Array[]): void {
     const before = this.#queue.size;
     for (const piece of pieces) {
@@ -120,12 +107,7 @@ export class StreamSender {
     if (this.#queue.size > before) this.#afterPush();
   }
 
-  /**
-   * Waits for the buffer to drain. One caller at a time.
-   *
-   * @param level Until no more than this many bytes wait.
-   * @returns A promise that rejects with a {@linkcode DrainInterrupted} if the bytes cannot leave any more.
-   */
+  /** Waits for the buffer to drain. One caller at a time. */
   drained(level: number): Promise<void> {
     if (this.#stopped) return Promise.reject(new DrainInterrupted(this.#dropped, this.#error));
     if (this.#queue.size <= level) return Promise.resolve();
@@ -175,12 +157,7 @@ export class StreamSender {
     this.#stopped = true;
   }
 
-  /**
-   * Writes at once, straight from the caller's memory, if the handle can and nothing waits.
-   *
-   * @param data The bytes.
-   * @returns Those that were not taken.
-   */
+  /** Writes at once, straight from the caller's memory, if the handle can and nothing waits. */
   #tryWrite(data: Uint8Array): Uint8Array {
     if (this.#handle.tryWrite === undefined || this.#queue.size > 0 || this.#stopped) return data;
     try {

@@ -135,19 +135,13 @@ export class StreamTransport implements Transport {
 /**
  * Returns the stream of a transport, for what only the loop may do with it.
  *
- * @param transport Any value.
  * @returns The stream; `null` if the value is not a transport over one.
  */
 export function connectionOf(transport: unknown): StreamConnection | null {
   return transport instanceof StreamTransport ? connectionOfTransport(transport) : null;
 }
 
-/**
- * Returns all that `getExtraInfo` knows.
- *
- * @param transport A transport over a stream.
- * @returns The answers by key.
- */
+/** Returns all that `getExtraInfo` knows. */
 export function extraOf(transport: StreamTransport): Partial<ExtraInfo> {
   return extraOfTransport(transport);
 }

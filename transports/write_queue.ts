@@ -58,11 +58,7 @@ export class WriteQueue {
     }
   }
 
-  /**
-   * Adds bytes that are the queue's from now on.
-   *
-   * @param data Bytes, at least one.
-   */
+  /** Adds bytes that are the queue's from now on. */
   pushOwned(data: Uint8Array): void {
     if (data.length < JOIN_BELOW && this.#openTail() !== null) {
       this.pushCopy(data);
@@ -88,11 +84,7 @@ export class WriteQueue {
       : chunk.bytes.subarray(chunk.start, chunk.end);
   }
 
-  /**
-   * Drops bytes that the kernel has taken.
-   *
-   * @param count How many; no more than {@linkcode next} gave.
-   */
+  /** Drops bytes that the kernel has taken. */
   advance(count: number): void {
     const chunk = this.#head!;
     this.#size -= count;

@@ -15,10 +15,7 @@ import { denoHandshake, TlsConnHandle } from "./tls_conn_handle.ts";
 /**
  * Takes over a connection.
  *
- * @param conn The connection.
  * @param settings What to set it to, if it is TCP; `null` to leave it as it is.
- * @param addresses Addresses that are better than the connection's own.
- * @returns The stream.
  */
 export function adoptConn(conn: Deno.Conn, settings: TcpSettings | null, addresses?: Partial<ExtraInfo>): StreamEnd {
   if (settings !== null) setTcpOptions(conn, settings);

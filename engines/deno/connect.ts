@@ -8,13 +8,7 @@ import type { TcpTarget, UnixTarget } from "../../transports/engine.ts";
 import type { StreamEnd } from "../../transports/stream_handle.ts";
 import { adoptConn } from "./adopt.ts";
 
-/**
- * Connects a stream.
- *
- * @param target Where to.
- * @param signal Cancels the attempt.
- * @returns The stream.
- */
+/** Connects a stream. */
 export async function connect(target: TcpTarget | UnixTarget, signal?: AbortSignal): Promise<StreamEnd> {
   if (target.transport === "unix") {
     const { path } = target;

@@ -10,12 +10,7 @@
  */
 const OLDEST = [2, 9, 0] as const;
 
-/**
- * Checks that this Deno is new enough.
- *
- * @param version The version of Deno. One that does not begin with three numbers is not checked.
- * @throws {Deno.errors.NotSupported} If it is too old.
- */
+/** Checks that this Deno is new enough. */
 export function checkDenoVersion(version: string = Deno.version.deno): void {
   const found = /^(\d+)\.(\d+)\.(\d+)/.exec(version)?.slice(1).map(Number);
   // The first number that differs decides.

@@ -8,13 +8,7 @@ import { describe } from "../../errors.ts";
 /** The last of those that use a file's position, which it has only one of, for all who send it. */
 const users = new WeakMap<Deno.FsFile, Promise<unknown>>();
 
-/**
- * Throws unless a value is a file.
- *
- * @param file The value.
- * @param name Its name, for the message.
- * @throws {TypeError} If it is not a `Deno.FsFile`.
- */
+/** Throws unless a value is a file. */
 export function checkFile(file: unknown, name: string): asserts file is Deno.FsFile {
   if (!(file instanceof Deno.FsFile)) throw new TypeError(`${name} must be a Deno.FsFile, got ${describe(file)}`);
 }
@@ -23,9 +17,7 @@ export function checkFile(file: unknown, name: string): asserts file is Deno.FsF
  * Reads at a place in a file, while no other call of this kind does. Sought synchronously, which never blocks: by a promise,
  * it halves the rate.
  *
- * @param file The file.
  * @param place The place, in bytes from its beginning.
- * @param block What to read into.
  * @returns How many bytes were read; `null` at the end of the file.
  */
 export function readAt(file: Deno.FsFile, place: number, block: Uint8Array): Promise<number | null> {
@@ -38,7 +30,6 @@ export function readAt(file: Deno.FsFile, place: number, block: Uint8Array): Pro
 /**
  * Sets a file's position.
  *
- * @param file The file.
  * @param place The position, in bytes from its beginning.
  */
 export async function seekTo(file: Deno.FsFile, place: number): Promise<void> {

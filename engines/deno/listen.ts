@@ -8,12 +8,7 @@ import type { ListenHandle } from "../../transports/listen_handle.ts";
 import { ListenerHandle } from "./listener_handle.ts";
 import { bindUnixPath } from "./unix_path.ts";
 
-/**
- * Listens on one address.
- *
- * @param target Where.
- * @returns The listener.
- */
+/** Listens on one address. */
 export async function listen(target: ListenTarget): Promise<ListenHandle> {
   if (target.transport === "unix") {
     const { path, cleanupSocket } = target;

@@ -14,14 +14,7 @@ const ACCEPTED = {
   write: "Deno.stdout, Deno.stderr, a Deno.FsFile or a WritableStream",
 };
 
-/**
- * Takes over a pipe.
- *
- * @param pipe The pipe.
- * @param direction Which way its bytes go.
- * @returns The handle.
- * @throws {TypeError} If it is not a pipe of that direction.
- */
+/** Takes over a pipe. */
 export function openPipe(pipe: ReadablePipe | WritablePipe, direction: "read" | "write"): StreamHandle {
   if (direction === "read" && pipe instanceof ReadableStream) return new ReadableStreamHandle(pipe);
   if (direction === "write" && pipe instanceof WritableStream) return new WritableStreamHandle(pipe);

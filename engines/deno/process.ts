@@ -53,13 +53,7 @@ class ChildHandle implements ProcessHandle {
   }
 }
 
-/**
- * Starts a child process.
- *
- * @param program The program's path or name.
- * @param options Its arguments, streams and surroundings.
- * @returns The child.
- */
+/** Starts a child process. */
 export async function spawn(program: string | URL, options: SpawnOptions): Promise<ProcessHandle> {
   const { stdin, stdout, stderr, ...rest } = options;
   const given = Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined));

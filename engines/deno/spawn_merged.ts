@@ -51,14 +51,7 @@ const SHELL_VARIABLES = "IFS OPTARG OPTERR OPTIND PATH PPID PS1 PS2 PS3 PS4 PWD 
 /** What a shell is given in their place that would not run, or run otherwise, with what they are. */
 const HARMLESS: Record<string, string> = { OPTIND: "1", SHELLOPTS: "" };
 
-/**
- * Starts a child with its standard error merged into its standard output.
- *
- * @param program The program's path or name.
- * @param options Its arguments, streams and surroundings.
- * @returns The child.
- * @throws {Deno.errors.NotFound} If there is no such program, and what else Deno throws then.
- */
+/** Starts a child with its standard error merged into its standard output. */
 export async function spawnMerged(program: string | URL, options: Deno.CommandOptions): Promise<Deno.ChildProcess> {
   if (Deno.build.os === "windows") {
     throw new Deno.errors.NotSupported('stderr: "stdout" is not supported on Windows');

@@ -12,12 +12,7 @@ import { NodeDatagramHandle } from "./node_datagram_handle.ts";
 /** A host and a port. */
 type HostAddr = { hostname?: string; port: number };
 
-/**
- * Opens a UDP socket.
- *
- * @param endpoint Where to send and receive.
- * @returns The socket.
- */
+/** Opens a UDP socket. */
 export async function openUdp(endpoint: DatagramEndpoint): Promise<DatagramHandle> {
   const { localAddr = { port: 0 }, remoteAddr, reuseAddress } = endpoint;
   const remote = remoteAddr === undefined ? null : await resolve(remoteAddr as HostAddr);

@@ -15,7 +15,6 @@ import { addrInUse, passingName, removeIfSame, removeStaleSocket } from "./unix_
  *
  * @param localPath The path; `undefined` to send only.
  * @param remotePath The only path to talk to; `undefined` for any.
- * @returns The socket.
  */
 export async function openUnixDatagram(
   localPath: string | undefined,

@@ -19,10 +19,6 @@ export interface BoundPath {
  * Deno removes the path a listener was bound to when the listener goes, some time after `close()`, whoever's
  * file is there by then. So the socket is bound under a passing name next to it, which Deno may remove as it
  * likes, and linked to its real one, which also makes the claim atomic.
- *
- * @param path The path.
- * @returns The listener.
- * @throws {Deno.errors.AddrInUse} If a live socket or another file is there.
  */
 export async function bindUnixPath(path: string): Promise<BoundPath> {
   if (path.startsWith("\0")) {
@@ -41,13 +37,7 @@ export async function bindUnixPath(path: string): Promise<BoundPath> {
   }
 }
 
-/**
- * Makes way for a socket where a dead one lies.
- *
- * @param path The path.
- * @throws {Deno.errors.AddrInUse} If a live socket or another file is there.
- * @throws {Deno.errors.NotCapable} If a permission to find out is missing.
- */
+/** Makes way for a socket where a dead one lies. */
 export async function removeStaleSocket(path: string): Promise<void> {
   let found: Deno.FileInfo;
   try {
@@ -68,9 +58,6 @@ export async function removeStaleSocket(path: string): Promise<void> {
  *
  * A look and a removal are two steps, and somebody may come between. So the file is moved aside first and looked at
  * there, under a name that others do not know, and put back if it is not the one.
- *
- * @param path Its path.
- * @param own The file.
  */
 export function removeIfSame(path: string, own: Deno.FileInfo): void {
   try {
@@ -127,12 +114,7 @@ async function isLive(path: string): Promise<boolean> {
   }
 }
 
-/**
- * Makes up a free name for a socket that is about to be moved.
- *
- * @param path Where it will be moved.
- * @returns A path in the same directory, not too long for a socket.
- */
+/** Makes up a free name for a socket that is about to be moved. */
 export function passingName(path: string): string {
   const directory = directoryOf(path);
   const room = MAX_PATH - new TextEncoder().encode(directory).length;
@@ -157,12 +139,7 @@ function exists(path: string): boolean {
   }
 }
 
-/**
- * Makes the system's error for a path that is taken.
- *
- * @param why By what.
- * @returns The error.
- */
+/** Makes the system's error for a path that is taken. */
 export function addrInUse(why: string): Error {
   const error = new Deno.errors.AddrInUse(`Address already in use: ${why}`);
   return Object.assign(error, { code: "EADDRINUSE" });
