@@ -338,3 +338,30 @@ Deno.test("createConnection() and createServer() name what they were given of th
     await assertRejects(() => call(options), TypeError, message);
   }
 });
+
+Deno.test("createConnection() gives autoSelectFamily and its delay to Deno, and nothing where they are not given", async () => {
+  using listener = Deno.listen(LOCAL);
+  const { port } = listener.addr;
+  const { connect } = Deno;
+  const given: unknown[] = [];
+  Deno.connect = ((options: Deno.ConnectOptions) => (given.push(options), connect(options))) as typeof connect;
+  try {
+    for (const options of [{}, { autoSelectFamily: false }, { autoSelectFamilyAttemptDelay: 25 }]) {
+      const [transport] = await loop.createConnection(() => new Protocol(), {
+        hostname: "localhost",
+        port,
+        ...options,
+      });
+      (await listener.accept()).close();
+      transport.abort();
+      await turn();
+    }
+  } finally {
+    Deno.connect = connect;
+  }
+  assertEquals(given, [
+    { hostname: "localhost", port },
+    { hostname: "localhost", port, autoSelectFamily: false },
+    { hostname: "localhost", port, autoSelectFamilyAttemptDelay: 25 },
+  ]);
+});
