@@ -208,7 +208,10 @@ Deno.test("tcp_proxy.ts closes a client whose upstream cannot be reached, and se
   for (let i = 0; i < 2; i++) {
     using client = await Deno.connect({ hostname: "127.0.0.1", port });
     assertEquals(await client.read(new Uint8Array(1)), null);
-    assertMatch(await proxy.line(), /^upstream: Connection refused/);
+    assertMatch(
+      await proxy.line(),
+      /^upstream: createConnection\(\): cannot connect to 127\.0\.0\.1:1: Connection refused/,
+    );
   }
 });
 
