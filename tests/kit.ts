@@ -292,6 +292,11 @@ export class ManualClock implements Clock {
     return this.#timer?.due ?? null;
   }
 
+  /** Waits until the loop has set a timer. */
+  async untilSet(onLoop: EventLoop): Promise<void> {
+    while (this.#timer === null) await turn(onLoop);
+  }
+
   /** Moves on without a word: the loop was busy for so long. */
   skip(ms: number): void {
     this.#now += ms;

@@ -2,6 +2,7 @@
 import { Buffer } from "node:buffer";
 import {
   type ConnectionOptions,
+  type EventLoop,
   type Server,
   type ServerOptions,
   socketPair,
@@ -58,35 +59,37 @@ export interface EitherTls extends TlsOptions {
 export function createServer(
   factory: () => StreamCallbacks,
   { tls: { native, ...tls }, ...options }: Omit<ServerOptions, "tls"> & { tls: EitherTls },
+  onLoop = loop,
 ): Promise<Server> {
-  if (!native) return loop.createServer(factory, { ...options, tls });
+  if (!native) return onLoop.createServer(factory, { ...options, tls });
   const { cert, key, alpnProtocols = [], ...others } = tls;
   assertEquals(others, {}, "Deno.listenTls has no such options");
   const { hostname = "0.0.0.0", port, ...rest } = options;
   const listener = Deno.listenTls({ hostname: String(hostname), port, cert: cert!, key: key!, alpnProtocols });
-  return loop.createServer(factory, { ...rest, listener });
+  return onLoop.createServer(factory, { ...rest, listener });
 }
 
 /** `loop.createConnection()` with TLS, which `Deno.connectTls` or `Deno.startTls` brings where it is native. */
 export async function createConnection<P extends StreamCallbacks>(
   factory: () => P,
   { tls: { native, ...tls }, ...options }: Omit<ConnectionOptions, "tls"> & { tls: EitherTls },
+  onLoop = loop,
 ): Promise<[Transport, P]> {
-  if (!native) return await loop.createConnection(factory, { ...options, tls });
+  if (!native) return await onLoop.createConnection(factory, { ...options, tls });
   const { hostname = HOST, port, signal, ...rest } = options;
   const { cert, key, serverHostname = hostname, caCerts = [], alpnProtocols = [], ...others } = tls;
   assertEquals({ signal, ...others }, { signal: undefined }, "Deno.connectTls has no such options");
   const shared = { caCerts, alpnProtocols };
   if (serverHostname === hostname) {
     const identity = cert !== undefined && key !== undefined ? { cert, key } : {};
-    return await loop.createConnection(factory, {
+    return await onLoop.createConnection(factory, {
       ...rest,
       conn: await Deno.connectTls({ hostname, port, ...shared, ...identity }),
     });
   }
   assertEquals(cert, undefined, "Deno.startTls has no cert");
   const conn = await Deno.startTls(await Deno.connect({ hostname, port }), { hostname: serverHostname, ...shared });
-  return await loop.createConnection(factory, { ...rest, conn });
+  return await onLoop.createConnection(factory, { ...rest, conn });
 }
 
 /** The two engines, for loops over both: `name` for the test's, `native` for what the kit is given. */
@@ -333,22 +336,23 @@ export async function roundTrip(): Promise<void> {
 export class FailingServer implements AsyncDisposable {
   readonly server: Server;
   readonly protocols: Recorder[];
-  readonly #captured = captureExceptions();
+  readonly #captured: ReturnType<typeof captureExceptions>;
 
-  constructor(server: Server, protocols: Recorder[]) {
+  constructor(server: Server, protocols: Recorder[], onLoop: EventLoop) {
     this.server = server;
     this.protocols = protocols;
+    this.#captured = captureExceptions(onLoop);
   }
 
-  static async start(tls: EitherTls): Promise<FailingServer> {
+  static async start(tls: EitherTls, onLoop = loop): Promise<FailingServer> {
     const protocols: Recorder[] = [];
     const factory = () => {
       const protocol = new Recorder();
       protocols.push(protocol);
       return protocol;
     };
-    const server = await createServer(factory, { hostname: HOST, port: 0, tls });
-    return new FailingServer(server, protocols);
+    const server = await createServer(factory, { hostname: HOST, port: 0, tls }, onLoop);
+    return new FailingServer(server, protocols, onLoop);
   }
 
   get port(): number {
@@ -389,10 +393,14 @@ export class FailingServer implements AsyncDisposable {
 }
 
 /** Dials, and tells the error: of the handshake or, where the server decides after the client's part, of the end. */
-export async function refusal(port: number, tls: EitherTls): Promise<{ error: Error; rejected: boolean }> {
+export async function refusal(
+  port: number,
+  tls: EitherTls,
+  onLoop = loop,
+): Promise<{ error: Error; rejected: boolean }> {
   const client = new Recorder();
   try {
-    await createConnection(() => client, { port, tls });
+    await createConnection(() => client, { port, tls }, onLoop);
   } catch (error) {
     assertEquals(client.log.entries, []);
     return { error: error as Error, rejected: true };

@@ -1,54 +1,47 @@
 /** Handshakes that come to nothing: silence, something that is no TLS, the end, a reset, a signal. */
 import { connect as connectNode } from "node:net";
-import { TimeoutError, TlsError } from "../../mod.ts";
+import { EventLoop, TimeoutError, TlsError } from "../../mod.ts";
 import { assert, assertEquals, assertInstanceOf, assertStrictEquals } from "../std.ts";
-import { bytes, loop, portOf, Recorder, tempPath } from "../kit.ts";
+import { bytes, loop, ManualClock, portOf, Recorder, tempPath } from "../kit.ts";
 import { readAll, resetNode, writeAll } from "../streams/kit.ts";
-import {
-  causeOf,
-  clientTls,
-  Echo,
-  type EitherTls,
-  ENGINES,
-  FailingServer,
-  refusal,
-  serverTls,
-  tlsRecorders,
-} from "./kit.ts";
+import { causeOf, clientTls, Echo, ENGINES, FailingServer, refusal, serverTls, tlsRecorders } from "./kit.ts";
 
-/** A time limit for handshakes, and what the error says of it: Deno's TLS has that of 60 s, which is made short. */
-function handshakeLimit(native: boolean, limit: number): Disposable & { tls: EitherTls; told: number } {
-  if (!native) return { tls: { handshakeTimeout: limit }, told: limit, [Symbol.dispose]() {} };
-  const { setTimeout } = globalThis;
-  globalThis.setTimeout = ((callback: () => void, delay?: number) => {
-    return setTimeout(callback, delay === 60_000 ? limit : delay);
-  }) as typeof setTimeout;
-  return { tls: { native }, told: 60_000, [Symbol.dispose]: () => void (globalThis.setTimeout = setTimeout) };
+/** A loop of its own, whose clock the test moves. */
+function clocked(): { clock: ManualClock; loop: EventLoop } {
+  const clock = new ManualClock();
+  return { clock, loop: new EventLoop({ clock }) };
 }
+
+const LATE = "handshakeTimeout: the TLS handshake was not done within 60000 ms";
 
 for (const { name, native } of ENGINES) {
   Deno.test(`createConnection() rejects with a TimeoutError where the server does not answer (${name})`, async () => {
     using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-    using limit = handshakeLimit(native, 20);
-    const tls = clientTls(limit.tls);
-    const attempt = refusal(listener.addr.port, tls);
+    const { clock, loop } = clocked();
+    let over = false;
+    const attempt = refusal(listener.addr.port, clientTls({ native }), loop).finally(() => over = true);
     using silent = await listener.accept();
+    await clock.untilSet(loop);
+    await clock.advance(59_999, loop);
+    assertEquals(over, false);
+    await clock.advance(1, loop);
     const { error, rejected } = await attempt;
     assertInstanceOf(error, TimeoutError);
-    assertEquals(rejected, true);
-    assertEquals(error.message, `handshakeTimeout: the TLS handshake was not done within ${limit.told} ms`);
+    assertEquals([rejected, error.message], [true, LATE]);
     // Deno does not close a socket before its handshake is over.
     if (!native) assert((await readAll(silent)).length > 0, "a ClientHello, then the end");
   });
 
   Deno.test(`createServer() ends the connection of a client that says nothing (${name})`, async () => {
-    using limit = handshakeLimit(native, 100);
-    await using failing = await FailingServer.start(serverTls(limit.tls));
+    const { clock, loop } = clocked();
+    await using failing = await FailingServer.start(serverTls({ native }), loop);
     using silent = await Deno.connect({ hostname: "127.0.0.1", port: failing.port });
+    await clock.untilSet(loop);
+    await clock.advance(60_000, loop);
     if (!native) assertEquals(await readAll(silent), bytes(""));
     const reported = await failing.reported();
     assertInstanceOf(reported, TimeoutError);
-    assertEquals(reported.message, `handshakeTimeout: the TLS handshake was not done within ${limit.told} ms`);
+    assertEquals(reported.message, LATE);
     await failing.goesOn();
   });
 
