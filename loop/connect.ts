@@ -20,7 +20,7 @@ import type { StreamEnd } from "../transports/stream_handle.ts";
 import { type ConnectionOwner, StreamConnection } from "../transports/stream_connection.ts";
 import { StreamTransport } from "../transports/stream_transport.ts";
 import type { StreamCallbacks, Transport } from "../transports/transport.ts";
-import { secureStream } from "../tls/handshake.ts";
+import { loadTls, secureStream } from "../tls/secure_stream.ts";
 import type { TlsContext } from "../tls/tls_context.ts";
 import { MISPLACED_OPTIONS, planTls, type TlsOptions } from "../tls/tls_options.ts";
 import type { LoopCore } from "./loop_core.ts";
@@ -160,7 +160,7 @@ export async function createConnection<P extends StreamCallbacks>(
   checkBoolean(method, "autoSelectFamily", autoSelectFamily);
   checkTimeout(method, "autoSelectFamilyAttemptDelay", autoSelectFamilyAttemptDelay);
   const plan = planTls(method, options.tls, false, hostname);
-  await plan?.context.load();
+  await loadTls(loop, plan);
   const addressing = { hostname, port, localAddr, autoSelectFamily, autoSelectFamilyAttemptDelay };
   const end = await dial(loop, method, { transport: "tcp", ...addressing, ...tcpSettings(options) }, signal);
   const secured = plan === null ? end : await secureStream(loop, end, plan, signal);
@@ -183,7 +183,7 @@ export async function createUnixConnection<P extends StreamCallbacks>(
   const { path, signal } = options;
   checkPath(method, "path", path);
   const plan = planTls(method, options.tls, false);
-  await plan?.context.load();
+  await loadTls(loop, plan);
   const end = await dial(loop, method, { transport: "unix", path }, signal);
   const secured = plan === null ? end : await secureStream(loop, end, plan, signal);
   return startClient(loop, method, factory, secured, options);
@@ -212,7 +212,7 @@ async function adopt<P extends StreamCallbacks>(
   serverSide: boolean,
 ): Promise<[Transport, P]> {
   const plan = planTls(method, options.tls, serverSide);
-  await plan?.context.load();
+  await loadTls(loop, plan);
   const { signal } = options;
   const end = loop.engine.adopt(conn, tcpSettings(options));
   const isPlain = plan === null && end.handshake === undefined;

@@ -5,6 +5,7 @@
  */
 import { namesOf } from "../check_options.ts";
 import { checkBoolean, checkExisting, checkHostname, checkInteger, checkPath, checkPort } from "../checks.ts";
+import { loadTls } from "../tls/secure_stream.ts";
 import { planTls, type TlsPlan } from "../tls/tls_options.ts";
 import type { DenoListener, ListenTarget } from "../transports/engine.ts";
 import type { ListenHandle } from "../transports/listen_handle.ts";
@@ -110,7 +111,7 @@ export async function createServer(
   if (hostnames.length === 0) {
     throw new RangeError(`${method}: hostname must name at least one address, got an empty array`);
   }
-  const plan = await takePlan(method, options);
+  const plan = await takePlan(loop, method, options);
   const settings = tcpSettings(options);
   const listeners = await listenOnHosts(hostnames, (hostname, anyPort = false) => {
     const target = { hostname, port: anyPort ? 0 : port, backlog, reusePort: anyPort ? false : reusePort };
@@ -133,7 +134,7 @@ export async function createUnixServer(
   const { path, cleanupSocket = true } = options;
   checkPath(method, "path", path);
   checkBoolean(method, "cleanupSocket", cleanupSocket);
-  const plan = await takePlan(method, options);
+  const plan = await takePlan(loop, method, options);
   const listener = await listen(loop, method, { transport: "unix", path, cleanupSocket });
   return new Server(loop, method, factory, [listener], options, plan);
 }
@@ -146,7 +147,7 @@ async function adopt(
   address: ReadonlySet<string>,
 ): Promise<Server> {
   checkExisting(method, "listener", options.listener, [...address], options);
-  const plan = await takePlan(method, options);
+  const plan = await takePlan(loop, method, options);
   const listener = loop.engine.adoptListener(options.listener, tcpSettings(options));
   return new Server(loop, method, factory, [listener], options, plan);
 }
@@ -162,8 +163,8 @@ async function listen(loop: LoopCore, method: string, target: ListenTarget): Pro
 }
 
 /** Checks what TLS is asked for. */
-async function takePlan(method: string, { tls }: StreamOptions): Promise<TlsPlan | null> {
+async function takePlan(loop: LoopCore, method: string, { tls }: StreamOptions): Promise<TlsPlan | null> {
   const plan = planTls(method, tls, true);
-  await plan?.context.load();
+  await loadTls(loop, plan);
   return plan;
 }

@@ -6,7 +6,7 @@
 import { checkOptions, namesOf } from "../check_options.ts";
 import { checkSignal } from "../checks.ts";
 import { InvalidStateError, toError } from "../errors.ts";
-import { secureStream } from "../tls/handshake.ts";
+import { secureStream } from "../tls/secure_stream.ts";
 import { TlsError } from "../tls/tls_error.ts";
 import { MAX_HANDSHAKES, type TlsPlan } from "../tls/tls_options.ts";
 import type { StreamEnd } from "../transports/stream_handle.ts";

@@ -5,8 +5,7 @@
  */
 import { checkProtocol } from "../checks.ts";
 import { describe, DrainInterrupted, toError } from "../errors.ts";
-import { handshake, loadTls, makeTlsHandle } from "../tls/handshake.ts";
-import type { NodeTls } from "../tls/node/node_tls.ts";
+import { handshake, loadTls, makeTlsHandle } from "../tls/secure_stream.ts";
 import { handshakeTimedOut, type TlsHandle } from "../tls/tls_handle.ts";
 import { planUpgrade, type TlsOptions, type TlsPlan } from "../tls/tls_options.ts";
 import { checkCallbacks } from "../transports/protocol_check.ts";
@@ -80,9 +79,8 @@ async function upgrade(
   const calledAt = loop.time();
   const { handshakeTimeout } = plan;
   const timer = loop.callLater(handshakeTimeout, () => connection.fail(handshakeTimedOut(handshakeTimeout)));
-  let tls: NodeTls;
   try {
-    tls = await loadTls(loop, plan);
+    await loadTls(loop, plan);
     // Plain bytes that were written before leave before.
     await connection.sender.drained(0);
   } catch (error) {
@@ -97,7 +95,7 @@ async function upgrade(
   const extra = { ...extraOf(transport as StreamTransport) };
   connection.upgrade(
     (lower) => {
-      handle = makeTlsHandle(loop, tls, lower, plan);
+      handle = makeTlsHandle(loop, lower, plan);
       return [handle, handle.lowerSink];
     },
     protocol,

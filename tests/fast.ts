@@ -59,4 +59,5 @@ import "./tls/tls_info_test.ts";
 import "./tls/tls_interrupted_test.ts";
 import "./tls/tls_options_test.ts";
 import "./tls/tls_peercert_test.ts";
+import "./tls/tls_provider_test.ts";
 import "./tls/tls_verify_test.ts";

@@ -9,8 +9,7 @@ import { MAX_BUFFER } from "../memory/buffer_pool.ts";
 import type { ReadMemory } from "../memory/read_memory.ts";
 import type { LoopContext } from "../transports/loop_context.ts";
 import type { StreamHandle, StreamSink } from "../transports/stream_handle.ts";
-import type { TlsEngine, TlsEngineSink, TlsSession } from "./tls_engine.ts";
-import type { TlsCipher } from "../transports/transport.ts";
+import type { TlsEngine, TlsEngineSink, TlsSession } from "../transports/tls_provider.ts";
 
 /** From this many bytes on, ciphertext that has been sent is freed by hand. */
 const LARGE = 8 * 1024;
@@ -133,7 +132,7 @@ export class TlsHandle implements StreamHandle {
    * @param limit The same as it was asked for, for the message.
    * @returns What was agreed upon. If it rejects, only `close()` is left to do.
    */
-  async handshake(timeout: number, limit: number = timeout): Promise<TlsSession & { cipher: TlsCipher }> {
+  async handshake(timeout: number, limit: number = timeout): Promise<TlsSession> {
     const { promise, reject } = this.#handshake!;
     const timer = this.#loop.callLater(timeout, () => reject(handshakeTimedOut(limit)));
     try {

@@ -8,7 +8,7 @@ import { checkOptions, namesOf } from "../check_options.ts";
 import { checkBoolean, checkHostname, checkInteger, checkTimeout } from "../checks.ts";
 import {
   checkContextOptions,
-  materialOf,
+  optionsOf,
   pickContextOptions,
   TlsContext,
   type TlsContextOptions,
@@ -145,7 +145,7 @@ function plan(method: string, prefix: string, options: TlsOptions, serverSide: b
   checkTimeout(method, `${prefix}shutdownTimeout`, options.shutdownTimeout);
   if (options.maxHandshakes !== undefined) checkInteger(method, `${prefix}maxHandshakes`, options.maxHandshakes, 1);
   const context = contextOf(options, method, prefix);
-  const { cert, sni, rejectUnauthorized } = materialOf(context).options;
+  const { cert, sni, rejectUnauthorized } = optionsOf(context);
   if (serverSide && cert === undefined && sni === undefined) {
     throw new TypeError(`${method}: a TLS server requires ${prefix}cert and ${prefix}key, or ${prefix}sni`);
   }

@@ -7,6 +7,7 @@ import type { DatagramHandle } from "./datagram_handle.ts";
 import type { ListenHandle } from "./listen_handle.ts";
 import type { ProcessHandle } from "./process_handle.ts";
 import type { StreamEnd, StreamHandle } from "./stream_handle.ts";
+import type { TlsProvider } from "./tls_provider.ts";
 
 /** The loop, as its engine sees it. */
 export interface EngineHost {
@@ -131,6 +132,12 @@ export interface SpawnOptions {
 export interface Engine {
   /** A short name, such as `"deno"`. */
   readonly name: string;
+  /**
+   * The TLS of its loop, over any handle.
+   *
+   * @default {undefined} Deno's `node:tls`
+   */
+  readonly tls?: TlsProvider | undefined;
   /**
    * Begins the work for a loop. Called once, by the loop.
    *

@@ -56,7 +56,7 @@ export type {
   WriteBufferLimits,
   WriteTransport,
 } from "./transport.ts";
-export { TlsContext, type TlsContextOptions, type TlsVersion } from "../tls/tls_context.ts";
+export { TlsContext, type TlsContextOptions } from "../tls/tls_context.ts";
 export { TlsError, type TlsErrorCode } from "../tls/tls_error.ts";
 export type { ReadMemory } from "../memory/read_memory.ts";
 export type { DatagramHandle, DatagramSink } from "./datagram_handle.ts";
@@ -80,4 +80,13 @@ export type {
 export type { AcceptSink, ListenHandle } from "./listen_handle.ts";
 export type { ProcessHandle } from "./process_handle.ts";
 export type { StreamEnd, StreamHandle, StreamSink } from "./stream_handle.ts";
+export type {
+  TlsEngine,
+  TlsEngineSink,
+  TlsProvider,
+  TlsSession,
+  TlsSettings,
+  TlsSide,
+  TlsVersion,
+} from "./tls_provider.ts";
 export { InvalidStateError, ProcessLookupError, SendfileError, TimeoutError } from "../errors.ts";

@@ -4,26 +4,14 @@
  *   tls_rules.ts tls-http | tls-echo
  *   tls_rules.ts tls-unix PATH
  */
-import { loadNodeTls } from "../../tls/node/node_tls.ts";
-import { Authorities } from "../../tls/node/authorities.ts";
-import { WrapEngine } from "../../tls/node/wrap_engine.ts";
+import { nodeProvider } from "../../tls/node/node_provider.ts";
 import { HTTP_ANSWER, readCertificates } from "./tls_common.mjs";
 
 const [mode = "", path = ""] = Deno.args;
 const { cert, key } = readCertificates();
-const tls = await loadNodeTls();
-const options = {
-  serverSide: true,
-  secureContext: tls.createSecureContext({ cert, key }),
-  credentials: { cert, key },
-  serverHostname: "",
-  alpnProtocols: [],
-  authorities: new Authorities([], (der) => new tls.X509Certificate(der), tls.sha256),
-  requestCert: false,
-  rejectUnauthorized: false,
-  ciphers: undefined,
-  sni: undefined,
-};
+const settings = { cert, key };
+await nodeProvider.load(settings);
+const side = { settings, serverSide: true, serverHostname: "", sni: undefined };
 /** From here on, freeing what was sent is worth it. */
 const LARGE = 8 * 1024;
 
@@ -34,7 +22,7 @@ async function handle(conn: Deno.Conn): Promise<void> {
   const ciphertext = (data: Uint8Array) => void outbox.push(data);
   const nothing = () => {};
   const sink = { ciphertext, cleartext: nothing, choosing: nothing, ready: nothing, ended: end, failed: end };
-  const engine = new WrapEngine(tls, sink, options);
+  const engine = nodeProvider.open(sink, side);
   engine.start();
   const buffer = new Uint8Array(256 * 1024);
   try {
@@ -42,7 +30,11 @@ async function handle(conn: Deno.Conn): Promise<void> {
       const count = await conn.read(buffer);
       if (count === null) return;
       const cleartext = engine.decrypt(buffer.subarray(0, count));
-      if (cleartext !== null) outbox.push(engine.encrypt(mode === "tls-http" ? HTTP_ANSWER : cleartext));
+      if (cleartext !== null) {
+        const encrypted = engine.encrypt(mode === "tls-http" ? HTTP_ANSWER : cleartext);
+        if (encrypted instanceof Uint8Array) outbox.push(encrypted);
+        else await encrypted;
+      }
       for (const data of outbox) {
         for (let sent = 0; sent < data.length;) sent += await conn.write(sent === 0 ? data : data.subarray(sent));
         if (data.length >= LARGE) (data.buffer as ArrayBuffer).transfer(0);

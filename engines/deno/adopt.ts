@@ -7,7 +7,7 @@ import { WindowMemory } from "../../memory/window_memory.ts";
 import type { TcpSettings } from "../../transports/engine.ts";
 import type { StreamEnd } from "../../transports/stream_handle.ts";
 import type { ExtraInfo } from "../../transports/transport.ts";
-import { tlsInfo } from "../../tls/handshake.ts";
+import { tlsInfo } from "../../tls/tls_info.ts";
 import { SHUTDOWN_TIMEOUT } from "../../tls/tls_options.ts";
 import { ConnHandle } from "./conn_handle.ts";
 import { denoHandshake, TlsConnHandle } from "./tls_conn_handle.ts";

@@ -1,14 +1,13 @@
 /**
- * A handle over a `Deno.TlsConn`, whose TLS is inside Deno.
+ * A handle over a `Deno.TlsConn`, which encrypts by itself.
  *
  * @module
  */
 import { WindowMemory } from "../../memory/window_memory.ts";
+import type { TlsSession } from "../../transports/tls_provider.ts";
 import type { PeerCertificate } from "../../transports/transport.ts";
-import { type LegacyCertificate, loadNodeTls } from "../../tls/node/node_tls.ts";
 import { toPeerCertificate } from "../../tls/peer_certificate.ts";
 import { toTlsError } from "../../tls/tls_error.ts";
-import type { TlsSession } from "../../tls/tls_engine.ts";
 import { ConnHandle } from "./conn_handle.ts";
 
 /** A stream handle that sends close_notify before it closes. */
@@ -24,7 +23,7 @@ export class TlsConnHandle extends ConnHandle {
    * @param shutdownTimeout How long closing may take, in milliseconds.
    */
   constructor(conn: Deno.Conn, shutdownTimeout: number) {
-    // Nagle's algorithm cannot be turned off here.
+    // TCP_NODELAY cannot be set on a Deno.TlsConn.
     super(conn, { readable: true, writable: true }, new WindowMemory(true));
     this.shutdownTimeout = shutdownTimeout;
   }
@@ -58,17 +57,17 @@ export class TlsConnHandle extends ConnHandle {
 }
 
 /**
- * Does Deno's handshake. One that does not end keeps its socket: Deno closes that when the peer has.
+ * Does the handshake of a `Deno.TlsConn`. If it does not end, Deno keeps the socket open until the peer closes its end.
  *
  * @param conn The connection.
- * @returns What was agreed on.
+ * @returns What was negotiated.
  */
 export async function denoHandshake(conn: Deno.TlsConn): Promise<TlsSession> {
   const { alpnProtocol } = await conn.handshake();
   return { cipher: null, peercert: await peerCertificate(conn), alpnProtocol };
 }
 
-/** What Deno's own node:https asks a connection for, under a symbol that has no other name. */
+/** Returns the peer's certificate, by a method whose symbol is not exported. Deno's own node:https uses it. */
 async function peerCertificate(conn: Deno.TlsConn): Promise<PeerCertificate | null> {
   const prototype = Object.getPrototypeOf(conn);
   const symbol = Object.getOwnPropertySymbols(prototype).find(({ description }) =>
@@ -76,8 +75,11 @@ async function peerCertificate(conn: Deno.TlsConn): Promise<PeerCertificate | nu
   );
   const get = symbol && prototype[symbol] as unknown;
   if (typeof get !== "function") return null;
-  const certificate = get.call(conn) as LegacyCertificate | null;
-  return certificate?.raw === undefined
-    ? null
-    : toPeerCertificate(new Uint8Array(certificate.raw), (await loadNodeTls()).sha256);
+  const certificate = get.call(conn) as { raw?: Uint8Array } | null;
+  if (certificate?.raw === undefined) return null;
+  const { createHash } = await import("node:crypto");
+  return toPeerCertificate(
+    new Uint8Array(certificate.raw),
+    (data) => createHash("sha256").update(data).digest("hex"),
+  );
 }

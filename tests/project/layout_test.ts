@@ -98,3 +98,11 @@ Deno.test("only engines/deno/ names a socket, a listener, a process, a file or a
   }
   assert(SYSTEM.test("await Deno.connect({ port })") && SYSTEM.test("conn: Deno.TcpConn"));
 });
+
+Deno.test("only tls/default_provider.ts names an implementation of TLS", async () => {
+  const importers: string[] = [];
+  for (const [path, imports] of await readImports()) {
+    if (!path.startsWith("tls/node/") && imports.some((other) => other.startsWith("tls/node/"))) importers.push(path);
+  }
+  assertEquals(importers, ["tls/default_provider.ts"]);
+});

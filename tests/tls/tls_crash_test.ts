@@ -272,7 +272,7 @@ foreign("openssl", "sni that chooses a context which Deno has no use for fails t
   const where = { hostname: HOST, port: portOf(server), tls: TRUSTING };
   await assertRejects(() => loop.createConnection(() => new Recorder(), where), Error);
   await captured.log.until(() => captured.contexts.length === 1);
-  const message = "TLS: node:tls does not accept the context that sni has chosen";
+  const message = "TLS: node:tls rejects the context that sni has returned";
   assertEquals(captured.contexts[0]!.error?.message, message);
   server.close();
   await server.waitClosed();

@@ -1,6 +1,6 @@
 /** The memory that TLS reads ciphertext into. */
 import { assertEquals, assertStrictEquals } from "../std.ts";
-import type { TlsEngine } from "../../tls/tls_engine.ts";
+import type { TlsEngine } from "../../transports/tls_provider.ts";
 import { TlsHandle } from "../../tls/tls_handle.ts";
 import { context, FakeHandle } from "../streams/kit.ts";
 

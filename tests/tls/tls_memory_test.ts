@@ -1,13 +1,15 @@
 /** What is left of TLS connections that have ended: nothing, whatever the peer did. */
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import { loadTls, makeTlsHandle } from "../../tls/handshake.ts";
+import { loadTls, makeTlsHandle } from "../../tls/secure_stream.ts";
 import { planTls } from "../../tls/tls_options.ts";
 import { bytes, turn } from "../kit.ts";
 import { assertEquals } from "../std.ts";
 import { context, FakeHandle } from "../streams/kit.ts";
 import { WireHandle } from "../start_tls/kit.ts";
 import { SERVER, TRUSTING } from "./kit.ts";
+
+const tlsLoop = { ...context, engine: {} };
 
 /** Runs the garbage collector. */
 function collect(): void {
@@ -42,11 +44,11 @@ for (const [side, { tls, serverSide }] of Object.entries(SIDES)) {
   for (const [what, data] of Object.entries(SENT)) {
     Deno.test(`close() of a ${side} leaves nothing of a handshake in which the peer sent ${what}`, async () => {
       const plan = planTls("createServer()", tls, serverSide)!;
-      const node = await loadTls(context, plan);
+      await loadTls(tlsLoop, plan);
       const sent = await data();
       const open = async () => {
         const lower = new FakeHandle();
-        const handle = makeTlsHandle(context, node, lower, plan);
+        const handle = makeTlsHandle(tlsLoop, lower, plan);
         const done = handle.handshake(1000).catch(() => {});
         if (sent.length > 0) handle.lowerSink.chunk(sent);
         await turn();

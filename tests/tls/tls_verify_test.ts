@@ -128,7 +128,7 @@ Deno.test("requestCert refuses a stranger though Deno does not tell what is wron
     assertInstanceOf(error, TlsError);
     assertEquals([error.code, error.message], [
       "UNKNOWN_ISSUER",
-      "TLS: the certificate is not signed by one of caCerts",
+      "TLS: the certificate is not signed by a CA in caCerts",
     ]);
     transport.abort();
   } finally {

@@ -1,8 +1,8 @@
 /**
- * The authorities of `caCerts`, and what a server knows of the certificates that they have signed.
+ * The CAs of `caCerts`, and the chains that a server has verified with them.
  *
- * rustls verifies certificates. This is what it needs for it, and a second opinion: by signatures, on the clients of a
- * server, and on how long a path is, which rustls does not hold against the authorities that it is given.
+ * rustls verifies certificates. This verifies signatures a second time where rustls alone is not enough: for the clients
+ * of a server, and for the length of a path, which rustls does not check for trusted CAs.
  *
  * @module
  */
@@ -10,38 +10,38 @@ import type { X509Certificate } from "node:crypto";
 import type { Certificate } from "../certificate.ts";
 import { equals, isValidToday, type Purpose, whyNotRoot } from "./purpose.ts";
 
-/** A hostile chain may name each as the issuer of each; honest ones need five. */
+/** In a hostile chain, each certificate may name each other as its issuer. Ordinary chains need five. */
 const MAX_VERIFICATIONS = 100;
-/** More certificates are refused; a server with requestCert sends its `caCerts`, too. */
+/** Longer chains are rejected. A server with `requestCert` sends its `caCerts`, too. */
 const MAX_CHAIN = 200;
-/** How many clients' chains are remembered, 100 bytes each; one that is forgotten needs a full handshake. */
+/** How many chains of clients are remembered, 100 bytes each. The client of a forgotten one cannot resume. */
 const MAX_REMEMBERED = 10_000;
 
-/** One of `caCerts`, as the modules need it. */
+/** A CA of `caCerts`. */
 export interface Root {
-  /** What it says. */
+  /** The parsed certificate. */
   certificate: Certificate;
-  /** What `node:crypto` makes of it. */
+  /** The same for `node:crypto`. */
   x509: X509Certificate;
-  /** The same as text. */
+  /** The same for `node:tls`. */
   pem: string;
 }
 
-/** Where signatures lead: nowhere, to an authority that allows no path of this length, or to one that does. */
+/** Whether signatures lead to a CA of `caCerts`, and whether that CA allows a path of this length. */
 export type Reach = "nowhere" | "too long" | "trusted";
 
-/** The authorities of `caCerts`. */
+/** The CAs of `caCerts`. */
 export class Authorities {
   #roots: Root[];
   #parse: (der: Uint8Array) => X509Certificate;
   #sha256: (data: Uint8Array) => string;
-  /** Digests of the chains that were verified, the latest last. */
+  /** Digests of the chains that were verified, the most recent last. */
   #verified = new Set<string>();
 
   /**
-   * @param roots The authorities.
-   * @param parse Reads a certificate.
-   * @param sha256 Makes a digest.
+   * @param roots The CAs.
+   * @param parse Parses a certificate.
+   * @param sha256 Returns the digest in hexadecimal.
    */
   constructor(roots: Root[], parse: (der: Uint8Array) => X509Certificate, sha256: (data: Uint8Array) => string) {
     this.#roots = roots;
@@ -49,46 +49,47 @@ export class Authorities {
     this.#sha256 = sha256;
   }
 
-  /** What all of them say. */
+  /** The certificates of all CAs. */
   get certificates(): Certificate[] {
     return this.#roots.map(({ certificate }) => certificate);
   }
 
-  /** Whether one of them limits the length of paths. */
+  /** Whether a CA limits the length of paths. */
   get haveLimits(): boolean {
     return this.#roots.some(({ certificate }) => certificate.pathLength !== null);
   }
 
   /**
-   * Gives those that can be trusted today.
+   * Returns the CAs that can be trusted today.
    *
-   * @param purpose What for.
-   * @returns Them.
+   * @param purpose The purpose of the peer's certificate.
+   * @returns The CAs.
    */
   usable(purpose: Purpose): Root[] {
     return this.#roots.filter(({ certificate }) => whyNotRoot(certificate, purpose) === null);
   }
 
   /**
-   * Tells why the others cannot be.
+   * Describes why the other CAs cannot be trusted, for messages.
    *
-   * @param purpose What for.
-   * @returns The reasons, in brackets; empty if there are none.
+   * @param purpose The purpose of the peer's certificate.
+   * @returns The reasons, in brackets; `""` if all CAs are trusted.
    */
   describeUnusable(purpose: Purpose): string {
     const reasons = this.#roots.flatMap(({ certificate }, i) => {
       const why = whyNotRoot(certificate, purpose);
-      return why === null ? [] : [`certificate ${i} of caCerts is not used: ${why}`];
+      return why === null ? [] : [`certificate ${i} in caCerts is not used: ${why}`];
     });
     return reasons.length === 0 ? "" : ` (${reasons.join("; ")})`;
   }
 
   /**
-   * Follows signatures from a certificate to one of the authorities.
+   * Follows signatures from the peer's certificate to a CA.
    *
-   * @param certificates What the other side has shown, its own certificate first.
-   * @param purpose What for.
-   * @returns How far they lead; nowhere also for what `node:crypto` cannot read or check.
+   * @param certificates The peer's chain, its own certificate first.
+   * @param purpose The purpose of the peer's certificate.
+   * @returns `"nowhere"` also for signatures that `node:crypto` cannot verify; `"too long"` also for a chain that it
+   * cannot parse, or that needs too many verifications.
    */
   reach(certificates: Certificate[], purpose: Purpose): Reach {
     if (certificates.length === 0 || certificates.length > MAX_CHAIN) return "nowhere";
@@ -96,7 +97,7 @@ export class Authorities {
     try {
       const roots = this.usable(purpose);
       const own = this.#parse(certificates[0]!.der);
-      // No detour by one that rustls does not take: it may have been signed from further up than its successor.
+      // A certificate that rustls does not use must not shorten the path.
       const issuers = certificates.slice(1).filter((certificate) => {
         const { isCa, purposes } = certificate;
         return isCa && isValidToday(certificate) && (purposes?.includes(purpose.oid) ?? true);
@@ -105,10 +106,10 @@ export class Authorities {
       let left = MAX_VERIFICATIONS;
       const isIssuer = (issuer: X509Certificate, certificate: X509Certificate) => {
         if (certificate.issuer !== issuer.subject) return false;
-        if (left-- === 0) throw new RangeError("too many signatures");
+        if (left-- === 0) throw new RangeError("too many verifications");
         return certificate.verify(issuer.publicKey);
       };
-      /** How many authorities stand below each, those not counted that a rename or a new key has made: RFC 5280, 4.2.1.9. */
+      /** How many CAs are below each. Self-issued certificates do not count: RFC 5280, 4.2.1.9. */
       const below = new Map([[own, 0]]);
       for (const [certificate, count] of below) {
         for (const { x509, certificate: { pathLength } } of roots) {
@@ -120,7 +121,7 @@ export class Authorities {
           if (!isIssuer(other, certificate)) continue;
           const next = count + (other.issuer === other.subject ? 0 : 1);
           if (next >= (below.get(other) ?? Infinity)) continue;
-          below.delete(other); // Visited once more, by the shorter way.
+          below.delete(other); // To be visited again, by the shorter path.
           below.set(other, next);
         }
       }
@@ -131,12 +132,12 @@ export class Authorities {
   }
 
   /**
-   * Reports whether a path may be longer than one of the authorities allows, by names alone: for where signatures lead
-   * nowhere that `node:crypto` cannot verify, of RSA-PSS, say, and rustls can.
+   * Reports whether a path may be longer than a CA allows, by the names of issuers alone. This is for signatures that
+   * rustls can verify and `node:crypto` cannot, such as RSA-PSS.
    *
-   * @param certificates What the other side has shown, its own certificate first.
-   * @param purpose What for.
-   * @returns `false` also where names lead to none of the authorities that limit it.
+   * @param certificates The peer's chain, its own certificate first.
+   * @param purpose The purpose of the peer's certificate.
+   * @returns `false` also if the names lead to no CA that limits the length.
    */
   mayBeTooLong([own, ...others]: Certificate[], purpose: Purpose): boolean {
     const below = new Set([own!]);
@@ -154,9 +155,9 @@ export class Authorities {
   }
 
   /**
-   * Remembers what was verified.
+   * Remembers a chain that was verified.
    *
-   * @param chain What the other side has shown, as DER.
+   * @param chain The peer's chain, as DER.
    */
   remember(chain: Uint8Array[]): void {
     const digest = this.#digest(chain);
@@ -170,19 +171,19 @@ export class Authorities {
   }
 
   /**
-   * Reports whether a chain was verified by these authorities before.
+   * Reports whether a chain was verified before.
    *
-   * @param chain What the other side showed in the session that it resumes, as DER.
-   * @returns `true` if it is remembered.
+   * @param chain The peer's chain in the session that it resumes, as DER.
+   * @returns `true` if the chain is remembered.
    */
   hasVerified(chain: Uint8Array[]): boolean {
     return this.#verified.has(this.#digest(chain));
   }
 
   /**
-   * Takes over what other authorities have verified, if all of them are among these.
+   * Takes over the chains that other CAs have verified, if all of those CAs are among these.
    *
-   * @param former The ones that a context had before it was reloaded.
+   * @param former The CAs that a context had before `reload()`.
    */
   inherit(former: Authorities): void {
     const has = (der: Uint8Array) => this.#roots.some(({ certificate }) => equals(certificate.der, der));

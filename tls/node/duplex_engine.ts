@@ -1,60 +1,57 @@
 /**
- * The TLS engine over nothing but what `node:tls` documents: a `TLSSocket` over a `Duplex`. It is slower than
- * {@linkcode WrapEngine}, and takes its place where Deno has changed inside.
+ * The engine by what `node:tls` documents: a `TLSSocket` over a `Duplex`. It is slower than {@linkcode WrapEngine}, and
+ * replaces it if the inside of Deno has changed.
  *
  * @module
  */
 import type { Duplex } from "node:stream";
 import { toError } from "../../errors.ts";
-import type { LegacyCertificate, NodeTls, TlsSocket } from "./node_tls.ts";
-import {
-  HELLO_SLICE,
-  plainAlert,
-  type TlsEngine,
-  type TlsEngineOptions,
-  type TlsEngineSink,
-  type TlsSession,
-} from "../tls_engine.ts";
-import { TlsError, type TlsErrorCode, toTlsError } from "../tls_error.ts";
-import type { TlsCipher } from "../../transports/transport.ts";
+import type { TlsEngine, TlsEngineSink, TlsSession, TlsSide } from "../../transports/tls_provider.ts";
 import { toCipher, toPeerCertificate } from "../peer_certificate.ts";
+import { TlsError, type TlsErrorCode, toTlsError } from "../tls_error.ts";
+import type { NodeContext } from "./node_context.ts";
+import { type ChooseContext, HELLO_SLICE, type LegacyCertificate, type NodeTls, type TlsSocket } from "./node_tls.ts";
+import { plainAlert } from "./plain_alert.ts";
 import { verifyPeer } from "./verify.ts";
 
 /** One side of a TLS connection, over a `TLSSocket` and its streams. */
 export class DuplexEngine implements TlsEngine {
   #tls: NodeTls;
   #sink: TlsEngineSink;
-  #options: TlsEngineOptions;
+  #context: NodeContext;
+  #side: TlsSide;
   #wire: Duplex;
-  /** There from the start on a client, after the handshake on a server. */
+  /** Set by `start()` on a client, and after the handshake on a server. */
   #socket: TlsSocket | null = null;
-  /** Ciphertext from before the socket has started, which takes a tick; handing it over earlier would break it. */
+  /** Ciphertext that has come before the socket has started. The socket needs a tick, and breaks if it gets any before. */
   #early: Uint8Array[] | null = [];
-  /** Whether the peer was accepted; `null` once it was refused, or all is over. */
+  /** Whether the peer is accepted; `null` once it is rejected, or the connection has ended. */
   #accepted: boolean | null = false;
-  /** Nothing has left yet. */
+  /** Nothing has been sent yet. */
   #silent = true;
-  /** Nothing leaves any more: the peer was refused. Where rustls itself has failed, its alert still does. */
+  /** Nothing is sent any more, since the peer is rejected. If rustls itself has failed, its alert is still sent. */
   #mute = false;
 
   /**
-   * @param tls The module `node:tls`.
+   * @param tls Node's modules.
    * @param sink Where to deliver.
-   * @param options What for.
+   * @param context The settings of this side.
+   * @param side This side of the connection.
    */
-  constructor(tls: NodeTls, sink: TlsEngineSink, options: TlsEngineOptions) {
+  constructor(tls: NodeTls, sink: TlsEngineSink, context: NodeContext, side: TlsSide) {
     this.#tls = tls;
     this.#sink = sink;
-    this.#options = options;
+    this.#context = context;
+    this.#side = side;
     this.#wire = new tls.Duplex({
       read: () => {},
       write: (data: Uint8Array, _encoding, done) => {
-        this.#attempt(() => this.#leave(new Uint8Array(data)));
+        this.#attempt(() => this.#send(new Uint8Array(data)));
         done();
       },
     });
-    // node:tls destroys what it is over as soon as it fails or ends, and what it wrote last, an alert or close_notify,
-    // leaves a microtask later.
+    // node:tls destroys its stream as soon as it fails or ends, a microtask before the stream gets the last bytes: an
+    // alert or close_notify.
     this.#wire.destroy = () => this.#wire;
     this.#guard(this.#wire);
   }
@@ -64,7 +61,7 @@ export class DuplexEngine implements TlsEngine {
   }
 
   start(): void {
-    this.#attempt(() => this.#options.serverSide ? this.#serve() : this.#connect());
+    this.#attempt(() => this.#side.serverSide ? this.#serve() : this.#connect());
     this.#tls.nextTick(() => {
       const early = this.#early!;
       this.#early = null;
@@ -76,7 +73,7 @@ export class DuplexEngine implements TlsEngine {
     if (this.#accepted === null) return null;
     const copy = new Uint8Array(data);
     if (this.#early !== null) this.#early.push(copy);
-    else if (this.#options.sni === undefined || this.#accepted) this.#wire.push(copy);
+    else if (this.#side.sni === undefined || this.#accepted) this.#wire.push(copy);
     else for (let at = 0; at < copy.length; at += HELLO_SLICE) this.#wire.push(copy.subarray(at, at + HELLO_SLICE));
     return null;
   }
@@ -89,7 +86,7 @@ export class DuplexEngine implements TlsEngine {
     return new Promise((resolve) => this.#socket!.end(() => resolve()));
   }
 
-  session(): TlsSession & { cipher: TlsCipher } {
+  session(): TlsSession {
     const socket = this.#socket!;
     const [own] = readChain(socket);
     return {
@@ -102,19 +99,19 @@ export class DuplexEngine implements TlsEngine {
   destroy(): void {
     this.#accepted = null;
     this.#mute = true;
-    // Deno keeps what has failed before sni has heard a name (`teardown` in its ext/node/ops/tls_wrap.rs); not the rest
-    // of the connection, then.
+    // Deno keeps this object if the connection has failed before sni got a name (`teardown` in its
+    // ext/node/ops/tls_wrap.rs). The rest of the connection is freed.
     this.#sink = NO_SINK;
     this.#socket?.destroy();
     this.#tls.Duplex.prototype.destroy.call(this.#wire);
   }
 
   #connect(): void {
-    const { secureContext, serverHostname, alpnProtocols } = this.#options;
+    const { serverHostname, settings: { alpnProtocols = [] } } = this.#side;
     const isName = this.#tls.isIP(serverHostname) === 0 && serverHostname !== "";
     const socket = this.#socket = this.#tls.connect({
       socket: this.#wire,
-      secureContext,
+      secureContext: this.#context.client().secureContext,
       rejectUnauthorized: false,
       checkServerIdentity: () => undefined,
       ...isName && { servername: serverHostname },
@@ -125,12 +122,12 @@ export class DuplexEngine implements TlsEngine {
   }
 
   #serve(): void {
-    const { credentials, alpnProtocols, requestCert, sni } = this.#options;
+    const { sni, settings: { alpnProtocols = [], requestCert = false } } = this.#side;
     const server = this.#tls.createServer({
-      ...credentials,
+      ...this.#context.server().options,
       requestCert,
       rejectUnauthorized: false,
-      // None, as in Node: its timer would keep what has failed for two minutes.
+      // No timer, which would keep a connection that has failed for two minutes.
       handshakeTimeout: -1,
       ...alpnProtocols.length > 0 && { ALPNProtocols: alpnProtocols },
       ...sni && { SNICallback: (name: string, done: ChooseContext) => void this.#choose(name, done) },
@@ -155,8 +152,8 @@ export class DuplexEngine implements TlsEngine {
   }
 
   /**
-   * Keeps whatever listeners of `node:tls` throw from ending the process: they run in ticks of their own, and what
-   * they throw has no other way to go.
+   * Catches what listeners of `node:tls` throw. They run in ticks of their own, where an exception would end the
+   * process.
    */
   #guard(
     emitter: { emit(event: string, ...args: unknown[]): boolean; on(event: "error", f: (e: Error) => void): unknown },
@@ -166,7 +163,7 @@ export class DuplexEngine implements TlsEngine {
     emitter.on("error", (error) => this.#fail(error));
   }
 
-  /** Does something that a certificate of a stranger's may cause to throw. */
+  /** Calls a function that may throw because of a peer's certificate. */
   #attempt<T>(work: () => T): T | undefined {
     try {
       return work();
@@ -176,7 +173,7 @@ export class DuplexEngine implements TlsEngine {
     }
   }
 
-  /** The handshake is done. */
+  /** The handshake is complete. */
   #done(): void {
     const socket = this.#socket!;
     const verifyError = socket.authorized === true ? "" : socket.authorizationError ?? "unknown";
@@ -185,11 +182,11 @@ export class DuplexEngine implements TlsEngine {
     this.#sink.ready();
   }
 
-  /** Sends what the socket has to send, but an answer to a server only if that one is who it should be. */
-  #leave(ciphertext: Uint8Array): void {
+  /** Sends ciphertext of the socket, on a client only if the server is accepted. */
+  #send(ciphertext: Uint8Array): void {
     const socket = this.#socket;
-    if (this.#accepted === false && !this.#options.serverSide && socket !== null && readChain(socket).length > 0) {
-      // What the socket thinks of the path it says when the handshake is done.
+    if (this.#accepted === false && !this.#side.serverSide && socket !== null && readChain(socket).length > 0) {
+      // Whether rustls has verified the path is known only after the handshake.
       this.#verify(socket, "");
     }
     this.#silent = false;
@@ -197,49 +194,49 @@ export class DuplexEngine implements TlsEngine {
   }
 
   #verify(socket: TlsSocket, verifyError: unknown): boolean {
-    const error = verifyPeer(this.#options, {
+    const error = verifyPeer(this.#side, this.#context.authorities, {
       chain: readChain(socket),
       cipher: socket.getCipher().name,
       verifyError,
       resumed: socket.isSessionReused(),
     });
     if (error === null) return true;
-    const mute = this.#options.serverSide && socket.getProtocol() === "TLSv1.3";
-    this.#refuse(error, mute ? null : plainAlert(error.code));
+    const mute = this.#side.serverSide && socket.getProtocol() === "TLSv1.3";
+    this.#reject(error, mute ? null : plainAlert(error.code));
     return false;
   }
 
   async #choose(name: string, done: ChooseContext): Promise<void> {
     this.#sink.choosing(true);
     try {
-      const context = await this.#options.sni!(name);
+      const settings = await this.#side.sni!(name);
       if (this.#accepted === null) return;
-      done(null, context);
-      // The answer is ready, and leaves only behind something received.
+      done(null, settings && this.#context.choose(settings).secureContext);
+      // The answer is ready, but sent only after something is received.
       this.#wire.emit("data", new Uint8Array());
       this.#sink.choosing(false);
     } catch (error) {
-      if (this.#accepted !== null) this.#refuse(toError(error), plainAlert("FAILED"));
+      if (this.#accepted !== null) this.#reject(toError(error), plainAlert("FAILED"));
     }
   }
 
-  /** Ends the handshake, with the alert in place of what would have gone on with it. */
-  #refuse(error: Error, alert: Uint8Array | null): void {
+  /** Ends the handshake, and sends the alert in place of the next message. */
+  #reject(error: Error, alert: Uint8Array | null): void {
     this.#accepted = null;
     this.#mute = true;
     if (alert !== null) this.#sink.ciphertext(alert);
     this.#sink.failed(error);
   }
 
-  /** Ends it for what rustls has found. Its alert follows, where it has been heard of; before, there is one here. */
+  /** Ends the connection after an error of rustls, whose own alert is sent later if the socket has sent anything. */
   #fail(cause: Error): void {
     if (this.#accepted === null) return;
     const error = toTlsError(cause);
-    // A server that fails where sni has chosen sends none. What a client has to send may be a Finished before the alert,
-    // and the server is not known yet.
-    if (this.#accepted === false && (this.#silent || !this.#options.serverSide)) {
-      const isTold = error instanceof TlsError && !error.message.includes("fatal alert");
-      this.#refuse(error, isTold ? plainAlert(error.code, PROTOCOL_ALERTS[error.code]) : null);
+    // A server that fails after sni has returned sends no alert. A client might send its Finished before the alert, to a
+    // server that is not verified.
+    if (this.#accepted === false && (this.#silent || !this.#side.serverSide)) {
+      const hasAlert = error instanceof TlsError && !error.message.includes("fatal alert");
+      this.#reject(error, hasAlert ? plainAlert(error.code, PROTOCOL_ALERTS[error.code]) : null);
       return;
     }
     this.#accepted = null;
@@ -247,7 +244,7 @@ export class DuplexEngine implements TlsEngine {
   }
 }
 
-/** Where nothing is delivered any more. */
+/** Drops everything. */
 const NO_SINK: TlsEngineSink = {
   ciphertext: () => {},
   cleartext: () => {},
@@ -257,19 +254,16 @@ const NO_SINK: TlsEngineSink = {
   failed: () => {},
 };
 
-/** What rustls sends where the two have nothing in common, or do not speak TLS. */
+/** The alerts of rustls if the sides have nothing in common, or the peer does not speak TLS. */
 const PROTOCOL_ALERTS: Partial<Record<TlsErrorCode, number>> = {
   NOT_TLS: 50,
   NO_SHARED_VERSION: 70,
   NO_SHARED_PROTOCOL: 120,
 };
 
-/** What `node:tls` gives an `SNICallback`. */
-type ChooseContext = (error: Error | null, context: object | null) => void;
-
 /**
- * All certificates that the other side has shown, as DER, its own first; behind them those of `caCerts` that they name.
- * One that `node:crypto` cannot read keeps the others from being seen: an empty one stands for them, and is refused.
+ * Returns the peer's certificates as DER, its own first, and then those of `caCerts` that they name. If `node:crypto`
+ * cannot parse one, the others are unknown: then there is one empty certificate, which is rejected.
  */
 function readChain(socket: TlsSocket): Uint8Array[] {
   const chain: Uint8Array[] = [];

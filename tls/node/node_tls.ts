@@ -1,14 +1,14 @@
 /**
- * What is used of `node:tls`, a part of which is not documented.
+ * The parts of `node:tls` that Tandem uses. Some are not documented.
  *
  * @module
  */
 import type { createPrivateKey, X509Certificate } from "node:crypto";
 import type { Duplex } from "node:stream";
 
-/** What `node:tls` makes of certificates and keys. */
+/** Certificates and keys that `node:tls` has parsed. */
 export interface SecureContext {
-  /** What rustls is made with. */
+  /** The part that rustls uses. */
   context: { addCACert?(pem: string): void };
 }
 
@@ -20,21 +20,21 @@ export interface NodeTls {
   X509Certificate: typeof X509Certificate;
   /** The function of `node:crypto`. */
   createPrivateKey: typeof createPrivateKey;
-  /** Whether the engine over the inside of a `TLSSocket` is used, or the documented one. */
+  /** Whether the inside of a `TLSSocket` can be used; if not, only what is documented is used. */
   hasWrap: boolean;
-  /** `isIP` of `node:net`: 0 for a name. */
+  /** The function of `node:net`: 0 for a name. */
   isIP(hostname: string): number;
-  /** A digest in hexadecimal. */
+  /** Returns a digest in hexadecimal. */
   sha256(data: Uint8Array): string;
-  /** `nextTick` of `node:process`. */
+  /** The function of `node:process`. */
   nextTick(callback: () => void): void;
   /** Parses certificates and keys. */
   createSecureContext(options: object): SecureContext;
-  /** The authorities that are trusted where nothing else is said, PEM, and where they come from. */
+  /** Returns the CAs that are trusted by default, PEM, or those of one source. */
   getCACertificates(type: "default" | "bundled" | "extra" | "system"): string[];
-  /** Makes the client's side. */
+  /** Makes a client. */
   connect(options: object): TlsSocket;
-  /** Makes what makes the server's side of streams that it is given. */
+  /** Makes a server, which takes streams by its event `connection`. */
   createServer(options: object): TlsServer;
   /** Makes either side. */
   TLSSocket: new (stream: Duplex, options: object) => TlsSocket;
@@ -47,7 +47,7 @@ export interface TlsServer {
   emit(event: "connection", stream: Duplex): boolean;
 }
 
-/** A certificate as `getPeerCertificate(true)` gives it. */
+/** A certificate as `getPeerCertificate(true)` returns it. */
 export interface LegacyCertificate {
   raw?: Uint8Array;
   issuerCertificate?: LegacyCertificate;
@@ -68,33 +68,33 @@ export interface TlsSocket {
   write(data: Uint8Array, done: () => void): boolean;
   end(done: () => void): void;
   destroy(): void;
-  /** Not documented, as the rest is. */
+  /** Not documented. */
   _handle: TlsWrap;
-  /** Not documented: what a server runs in the tick after it was made. */
+  /** Not documented: called by a server in the tick after it was made. */
   _start: () => void;
 }
 
-/** The rustls connection inside a `TLSSocket`. Its methods return once all is done that can be. */
+/** The rustls connection inside a `TLSSocket`. Its methods are synchronous. */
 export interface TlsWrap {
-  /** Takes cleartext, or nothing where the other side has sent close_notify. */
+  /** Called with cleartext, or with nothing if the peer has sent close_notify. */
   onread: (data?: ArrayBuffer) => void;
-  /** Takes the error that rustls has failed with. */
+  /** Called with an error of rustls. */
   onerror: (error: Error) => void;
-  /** Called when the handshake is done. */
+  /** Called when the handshake is complete. */
   onhandshakedone: () => void;
-  /** The stream around what the socket is over. */
+  /** The stream that the socket makes around its own. */
   _parentWrap?: { removeAllListeners(event: "close"): unknown; destroy(): unknown };
-  /** Makes the rustls connection; 0 if that went well. */
+  /** Makes the rustls connection. Returns 0 if that succeeds. */
   start(): number;
-  /** Makes it look at `onread` again. */
+  /** Takes `onread` over. */
   readStart(): number;
-  /** Makes it forget `onread`. */
+  /** Drops `onread`. */
   readStop(): number;
-  /** Sets whose callbacks are called. */
+  /** Sets the object whose callbacks are called. */
   setHandle(handle: object): void;
   /** Takes ciphertext. */
   readBuffer(data: Uint8Array): void;
-  /** Gives the ciphertext that is to be sent. */
+  /** Returns the ciphertext to send. */
   drainEncOut(): Uint8Array;
   /** Takes cleartext. */
   writeBuffer(request: object, data: Uint8Array): number;
@@ -102,13 +102,13 @@ export interface TlsWrap {
   shutdown(request: object): number;
   /** Frees the rustls connection. */
   destroySsl(): void;
-  /** Gives what is wrong with the other side's certificate, or `""`. */
+  /** Returns why rustls rejects the peer's certificate, or `""`. */
   verifyError(): unknown;
-  /** Gives the certificates that the other side has shown, as DER, its own first. */
+  /** Returns the peer's certificates as DER, its own first. */
   getPeerCertificateChain(): { certificates: Uint8Array[] } | null;
 }
 
-/** Everything of a {@linkcode TlsWrap} that must be there. */
+/** What an object must have to be a {@linkcode TlsWrap}. */
 const METHODS = [
   "onerror",
   "onhandshakedone",
@@ -125,7 +125,17 @@ const METHODS = [
   "getPeerCertificateChain",
 ] as const;
 
-/** The stream that a `TLSSocket` wants to be over where its inside is driven by hand: all of them share it. */
+/** What `node:tls` passes to an `SNICallback`. */
+export type ChooseContext = (error: Error | null, context: object | null) => void;
+
+/**
+ * How many bytes of a ClientHello Deno is given at a time if an `SNICallback` waits for it. Of a larger piece, Deno would
+ * leave a part unread (`process_acceptor` in its ext/node/ops/tls_wrap.rs). With pieces of 2048 bytes a ClientHello can
+ * have 30 KB, with 4096 only 14.
+ */
+export const HELLO_SLICE = 2048;
+
+/** A stream that does nothing, for every `TLSSocket` whose inside is used. */
 export const NO_STREAM: Duplex = {
   readable: true,
   writable: true,
@@ -143,19 +153,18 @@ let loaded: Promise<NodeTls> | undefined;
 let documentedOnly = false;
 
 /**
- * Loads it, once.
+ * Loads Node's modules, once. Programs without TLS save 12 ms, and 1 MB of heap.
  *
- * @returns The parts of the modules. Only where TLS is used: they take 12 ms, and 1 MB of what every full garbage
- * collection looks through.
+ * @returns The parts that are used.
  */
 export function loadNodeTls(): Promise<NodeTls> {
   return loaded ??= load();
 }
 
 /**
- * Makes connections to come use what is documented alone, as they do where Deno has changed inside. For tests.
+ * Makes new connections use only what is documented, as if the inside of Deno had changed. For tests.
  *
- * @param on Whether to.
+ * @param on Whether they do.
  */
 export function useDocumentedTls(on: boolean): void {
   documentedOnly = on;
@@ -177,7 +186,7 @@ async function load(): Promise<NodeTls> {
   return Object.defineProperty(parts, "hasWrap", { get: () => hasWrap && !documentedOnly });
 }
 
-/** Looks whether this Deno is made inside as {@linkcode TlsWrap} says. */
+/** Reports whether this Deno has a {@linkcode TlsWrap}. */
 function probe(tls: NodeTls): boolean {
   try {
     const secureContext = tls.createSecureContext({});
@@ -193,20 +202,20 @@ function probe(tls: NodeTls): boolean {
 }
 
 /**
- * Gives the rustls connection inside a `TLSSocket`.
+ * Returns the rustls connection inside a `TLSSocket`.
  *
  * @param socket The socket.
- * @returns The connection, which `probe` has looked at.
+ * @returns The connection, if `hasWrap` is `true`.
  */
 export function wrapOf(socket: TlsSocket): TlsWrap {
   return socket._handle;
 }
 
 /**
- * Gives all certificates that the other side has shown.
+ * Returns the peer's certificates.
  *
  * @param wrap The connection.
- * @returns Them as DER, its own first; none where it has shown none.
+ * @returns The certificates as DER, the peer's own first.
  */
 export function readChain(wrap: TlsWrap): Uint8Array[] {
   return wrap.getPeerCertificateChain()?.certificates ?? [];

@@ -1,19 +1,19 @@
 /**
- * What OpenSSL asks of certificates beyond what rustls does.
+ * What OpenSSL checks and rustls does not.
  *
- * rustls takes the authorities that it is given as they are, and looks at no keyUsage. OpenSSL, and with it asyncio,
- * holds both against a certificate (`check_purpose_ssl_server` and so on in its v3_purp.c, RFC 5280, 4.2.1.3 and 6.1).
- * Tandem is to accept nothing that one of the two refuses.
+ * rustls trusts every CA certificate that it is given, and ignores keyUsage. OpenSSL, which asyncio uses, checks both
+ * (`check_purpose_ssl_server` and others in its v3_purp.c; RFC 5280, 4.2.1.3 and 6.1). Tandem accepts no certificate that
+ * one of the two rejects.
  *
  * @module
  */
 import { type Certificate, readName } from "../certificate.ts";
 
-/** What a peer's certificate must be good for. */
+/** What a peer's certificate must be valid for. */
 export interface Purpose {
-  /** Its object identifier in extKeyUsage: RFC 5280, 4.2.1.12. */
+  /** The object identifier in extKeyUsage: RFC 5280, 4.2.1.12. */
   oid: string;
-  /** Bits of keyUsage, one of which is needed. */
+  /** Bits of keyUsage; the certificate must have one of them. */
   keyUsage: number;
   /** The bit of Netscape's certificate type. */
   netscapeType: number;
@@ -25,14 +25,14 @@ const KEY_ENCIPHERMENT = 1 << 2;
 const KEY_AGREEMENT = 1 << 4;
 const KEY_CERT_SIGN = 1 << 5;
 
-/** To be a server: serverAuth. */
+/** A server: serverAuth. */
 export const SERVER_PURPOSE: Purpose = {
   oid: "1.3.6.1.5.5.7.3.1",
   keyUsage: DIGITAL_SIGNATURE | KEY_ENCIPHERMENT | KEY_AGREEMENT,
   netscapeType: 1 << 1,
 };
 
-/** To be a client: clientAuth. */
+/** A client: clientAuth. */
 export const CLIENT_PURPOSE: Purpose = {
   oid: "1.3.6.1.5.5.7.3.2",
   keyUsage: DIGITAL_SIGNATURE | KEY_AGREEMENT,
@@ -43,47 +43,49 @@ export const CLIENT_PURPOSE: Purpose = {
 const EMAIL_ADDRESS = "1.2.840.113549.1.9.1";
 
 /**
- * Tells what is wrong with one of `caCerts`.
+ * Checks a certificate of `caCerts`.
  *
  * @param root The certificate.
- * @param purpose What those that it has signed are for.
- * @returns Why it cannot be trusted today, or `null`.
+ * @param purpose The purpose of the peer's certificate.
+ * @returns Why the CA cannot be trusted today, for messages; `null` if it can.
  */
 export function whyNotRoot(root: Certificate, purpose: Purpose): string | null {
   if (!isValidToday(root)) return "it is not valid today";
   if (!equals(root.issuer, root.subject)) return "it is not self-signed";
-  // A certificate of version 1 has no extensions to say it by.
+  // Version 1 has no extensions.
   if (root.version === 1) return null;
-  if (!root.isCa) return "it is not an authority's (basicConstraints CA:TRUE)";
-  if (root.keyUsage !== null && (root.keyUsage & KEY_CERT_SIGN) === 0) return "its key may not sign (keyUsage)";
-  if (root.purposes !== null && !root.purposes.includes(purpose.oid)) return "it is for other purposes (extKeyUsage)";
-  return root.unknownCritical === null ? null : `its extension ${root.unknownCritical} is unknown`;
+  if (!root.isCa) return "it is not a CA certificate (basicConstraints CA:TRUE)";
+  if (root.keyUsage !== null && (root.keyUsage & KEY_CERT_SIGN) === 0) {
+    return "its key may not sign certificates (keyUsage)";
+  }
+  if (root.purposes !== null && !root.purposes.includes(purpose.oid)) return "it is for another purpose (extKeyUsage)";
+  return root.unknownCritical === null ? null : `its critical extension ${root.unknownCritical} is not supported`;
 }
 
 /**
- * Tells what is wrong with what a peer has shown, after rustls has verified it.
+ * Checks a peer's chain, which rustls verifies as well.
  *
  * @param own The peer's own certificate.
- * @param others The other ones shown, and those of `caCerts`.
- * @param purpose What it must be good for.
- * @returns Why to refuse it, or `null`.
+ * @param others The other certificates of the chain, and those of `caCerts`.
+ * @param purpose The purpose of the peer's certificate.
+ * @returns Why the chain is rejected, for messages; `null` if it is accepted.
  */
 export function whyNotPeer(own: Certificate, others: Certificate[], purpose: Purpose): string | null {
-  if (own.isCa) return "it is an authority's (basicConstraints CA:TRUE), which cannot be a peer's own";
+  if (own.isCa) return "it is a CA certificate (basicConstraints CA:TRUE)";
   if (own.keyUsage !== null && (own.keyUsage & purpose.keyUsage) === 0) {
-    return "its key is for other purposes (keyUsage)";
+    return "its key is for another purpose (keyUsage)";
   }
   if (own.netscapeType !== null && (own.netscapeType & purpose.netscapeType) === 0) {
-    return "it is for other purposes (netscape-cert-type)";
+    return "it is for another purpose (netscape-cert-type)";
   }
   for (const other of others) {
     if (other.isCa && other.keyUsage !== null && (other.keyUsage & KEY_CERT_SIGN) === 0) {
-      return "the key of an authority in its chain may not sign (keyUsage)";
+      return "a CA in its chain may not sign certificates (keyUsage)";
     }
   }
   const hasEmail = [own, ...others].some(({ subject }) => readName(subject).some(([oid]) => oid === EMAIL_ADDRESS));
   if (hasEmail && others.some(({ limitsEmail }) => limitsEmail)) {
-    return "an authority limits email addresses, and there is one in a subject";
+    return "a CA in its chain constrains email addresses, and a subject has one (nameConstraints)";
   }
   return null;
 }
@@ -92,7 +94,7 @@ export function whyNotPeer(own: Certificate, others: Certificate[], purpose: Pur
  * Reports whether a certificate is valid today.
  *
  * @param certificate The certificate.
- * @returns `false` before and after.
+ * @returns `false` before `notBefore` and after `notAfter`.
  */
 export function isValidToday({ notBefore, notAfter }: Certificate): boolean {
   const now = Date.now();
@@ -102,8 +104,8 @@ export function isValidToday({ notBefore, notAfter }: Certificate): boolean {
 /**
  * Compares bytes.
  *
- * @param a Some.
- * @param b Others.
+ * @param a The bytes.
+ * @param b Other bytes.
  * @returns Whether they are the same.
  */
 export function equals(a: Uint8Array, b: Uint8Array): boolean {

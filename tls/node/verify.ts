@@ -1,169 +1,173 @@
 /**
- * Decides who is on the other side.
+ * Verifies the peer.
  *
- * A peer is accepted only where rustls has verified the whole path to a trusted authority. Deno's `node:tls` is laxer
- * than rustls in four places (`NodeServerCertVerifier` and `NodeClientCertVerifier` in its ext/node/ops/tls_wrap.rs),
- * and each of them is closed here by refusing:
+ * A peer is accepted only if rustls has verified the whole path to a trusted CA. Deno's `node:tls` is less strict than
+ * rustls in four cases (`NodeServerCertVerifier` and `NodeClientCertVerifier` in its ext/node/ops/tls_wrap.rs). Each is
+ * rejected here:
  *
- * 1. A client that finds a certificate of another version than 3, or badly encoded, goes by the names of issuers alone,
- *    and asks for no proof of the private key. So each certificate shown must be readable to rustls
- *    ({@linkcode readCertificate}), one that is no part of the path included.
+ * 1. If a certificate has another version than 3, or is badly encoded, a client compares the names of issuers alone, and
+ *    requires no proof of the private key. So rustls must be able to parse each certificate of the chain
+ *    ({@linkcode readCertificate}), even if it is not part of the path.
  * 2. A client leaves the server's name to JavaScript: {@linkcode isForServer}.
- * 3. A certificate that is itself one of `caCerts` is accepted without a look at it. They are authorities, and none is
+ * 3. A certificate that is itself in `caCerts` is accepted without a check. Those are CA certificates, which are not
  *    accepted as a peer's own ({@linkcode whyNotPeer}).
- * 4. A client that resumes a session is not verified at all, and all servers of a process share their tickets. So only
- *    what this server's own authorities have verified before may resume: {@linkcode Authorities.hasVerified}.
+ * 4. A client that resumes a session is not verified at all, and all servers of a process share their tickets. So only a
+ *    chain that this server's CAs have verified before may resume: {@linkcode Authorities.hasVerified}.
  *
- * The alternative was a second verifier where rustls has none. pkijs looks at no pathLenConstraint and no extKeyUsage,
- * and `@peculiar/x509` builds chains by signatures alone: either would be laxer than what it stands in for.
+ * A second verifier in place of rustls was the alternative. pkijs checks neither pathLenConstraint nor extKeyUsage, and
+ * `@peculiar/x509` builds chains by signatures alone: either is less strict than rustls.
  *
  * @module
  */
+import type { TlsSide } from "../../transports/tls_provider.ts";
 import { type Certificate, readCertificate } from "../certificate.ts";
 import { isForServer } from "../server_name.ts";
-import type { Authorities } from "./authorities.ts";
-import type { TlsEngineOptions } from "../tls_engine.ts";
 import { TlsError, toTlsError } from "../tls_error.ts";
+import type { Authorities } from "./authorities.ts";
 import { CLIENT_PURPOSE, isValidToday, type Purpose, SERVER_PURPOSE, whyNotPeer } from "./purpose.ts";
 
-/** What `verifyError()` says of whatever it has no code of its own for, dates among it. */
+/** What `verifyError()` returns for every error without a code of its own, such as an expired certificate. */
 const VAGUE = "UNABLE_TO_VERIFY_LEAF_SIGNATURE";
 
-/** What a peer has shown, and what rustls says of it. */
-export interface Shown {
-  /** The certificates as DER, its own first; from the ticket where it resumes a session. */
+/** What a peer has sent, and what rustls reports about it. */
+export interface PeerReport {
+  /** The certificates as DER, the peer's own first. In a resumed session they are from the ticket. */
   chain: Uint8Array[];
-  /** The cipher suite agreed upon. */
+  /** The negotiated cipher suite. */
   cipher: string;
-  /** What `verifyError()` gives: `""` where rustls has verified the path. */
+  /** What `verifyError()` returns: `""` if rustls has verified the path. */
   verifyError: unknown;
   /** Whether a session was resumed: then rustls has verified nothing. */
   resumed: boolean;
 }
 
 /**
- * Decides about a peer.
+ * Verifies the peer.
  *
- * @param options What the connection is for.
- * @param shown What the peer has shown.
- * @returns Why to refuse it, or `null`.
+ * @param side This side of the connection.
+ * @param authorities The CAs of `caCerts`.
+ * @param report What the peer has sent.
+ * @returns Why the peer is rejected, or `null`.
  */
-export function verifyPeer(options: TlsEngineOptions, shown: Shown): TlsError | null {
-  const { ciphers, serverSide, requestCert, rejectUnauthorized } = options;
-  if (ciphers !== undefined && !ciphers.split(":").includes(shown.cipher)) {
-    return new TlsError(
-      "NO_SHARED_VERSION",
-      `TLS: the cipher agreed upon is ${shown.cipher}, ciphers allows ${ciphers}`,
-    );
+export function verifyPeer(side: TlsSide, authorities: Authorities, report: PeerReport): TlsError | null {
+  const { serverSide, serverHostname } = side;
+  const { ciphers, requestCert, rejectUnauthorized } = side.settings;
+  if (ciphers !== undefined && !ciphers.split(":").includes(report.cipher)) {
+    const message = `TLS: the negotiated cipher ${report.cipher} is not in ciphers (${ciphers})`;
+    return new TlsError("NO_SHARED_VERSION", message);
   }
-  if (!rejectUnauthorized || serverSide && !requestCert) return null;
+  if (rejectUnauthorized === false || serverSide && !requestCert) return null;
   try {
-    return serverSide ? verifyClient(options, shown) : verifyServer(options, shown);
+    return serverSide ? verifyClient(authorities, report) : verifyServer(serverHostname, authorities, report);
   } catch (error) {
     return toTlsError(error as Error) as TlsError;
   }
 }
 
-function verifyServer(options: TlsEngineOptions, { chain, verifyError, resumed }: Shown): TlsError | null {
-  const { authorities, serverHostname } = options;
-  // Cannot be (see clientContext), and must not: a resumed session has not been verified here.
-  if (resumed) return new TlsError("FAILED", "TLS: a session was resumed that is not of this client");
-  if (chain.length === 0) return new TlsError("BAD_CERTIFICATE", "TLS: the server has shown no certificate");
-  const read = readAll(chain);
-  if (verifyError !== "") return describeVerifyError(verifyError, read, authorities, SERVER_PURPOSE);
-  const error = whyNot(read, authorities, SERVER_PURPOSE);
+function verifyServer(
+  hostname: string,
+  authorities: Authorities,
+  { chain, verifyError, resumed }: PeerReport,
+): TlsError | null {
+  // Cannot happen (see NodeContext.client()), and must not: the certificate of a resumed session was not verified here.
+  if (resumed) return new TlsError("FAILED", "TLS: the server resumed a session that is not of this client");
+  if (chain.length === 0) return new TlsError("BAD_CERTIFICATE", "TLS: the server sent no certificate");
+  const parsed = parseChain(chain);
+  if (verifyError !== "") return describeVerifyError(verifyError, parsed, authorities, SERVER_PURPOSE);
+  const error = checkChain(parsed, authorities, SERVER_PURPOSE);
   if (error !== null) return error;
   if (authorities.haveLimits) {
-    // Nowhere: to one of Deno's own authorities, or by signatures that node:crypto cannot verify.
-    const reach = authorities.reach(read.certificates, SERVER_PURPOSE);
+    // "nowhere": to one of Deno's own CAs, or by signatures that node:crypto cannot verify.
+    const reach = authorities.reach(parsed.certificates, SERVER_PURPOSE);
     const isNowhere = reach === "nowhere";
-    if (reach === "too long" || isNowhere && authorities.mayBeTooLong(read.certificates, SERVER_PURPOSE)) {
+    if (reach === "too long" || isNowhere && authorities.mayBeTooLong(parsed.certificates, SERVER_PURPOSE)) {
       return tooLong();
     }
   }
-  const own = read.own!;
-  if (isForServer(own, serverHostname)) return null;
-  const names = own.names.length === 0 ? "it names no server (subjectAltName)" : `it is not for ${serverHostname}`;
-  return new TlsError("WRONG_NAME", `TLS: the certificate is for another name: ${names}`);
+  const own = parsed.own!;
+  if (isForServer(own, hostname)) return null;
+  const why = own.names.length === 0 ? "it has no subjectAltName" : `it is not for ${hostname}`;
+  return new TlsError("WRONG_NAME", `TLS: the certificate is for another name: ${why}`);
 }
 
-function verifyClient({ authorities }: TlsEngineOptions, { chain, verifyError, resumed }: Shown): TlsError | null {
-  if (chain.length === 0) return new TlsError("NO_CLIENT_CERTIFICATE", "TLS: the client has no certificate");
-  const read = readAll(chain);
-  const error = whyNot(read, authorities, CLIENT_PURPOSE);
+function verifyClient(authorities: Authorities, { chain, verifyError, resumed }: PeerReport): TlsError | null {
+  if (chain.length === 0) return new TlsError("NO_CLIENT_CERTIFICATE", "TLS: the client sent no certificate");
+  const parsed = parseChain(chain);
+  const error = checkChain(parsed, authorities, CLIENT_PURPOSE);
   if (resumed) {
-    // An authority may have expired since, hence the signatures once more.
-    const isKnown = error === null && authorities.hasVerified(chain) && read.certificates.every(isValidToday);
-    if (isKnown && authorities.reach(read.certificates, CLIENT_PURPOSE) === "trusted") return null;
+    // A CA may have expired since, so signatures are verified again.
+    const isKnown = error === null && authorities.hasVerified(chain) && parsed.certificates.every(isValidToday);
+    if (isKnown && authorities.reach(parsed.certificates, CLIENT_PURPOSE) === "trusted") return null;
     const message = "TLS: the client resumed a session whose certificate this server has not verified";
     return new TlsError("BAD_CERTIFICATE", message);
   }
-  if (verifyError !== "") return describeVerifyError(verifyError, read, authorities, CLIENT_PURPOSE);
+  if (verifyError !== "") return describeVerifyError(verifyError, parsed, authorities, CLIENT_PURPOSE);
   if (error !== null) return error;
-  // Where rustls has verified it, signatures lead there; should Deno one day not say what rustls finds, they still do.
-  const reach = authorities.reach(read.certificates, CLIENT_PURPOSE);
+  // rustls has verified this already. If a future Deno stopped reporting what rustls finds, this would still reject.
+  const reach = authorities.reach(parsed.certificates, CLIENT_PURPOSE);
   if (reach === "too long") return tooLong();
   if (reach === "nowhere") {
-    return new TlsError("UNKNOWN_ISSUER", "TLS: the certificate is not signed by one of caCerts");
+    return new TlsError("UNKNOWN_ISSUER", "TLS: the certificate is not signed by a CA in caCerts");
   }
   authorities.remember(chain);
   return null;
 }
 
-/** What was shown, as far as it can be read as strictly as rustls does. */
-interface Read {
+/** A chain, as far as it can be parsed as strictly as rustls does. */
+interface ParsedChain {
   own: Certificate | null;
   certificates: Certificate[];
   unreadable: TlsError | null;
 }
 
-function readAll(chain: Uint8Array[]): Read {
-  const read: Read = { own: null, certificates: [], unreadable: null };
+function parseChain(chain: Uint8Array[]): ParsedChain {
+  const parsed: ParsedChain = { own: null, certificates: [], unreadable: null };
   chain.forEach((der, i) => {
     try {
       const certificate = readCertificate(der);
-      if (i === 0) read.own = certificate;
-      read.certificates.push(certificate);
-      if (certificate.version !== 3) throw new Error(`its version is ${certificate.version}`);
+      if (i === 0) parsed.own = certificate;
+      parsed.certificates.push(certificate);
+      if (certificate.version !== 3) throw new Error(`version ${certificate.version} is not supported`);
     } catch (cause) {
       const which = i === 0 ? "the certificate" : `certificate ${i} of its chain`;
       const message = `TLS: ${which} cannot be verified: ${(cause as Error).message}`;
-      read.unreadable ??= new TlsError("UNKNOWN_ISSUER", message, { cause });
+      parsed.unreadable ??= new TlsError("UNKNOWN_ISSUER", message, { cause });
     }
   });
-  return read;
+  return parsed;
 }
 
-/** Tells what is wrong with what was shown, whatever rustls says of it. */
-function whyNot({ own, certificates, unreadable }: Read, authorities: Authorities, purpose: Purpose): TlsError | null {
+/** Checks what rustls does not check. */
+function checkChain(chain: ParsedChain, authorities: Authorities, purpose: Purpose): TlsError | null {
+  const { own, certificates, unreadable } = chain;
   if (unreadable !== null) return unreadable;
   const why = whyNotPeer(own!, [...certificates.slice(1), ...authorities.certificates], purpose);
-  return why === null ? null : new TlsError("UNKNOWN_ISSUER", `TLS: the certificate is not accepted: ${why}`);
+  return why === null ? null : new TlsError("UNKNOWN_ISSUER", `TLS: the certificate is rejected: ${why}`);
 }
 
 function tooLong(): TlsError {
   return new TlsError(
     "UNKNOWN_ISSUER",
-    "TLS: the certificate's path is longer than its authority allows (pathLen), or has a signature that node:crypto cannot check",
+    "TLS: the chain is longer than its CA allows (pathLenConstraint), or node:crypto cannot verify one of its signatures",
   );
 }
 
 /**
- * Puts what rustls says of a certificate in better words.
+ * Describes an error of rustls.
  *
- * @param code What it says; anything but `""`.
- * @param read What was shown.
- * @param authorities Those of `caCerts`.
- * @param purpose What the certificate is for.
+ * @param code What `verifyError()` has returned; not `""`.
+ * @param chain The peer's chain.
+ * @param authorities The CAs of `caCerts`.
+ * @param purpose The purpose of the peer's certificate.
  * @returns The error.
  */
-function describeVerifyError(code: unknown, { own }: Read, authorities: Authorities, purpose: Purpose): TlsError {
+function describeVerifyError(code: unknown, { own }: ParsedChain, authorities: Authorities, purpose: Purpose) {
   if (code === VAGUE && own !== null && !isValidToday(own)) {
     const { notBefore, notAfter } = own;
     if (notAfter.getTime() < Date.now()) {
-      return new TlsError("CERTIFICATE_EXPIRED", `TLS: the certificate has expired, on ${notAfter.toISOString()}`);
+      return new TlsError("CERTIFICATE_EXPIRED", `TLS: the certificate expired on ${notAfter.toISOString()}`);
     }
-    const message = `TLS: the certificate is not valid yet, only from ${notBefore.toISOString()} on`;
+    const message = `TLS: the certificate is not valid before ${notBefore.toISOString()}`;
     return new TlsError("CERTIFICATE_NOT_YET_VALID", message);
   }
   const message = `${code}${authorities.describeUnusable(purpose)}`;

@@ -1,32 +1,34 @@
 /**
- * The TLS engine that is used wherever it can be: the rustls connection inside a `TLSSocket` of `node:tls`, driven
- * without the streams around it.
+ * The usual engine: the rustls connection inside a `TLSSocket` of `node:tls`, without the streams around it.
  *
- * The documented way, {@linkcode DuplexEngine}, brings four stream machines and a copy with it for every message; an
- * HTTPS server of 1 KiB answers does 0.46 of a bare `Deno.listenTls` loop that way and 0.66 this way. What this way
- * needs of Deno beyond the documented is `TlsWrap` in node_tls.ts.
+ * The documented way, {@linkcode DuplexEngine}, takes four streams and a copy for each message. A server of HTTPS with
+ * answers of 1 KiB reaches 0.46 of a bare `Deno.listenTls` loop that way, and 0.66 this way. `TlsWrap` in node_tls.ts has
+ * all undocumented parts of Deno that this way uses.
  *
- * The `TLSSocket` is a mere shell here: its callbacks and its start are replaced, so that it neither destroys itself
- * nor throws from a tick for anything that a peer sends.
+ * Of the `TLSSocket`, the callbacks and the start are replaced, so that nothing that a peer sends makes it destroy itself
+ * or throw in a later tick.
  *
  * @module
  */
 import { toError } from "../../errors.ts";
-import { NO_STREAM, type NodeTls, readChain, type TlsSocket, type TlsWrap, wrapOf } from "./node_tls.ts";
-import {
-  HELLO_SLICE,
-  plainAlert,
-  type TlsEngine,
-  type TlsEngineOptions,
-  type TlsEngineSink,
-  type TlsSession,
-} from "../tls_engine.ts";
-import { TlsError, toTlsError } from "../tls_error.ts";
-import type { TlsCipher } from "../../transports/transport.ts";
+import type { TlsEngine, TlsEngineSink, TlsSession, TlsSide } from "../../transports/tls_provider.ts";
 import { toCipher, toPeerCertificate } from "../peer_certificate.ts";
+import { TlsError, toTlsError } from "../tls_error.ts";
+import type { NodeContext } from "./node_context.ts";
+import {
+  type ChooseContext,
+  HELLO_SLICE,
+  NO_STREAM,
+  type NodeTls,
+  readChain,
+  type TlsSocket,
+  type TlsWrap,
+  wrapOf,
+} from "./node_tls.ts";
+import { plainAlert } from "./plain_alert.ts";
 import { verifyPeer } from "./verify.ts";
 
-/** As much as rustls takes at once: MAX_CLEAR_IN in Deno's ext/node/ops/tls_wrap.rs. */
+/** How much cleartext rustls takes at once, in bytes: MAX_CLEAR_IN in Deno's ext/node/ops/tls_wrap.rs. */
 const MAX_SLICE = 48 * 1024;
 
 /** One side of a TLS connection, over the inside of a `TLSSocket`. */
@@ -36,38 +38,40 @@ export class WrapEngine implements TlsEngine {
   #socket: TlsSocket;
   #wrap: TlsWrap;
   #sink: TlsEngineSink;
-  #options: TlsEngineOptions;
-  /** Those of the class: the instance's own start a pump of their own for every call. */
+  #context: NodeContext;
+  #side: TlsSide;
+  /** The methods of the class; those of the instance start a pump for every call. */
   #writeBuffer: TlsWrap["writeBuffer"];
   #shutdown: TlsWrap["shutdown"];
-  /** With no `oncomplete`: nothing waits for it. */
+  /** Has no `oncomplete`, since nothing waits for a request. */
   #request = {};
-  /** Cleartext that came out while ciphertext went in, in one piece; delivered when that has returned. */
+  /** The cleartext of the ciphertext that is being decrypted, in one piece. */
   #cleartext: Uint8Array | null = null;
   #ended = false;
   #established = false;
-  /** The handshake is done, as far as rustls knows. */
+  /** rustls has completed the handshake. */
   #done = false;
-  /** What the server has shown has been looked at, before the handshake was done. */
-  #looked = false;
-  /** A server with `sni` has not read the name yet. */
+  /** The server was verified before the handshake was complete. */
+  #verified = false;
+  /** A server with `sni` has not got the name yet. */
   #waitsForHello: boolean;
-  /** Whether the peer was accepted; `null` once it was refused, or rustls has failed: then nothing leaves any more. */
+  /** Whether the peer is accepted; `null` once it is rejected or rustls has failed: then nothing is sent any more. */
   #accepted: boolean | null = false;
-  /** What rustls has failed with, until it is told. */
+  /** The error of rustls, until it is reported. */
   #failure: Error | null = null;
 
   /**
-   * @param tls The module `node:tls`.
+   * @param tls Node's modules.
    * @param sink Where to deliver.
-   * @param options What for.
-   * @throws {Deno.errors.NotSupported} If this Deno is made otherwise inside.
+   * @param context The settings of this side.
+   * @param side This side of the connection.
    */
-  constructor(tls: NodeTls, sink: TlsEngineSink, options: TlsEngineOptions) {
+  constructor(tls: NodeTls, sink: TlsEngineSink, context: NodeContext, side: TlsSide) {
     this.#tls = tls;
     this.#sink = sink;
-    this.#options = options;
-    this.#waitsForHello = options.serverSide && options.sni !== undefined;
+    this.#context = context;
+    this.#side = side;
+    this.#waitsForHello = side.serverSide && side.sni !== undefined;
     this.sslObject = this.#socket = new tls.TLSSocket(NO_STREAM, this.#socketOptions());
     this.#socket.on("error", () => {});
     const wrap = this.#wrap = wrapOf(this.#socket);
@@ -76,21 +80,21 @@ export class WrapEngine implements TlsEngine {
     this.#shutdown = shutdown;
     wrap.onread = (data) => {
       if (data === undefined) this.#ended = true;
-      else this.#cleartext = new Uint8Array(data); // Once at most in each decrypt(): all that has come out.
+      else this.#cleartext = new Uint8Array(data); // Called at most once in each decrypt(), with all of it.
     };
     wrap.onerror = (error) => void (this.#failure ??= toTlsError(toError(error)));
     const { onhandshakedone } = wrap;
     wrap.onhandshakedone = () => {
-      onhandshakedone.call(wrap); // Takes note of alpnProtocol.
+      onhandshakedone.call(wrap); // Sets alpnProtocol.
       this.#done = true;
     };
-    // A server would start itself in a tick to come, and throw there if it had received something bad by then.
+    // A server would start itself in a later tick, and throw there if it had received something invalid by then.
     this.#socket._start = () => {};
   }
 
   start(): void {
     if (this.#wrap.start() !== 0) {
-      this.#failure ??= new TlsError("FAILED", "TLS: node:tls accepts neither the certificate nor the versions");
+      this.#failure ??= new TlsError("FAILED", "TLS: node:tls rejects the certificate or the versions");
     }
     this.#wrap.readStart();
     this.#afterwards();
@@ -98,7 +102,7 @@ export class WrapEngine implements TlsEngine {
 
   decrypt(data: Uint8Array): Uint8Array | null {
     if (this.#accepted === null) return null;
-    // Deno reads no more of a ClientHello at a time, where it waits for one with sni.
+    // With sni, Deno does not read more of a ClientHello at a time.
     const step = this.#waitsForHello ? HELLO_SLICE : data.length;
     if (data.length <= step) this.#wrap.readBuffer(data);
     else {for (let start = 0; start < data.length; start += step) {
@@ -107,8 +111,8 @@ export class WrapEngine implements TlsEngine {
     const cleartext = this.#cleartext;
     this.#cleartext = null;
     if (this.#failure === null && this.#accepted && this.#established && cleartext !== null && !this.#ended) {
-      // Once there has been cleartext, what comes with cleartext needs no answer before the next of ours (RFC 8446,
-      // 4.6.3), and it goes with that; asking every time costs 3 %.
+      // After the first cleartext, rustls may have something to send as well (RFC 8446, 4.6.3), which can wait for the
+      // next write. To ask rustls every time would cost 3 %.
       return cleartext;
     }
     if (!this.#afterwards()) return null;
@@ -133,7 +137,7 @@ export class WrapEngine implements TlsEngine {
     this.#drain();
   }
 
-  session(): TlsSession & { cipher: TlsCipher } {
+  session(): TlsSession {
     const [own] = readChain(this.#wrap);
     return {
       cipher: toCipher(this.#socket.getCipher().name, this.#socket.getProtocol()),
@@ -146,17 +150,17 @@ export class WrapEngine implements TlsEngine {
     this.#accepted = null;
     this.#socket.destroy();
     this.#wrap.destroySsl();
-    // Where no ClientHello has come for sni, Deno frees nothing of itself (`teardown` in its ext/node/ops/tls_wrap.rs):
-    // without these two a stranger who never says one would leave the whole connection behind for good.
+    // If no ClientHello has come for sni, Deno frees nothing by itself (`teardown` in its ext/node/ops/tls_wrap.rs).
+    // Without these two calls, the memory of a connection whose client sends none would never be freed.
     this.#wrap.readStop();
     this.#wrap.setHandle({});
   }
 
   /**
-   * Does what any call may have made necessary: sends what rustls has to say, and decides about the peer before an
-   * answer leaves, since a client's Finished would make the server believe that all is well.
+   * Does what any call may have made necessary: verifies the peer, and then sends what rustls has to send. A client must
+   * not send its Finished to a server that it rejects.
    *
-   * @returns Whether the connection goes on.
+   * @returns Whether the connection continues.
    */
   #afterwards(): boolean {
     if (this.#accepted === null) return false;
@@ -171,23 +175,23 @@ export class WrapEngine implements TlsEngine {
     return true;
   }
 
-  /** Decides about the peer as soon as it has shown itself: a client when the handshake is done, a server before. */
+  /** Verifies the peer as soon as its certificate is known: a server during the handshake, a client after it. */
   #verify(): boolean {
-    const { serverSide } = this.#options;
-    if (!this.#done && (serverSide || this.#looked)) return true;
+    const { serverSide } = this.#side;
+    if (!this.#done && (serverSide || this.#verified)) return true;
     const chain = readChain(this.#wrap);
     if (!this.#done && chain.length === 0) return true;
-    this.#looked = true;
-    const error = verifyPeer(this.#options, {
+    this.#verified = true;
+    const error = verifyPeer(this.#side, this.#context.authorities, {
       chain,
       cipher: this.#socket.getCipher().name,
       verifyError: this.#wrap.verifyError(),
       resumed: this.#socket.isSessionReused(),
     });
     if (error !== null) {
-      // A server of TLS 1.3 has no way left to say so: its keys are in force, and rustls takes no alerts to send.
+      // A server of TLS 1.3 cannot send an alert: it would have to be encrypted, and rustls takes none.
       const mute = serverSide && this.#socket.getProtocol() === "TLSv1.3";
-      this.#refuse(error, mute ? null : plainAlert(error.code));
+      this.#reject(error, mute ? null : plainAlert(error.code));
       return false;
     }
     if (this.#done) {
@@ -200,20 +204,20 @@ export class WrapEngine implements TlsEngine {
   }
 
   /**
-   * Lets go of the streams around the connection, which nothing needs after the handshake: 8 of the 39 KiB that an idle
-   * connection took.
+   * Frees the streams around the connection, which nothing needs after the handshake. They take 8 of the 39 KiB of an
+   * idle connection.
    */
   #shed(): void {
     const wrap = this.#wrap as unknown as Record<PropertyKey, unknown>;
     const stream = this.#wrap._parentWrap;
     for (const key of Reflect.ownKeys(wrap)) if (key !== "onread" && key !== "onerror") delete wrap[key];
-    // Or Deno would keep it among its active handles; its end would be the socket's.
+    // Otherwise Deno would keep the stream among its active handles. Without the listener, its end is not the socket's.
     stream?.removeAllListeners("close");
     stream?.destroy();
   }
 
-  /** Ends the handshake, with the alert in place of what would have gone on with it. */
-  #refuse(error: Error, alert: Uint8Array | null): void {
+  /** Ends the handshake, and sends the alert in place of the next message. */
+  #reject(error: Error, alert: Uint8Array | null): void {
     this.#accepted = null;
     this.#wrap.drainEncOut();
     if (alert !== null) this.#sink.ciphertext(alert);
@@ -226,16 +230,18 @@ export class WrapEngine implements TlsEngine {
   }
 
   #socketOptions(): object {
-    const { serverSide, secureContext, alpnProtocols, requestCert, rejectUnauthorized, serverHostname, sni } =
-      this.#options;
+    const { serverSide, serverHostname, sni, settings } = this.#side;
+    const { alpnProtocols = [], requestCert = false, rejectUnauthorized = true } = settings;
     const alpn = alpnProtocols.length > 0 && { ALPNProtocols: alpnProtocols };
     if (serverSide) {
       const choose = sni && { SNICallback: (name: string, done: ChooseContext) => this.#choose(name, done) };
+      const { secureContext } = this.#context.server();
       return { isServer: true, secureContext, requestCert, rejectUnauthorized, ...alpn, ...choose };
     }
-    // An address is verified, and not sent: RFC 6066, 3. What is wrong is found out in #verify(), with a better word
-    // for it than the alert of rustls.
+    // An address is verified but not sent: RFC 6066, 3. #verify() rejects a certificate with a better message than the
+    // alert of rustls, hence rejectUnauthorized: false.
     const servername = this.#tls.isIP(serverHostname) === 0 && serverHostname !== "" && { servername: serverHostname };
+    const { secureContext } = this.#context.client();
     return { isServer: false, secureContext, requestCert: true, rejectUnauthorized: false, ...alpn, ...servername };
   }
 
@@ -243,19 +249,16 @@ export class WrapEngine implements TlsEngine {
     this.#waitsForHello = false;
     this.#sink.choosing(true);
     try {
-      const context = await this.#options.sni!(name);
+      const settings = await this.#side.sni!(name);
       if (this.#accepted === null) return;
-      done(null, context);
+      done(null, settings && this.#context.choose(settings).secureContext);
       const answer = this.#wrap.drainEncOut();
       if (answer.length > 0) this.#sink.ciphertext(answer);
-      // Deno does not say that it could make nothing of the context.
-      else this.#failure ??= new TlsError("FAILED", "TLS: node:tls does not accept the context that sni has chosen");
+      // Deno does not report that it rejects the context.
+      else this.#failure ??= new TlsError("FAILED", "TLS: node:tls rejects the context that sni has returned");
       if (this.#afterwards()) this.#sink.choosing(false);
     } catch (error) {
-      if (this.#accepted !== null) this.#refuse(toError(error), plainAlert("FAILED"));
+      if (this.#accepted !== null) this.#reject(toError(error), plainAlert("FAILED"));
     }
   }
 }
-
-/** What `node:tls` gives an `SNICallback`. */
-type ChooseContext = (error: Error | null, context: object | null) => void;

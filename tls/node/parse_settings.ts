@@ -1,52 +1,44 @@
 /**
- * Parses the certificates and the key that a context is made of.
+ * Parses the certificates and the key of settings.
  *
  * @module
  */
+import type { TlsSettings } from "../../transports/tls_provider.ts";
 import { type Certificate, readCertificate } from "../certificate.ts";
 import { DerError } from "../der.ts";
-import { loadNodeTls } from "./node_tls.ts";
 import { Authorities } from "./authorities.ts";
-
-/** What is parsed, PEM. */
-export interface TlsMaterialOptions {
-  /** The authorities. */
-  caCerts?: string[] | undefined;
-  /** The own certificate. */
-  cert?: string | undefined;
-  /** Its key. */
-  key?: string | undefined;
-}
+import type { NodeTls } from "./node_tls.ts";
 
 /**
- * Parses it, rather than when the first peer connects.
+ * Parses the certificates and the key of settings when they are loaded, not when the first peer connects.
  *
- * @param options What to parse.
- * @returns The authorities.
- * @throws {TypeError} If something cannot be read, or the key is not the certificate's.
+ * @param tls Node's modules.
+ * @param settings The settings.
+ * @returns The CAs.
+ * @throws {TypeError} If a certificate or key cannot be parsed, or the key does not belong to the certificate.
  */
-export async function checkMaterial({ caCerts = [], cert, key }: TlsMaterialOptions): Promise<Authorities> {
-  const { X509Certificate, createPrivateKey, sha256 } = await loadNodeTls();
+export function parseSettings(tls: NodeTls, { caCerts = [], cert, key }: TlsSettings): Authorities {
+  const { X509Certificate, createPrivateKey, sha256 } = tls;
   const parse = <T>(name: string, what: string, text: string, make: () => T): T => {
     try {
       return make();
     } catch (cause) {
       const label = text.match(/-----BEGIN ([A-Z0-9 ]+)-----/)?.[1];
       // Never the text itself, which may be a key.
-      const kind = `a ${label?.endsWith(what.toUpperCase()) ? "broken " : ""}${label}`;
-      const got = label === undefined ? "a text that is none: a file's name, perhaps" : kind;
+      const kind = `a PEM ${label}${label?.endsWith(what.toUpperCase()) ? " that cannot be parsed" : ""}`;
+      const got = label === undefined ? "text that is not PEM; pass the contents of the file, not its name" : kind;
       throw new TypeError(`${name} must be a PEM ${what}, got ${got}`, { cause });
     }
   };
   const parseAll = (name: string, text: string) => {
-    // Several may follow each other, and X509Certificate reads the first.
+    // A string may have several certificates, and X509Certificate reads only the first.
     const blocks = text.match(/-----BEGIN CERTIFICATE-----[^]*?-----END CERTIFICATE-----/g) ?? [text];
     return blocks.map((block) => parse(name, "certificate", text, () => new X509Certificate(block)));
   };
   const roots = caCerts.flatMap((pem, i) => {
     const name = `caCerts[${i}]`;
     const certificates = parseAll(name, pem);
-    // One that rustls does not read would make Deno go by names alone: see tls_verify.ts.
+    // With a CA certificate that rustls cannot parse, Deno would compare names alone: see verify.ts.
     return certificates.map((x509) => ({
       x509,
       pem: x509.toString(),
@@ -57,13 +49,13 @@ export async function checkMaterial({ caCerts = [], cert, key }: TlsMaterialOpti
   if (cert === undefined || key === undefined) return authorities;
   const certificate = parseAll("cert", cert)[0]!;
   const privateKey = parse("key", "private key", key, () => createPrivateKey(key));
-  if (!certificate.checkPrivateKey(privateKey)) throw new TypeError("key must be the private key of cert, and is not");
+  if (!certificate.checkPrivateKey(privateKey)) throw new TypeError("key must be the private key of cert");
   return authorities;
 }
 
 function readAuthority(der: Uint8Array): Certificate {
   const certificate = readCertificate(der);
-  // rustls does read authorities of version 1.
-  if (certificate.version === 2) throw new DerError("its version is 2");
+  // rustls accepts CA certificates of version 1 and 3.
+  if (certificate.version === 2) throw new DerError("the certificate has version 2");
   return certificate;
 }

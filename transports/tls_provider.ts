@@ -1,0 +1,183 @@
+/**
+ * The seam under TLS: what encrypts. A provider makes an engine for each connection. An engine takes ciphertext and gives
+ * cleartext, and the other way round; it sees no socket.
+ *
+ * @module
+ */
+import type { PeerCertificate, TlsCipher } from "./transport.ts";
+
+/** A version of TLS. */
+export type TlsVersion = "TLSv1.2" | "TLSv1.3";
+
+/** The certificates that a side of TLS trusts, its own certificate, and what it negotiates. */
+export interface TlsSettings {
+  /**
+   * Certificates of trusted CAs, PEM, each self-signed and with `CA:TRUE`. A client trusts them and the CAs that Deno
+   * trusts (with `--cert` and `DENO_CERT`). A server trusts them alone, and requires them for `requestCert`. A CA
+   * certificate that is not valid today is not used; the error of a handshake that fails says so.
+   *
+   * @default {[]}
+   */
+  caCerts?: string[] | undefined;
+  /**
+   * This side's certificate, PEM, followed by the certificates of the intermediate CAs, if there are any. A server
+   * requires it, or `sni`.
+   */
+  cert?: string | undefined;
+  /** The private key of `cert`, PEM, without a password. */
+  key?: string | undefined;
+  /**
+   * The application protocols to negotiate (ALPN), such as `["h2", "http/1.1"]`. The first protocol of the server that
+   * the client supports is selected: see `alpnProtocol` of `getExtraInfo`. If both sides name protocols and have none in
+   * common, the handshake fails.
+   *
+   * @default {[]} ALPN is not used
+   */
+  alpnProtocols?: string[] | undefined;
+  /**
+   * Server: request a certificate from the client, signed by one of `caCerts` (mutual TLS). In TLS 1.3, the handshake of
+   * a client completes before the server has verified the certificate: if the server rejects it, the client gets the
+   * error in `connectionLost`.
+   *
+   * @default {false}
+   */
+  requestCert?: boolean | undefined;
+  /**
+   * Reject a certificate that cannot be verified or is for another name, and a client without a certificate if
+   * `requestCert` is set. With `false`, the peer can be anyone: check `peercert` yourself.
+   *
+   * @default {true}
+   */
+  rejectUnauthorized?: boolean | undefined;
+  /**
+   * The oldest version to negotiate.
+   *
+   * @default {"TLSv1.2"}
+   */
+  minVersion?: TlsVersion | undefined;
+  /**
+   * The newest version to negotiate.
+   *
+   * @default {"TLSv1.3"}
+   */
+  maxVersion?: TlsVersion | undefined;
+  /**
+   * The cipher suites to accept, separated by colons, named as in `cipher` of `getExtraInfo`. Deno always offers all of
+   * its cipher suites; a connection that has negotiated another one is rejected after the handshake.
+   *
+   * @default {undefined} all cipher suites of Deno, which are all secure
+   */
+  ciphers?: string | undefined;
+}
+
+/** This side of one connection: its settings, its role, and the name that it verifies. */
+export interface TlsSide {
+  /** The settings, which the provider has loaded. */
+  settings: TlsSettings;
+  /** Whether this side is the server in the handshake. */
+  serverSide: boolean;
+  /** Client: the name or address that the server's certificate must be for; `""` to accept any name. */
+  serverHostname: string;
+  /**
+   * Server: selects other settings by the name that the client requests (SNI), `""` if it requests none.
+   *
+   * @returns Settings that the provider has loaded, for `cert`, `key` and the versions; `null` for `settings`.
+   */
+  sni: ((serverName: string) => Promise<TlsSettings | null>) | undefined;
+}
+
+/** An implementation of TLS. */
+export interface TlsProvider {
+  /** What debug mode reports, such as `"node:tls"`. */
+  readonly name: string;
+  /**
+   * Parses certificates and keys. Called before `open`, and again for the same settings, which must then cost nothing.
+   *
+   * @param settings The settings, which never change.
+   * @param former The settings that these replace for new connections (`reload()`). Sessions that began with them may be
+   * resumed if these trust the same CAs.
+   * @returns A promise that resolves when they have been parsed.
+   * @throws {TypeError} If a certificate or key cannot be parsed, or the key does not belong to the certificate.
+   */
+  load(settings: TlsSettings, former?: TlsSettings): Promise<void>;
+  /**
+   * Makes the engine of one connection, before its handshake.
+   *
+   * @param sink Where the engine delivers.
+   * @param side This side of the connection.
+   * @returns The engine.
+   * @throws {Deno.errors.NotSupported} If this provider cannot do what `side` asks for.
+   */
+  open(sink: TlsEngineSink, side: TlsSide): TlsEngine;
+}
+
+/** Where an engine delivers. Never throws. */
+export interface TlsEngineSink {
+  /**
+   * Takes ciphertext for the peer.
+   *
+   * @param data The bytes, which the sink owns from now on.
+   */
+  ciphertext(data: Uint8Array): void;
+  /**
+   * Takes cleartext that comes later than the `decrypt()` that it belongs to.
+   *
+   * @param data The bytes, which the sink owns from now on.
+   */
+  cleartext(data: Uint8Array): void;
+  /** The peer has sent close_notify. */
+  ended(): void;
+  /**
+   * The engine waits for `sni`, or continues. Meanwhile it is given no ciphertext.
+   *
+   * @param pending Whether it waits.
+   */
+  choosing(pending: boolean): void;
+  /** The handshake is complete, and the peer is verified. */
+  ready(): void;
+  /**
+   * The connection has failed. The alert has been given to `ciphertext`.
+   *
+   * @param error Why.
+   */
+  failed(error: Error): void;
+}
+
+/** What an engine knows after the handshake. */
+export interface TlsSession {
+  /** The negotiated cipher suite; `null` if it is unknown. */
+  cipher: TlsCipher | null;
+  /** The peer's certificate; `null` if the peer has sent none. */
+  peercert: PeerCertificate | null;
+  /** The application protocol that was negotiated, if any. */
+  alpnProtocol: string | null;
+}
+
+/** One side of a TLS connection. None of its methods throws. */
+export interface TlsEngine {
+  /** What encrypts, for `getExtraInfo("sslObject")`. */
+  readonly sslObject: object;
+  /** Starts the handshake. Called once, before anything else. */
+  start(): void;
+  /**
+   * Decrypts.
+   *
+   * @param data The ciphertext; the caller's again when this returns.
+   * @returns The cleartext, which the caller owns, or `null` if there is none or it comes by `sink.cleartext`.
+   */
+  decrypt(data: Uint8Array): Uint8Array | null;
+  /**
+   * Encrypts. Called after the handshake, and not again before the result is there.
+   *
+   * @param data The cleartext; the caller's again when the result is there.
+   * @returns The ciphertext, which the caller owns, or a promise that resolves when all of it has been given to
+   * `sink.ciphertext`.
+   */
+  encrypt(data: Uint8Array): Uint8Array | Promise<void>;
+  /** Makes a close_notify for the peer. */
+  closeNotify(): void | Promise<void>;
+  /** Returns what is known after the handshake. */
+  session(): TlsSession;
+  /** Frees what the engine holds. Afterwards, `failed` of the sink may be called, and nothing else. */
+  destroy(): void;
+}
