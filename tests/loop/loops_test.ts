@@ -59,7 +59,7 @@ Deno.test("handshakeTimeout goes by the loop's clock", async () => {
   const failed = assertRejects(
     () => own.createConnection(() => new Protocol(), { port: listener.addr.port, tls }),
     DOMException,
-    "handshakeTimeout: the TLS handshake was not done within 60000 ms",
+    "handshakeTimeout: the TLS handshake did not complete within 60000 ms",
   );
   using accepted = await listener.accept();
   await accepted.read(new Uint8Array(4096)); // The ClientHello: the handshake is under way.

@@ -32,7 +32,7 @@ Deno.test("startTls() whose peer does not read ends within handshakeTimeout, cou
   const error = await assertRejects(() => protocol.upgraded, TimeoutError);
   await protocol.untilLost();
   assertEquals(protocol.error, error);
-  assertEquals(error.message, "handshakeTimeout: the TLS handshake was not done within 100 ms");
+  assertEquals(error.message, "handshakeTimeout: the TLS handshake did not complete within 100 ms");
   server.close();
   await server.waitClosed();
 });

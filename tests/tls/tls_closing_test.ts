@@ -19,7 +19,7 @@ import {
 } from "./kit.ts";
 
 /** What a stream ends with that was cut off. */
-const TRUNCATED = "TLS: the other side closed the connection without close_notify: bytes may be missing";
+const TRUNCATED = "TLS: the peer closed the connection without close_notify; bytes may be missing";
 
 /** A relay between the two, which knows no TLS and does as it is told. */
 class Wire implements AsyncDisposable {

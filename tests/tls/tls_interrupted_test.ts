@@ -12,7 +12,7 @@ function clocked(): { clock: ManualClock; loop: EventLoop } {
   return { clock, loop: new EventLoop({ clock }) };
 }
 
-const LATE = "handshakeTimeout: the TLS handshake was not done within 60000 ms";
+const LATE = "handshakeTimeout: the TLS handshake did not complete within 60000 ms";
 
 for (const { name, native } of ENGINES) {
   Deno.test(`createConnection() rejects with a TimeoutError where the server does not answer (${name})`, async () => {
