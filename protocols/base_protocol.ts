@@ -2,14 +2,14 @@ import type { BaseCallbacks, BaseTransport } from "../transports/transport.ts";
 import { markLibraryClass } from "./library_class.ts";
 
 /**
- * The callbacks that all protocols share: `connectionMade`, `connectionLost` and flow control. Extend one of its
- * subclasses unless these are all that you need.
+ * The callbacks that all protocols share: `connectionMade`, `connectionLost` and flow control. Usually you extend one of
+ * its subclasses.
  *
  * @example Usage
  * ```ts
  * import { BaseProtocol } from "@tandem/io/protocols";
  *
- * // These are all that the transport of connectWritePipe() calls.
+ * // The transport of connectWritePipe() calls no other callbacks.
  * class Log extends BaseProtocol {
  *   override pauseWriting() {
  *     console.error("the reader is slow");

@@ -3,10 +3,10 @@ import { BaseProtocol } from "./base_protocol.ts";
 import { markLibraryClass } from "./library_class.ts";
 
 /**
- * A protocol on a byte stream that provides the memory which bytes are read into, without a copy.
+ * A protocol on a byte stream that provides the memory to read into. Bytes are not copied.
  *
- * The transport calls `getBuffer` for memory when it begins to read, before bytes have arrived, and `bufferUpdated` when
- * it has read. The memory belongs to the transport in between.
+ * The transport calls `getBuffer` when it starts a read, before bytes have arrived, and `bufferUpdated` when the read is
+ * done. In between, the memory belongs to the transport.
  *
  * @example Count bytes in 64 KiB of memory
  * ```ts
@@ -37,7 +37,7 @@ export class BufferedProtocol extends BaseProtocol implements StreamCallbacks {
   override connectionMade(_transport: Transport): void {}
 
   /**
-   * Called for memory to read into. An exception, or an empty array, closes the transport.
+   * Called when the transport needs memory to read into. An exception, or an empty array, closes the transport.
    *
    * @param sizeHint The size in bytes that suits the transport. You can return another size, but not an empty array.
    * @returns The memory. It belongs to the transport until `bufferUpdated` is called.

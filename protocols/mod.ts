@@ -8,7 +8,7 @@
  * | a child process               | {@linkcode SubprocessProtocol}                              |
  *
  * `connectionMade` is called first and `connectionLost` last, each once. Callbacks are synchronous. A plain object with
- * some of the callbacks is a protocol as well; the classes add types and empty defaults.
+ * some of the callbacks is also a protocol; the classes add types and empty defaults.
  *
  * ```sh
  * deno add jsr:@tandem/io
@@ -25,7 +25,7 @@
  *
  *   override dataReceived(data: Uint8Array) {
  *     const lines = (this.#rest + this.#decoder.decode(data, { stream: true })).split("\n");
- *     this.#rest = lines.pop()!; // what has no line feed yet
+ *     this.#rest = lines.pop()!; // an incomplete line
  *     if (this.#rest.length > 8192) throw new RangeError("line too long"); // closes the connection
  *     for (const line of lines) console.log("line:", line);
  *   }

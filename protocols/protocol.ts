@@ -3,9 +3,9 @@ import { BaseProtocol } from "./base_protocol.ts";
 import { markLibraryClass } from "./library_class.ts";
 
 /**
- * A protocol on a byte stream that receives each piece as an array of its own.
+ * A protocol on a byte stream that receives each piece of data as a new array.
  *
- * Start with this class. If a profile shows that memory for each piece is what costs, use
+ * Start with this class. If a profile shows that allocating these arrays takes the time, use
  * {@linkcode BufferedProtocol}.
  *
  * @example An echo
@@ -36,8 +36,8 @@ export class Protocol extends BaseProtocol implements StreamCallbacks {
   override connectionMade(_transport: Transport): void {}
 
   /**
-   * Called with bytes that were received: one or more, in order, divided without regard to messages. An exception closes
-   * the transport.
+   * Called with bytes that were received, one or more, in order. A message can arrive in several pieces, and a piece can
+   * hold several messages. An exception closes the transport.
    *
    * @param _data The bytes. They are yours: nothing overwrites them. Use `data` and not `data.buffer`, which can be larger
    * and can hold bytes of other connections.

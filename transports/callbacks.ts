@@ -1,8 +1,3 @@
-/**
- * How a transport calls its protocol: what a callback throws, or rejects with, goes to the exception handler.
- *
- * @module
- */
 import type { LoopContext } from "./loop_context.ts";
 import { toError } from "../errors.ts";
 import { isPromise, settle } from "../promises.ts";
@@ -10,10 +5,9 @@ import type { BaseCallbacks, BaseTransport } from "./transport.ts";
 
 /** The names of a protocol's callbacks. */
 type Callback<P> = { [K in keyof P]-?: NonNullable<P[K]> extends (...args: never[]) => unknown ? K : never }[keyof P];
-/** The arguments of one of them. */
 type Arguments<P, K extends keyof P> = NonNullable<P[K]> extends (...args: infer A) => unknown ? A : never;
 
-/** Runs a callback whose failure leaves the transport alone. A missing one is nothing. */
+/** Calls a callback, if the protocol has it. An exception goes to the exception handler, and does not close the transport. */
 export function callProtocol<P extends BaseCallbacks, K extends Callback<P> & string>(
   loop: LoopContext,
   transport: BaseTransport,
@@ -23,7 +17,7 @@ export function callProtocol<P extends BaseCallbacks, K extends Callback<P> & st
 ): void {
   const startedAt = loop.debug ? loop.time() : -1;
   try {
-    // Within the try, for a getter may throw.
+    // Inside the try, because a getter may throw.
     const callback = protocol[name] as ((...args: unknown[]) => unknown) | undefined;
     if (callback === undefined) return;
     const result = callback.apply(protocol, args);
@@ -34,7 +28,7 @@ export function callProtocol<P extends BaseCallbacks, K extends Callback<P> & st
   if (startedAt !== -1) loop.reportIfSlow(`protocol.${name}()`, startedAt, { transport, protocol });
 }
 
-/** Looks after what a callback returned: where it is a promise, its rejection must not end the process. */
+/** Handles the rejection of a promise that a callback returned. Without this it would end the process. */
 export function adoptPromise(
   loop: LoopContext,
   result: unknown,

@@ -1,44 +1,40 @@
 /**
- * The seam under the datagram transport.
+ * The seam below the datagram transport.
  *
  * @module
  */
 
-/** Where a handle delivers datagrams. Never throws. */
+/** The receiver of a handle's datagrams. Never throws. */
 export interface DatagramSink {
-  /** One datagram; the sink owns the bytes. */
+  /** Delivers one datagram. The sink owns the bytes. */
   received(data: Uint8Array, addr: Deno.Addr): void;
-  /** A receive failed; the handle goes on. */
+  /** Reports that a receive has failed. The handle goes on receiving. */
   failed(error: Error): void;
 }
 
-/** Moves datagrams. */
+/** A datagram socket. */
 export interface DatagramHandle {
   /** The local address. */
   readonly addr: Deno.Addr;
-  /** The only address to talk to, resolved; `null` for any. */
+  /** The only peer, resolved; `null` for any. */
   readonly remoteAddr: Deno.Addr | null;
-  /** What `getExtraInfo("socket")` returns. */
+  /** The value of `getExtraInfo("socket")`. */
   readonly socket: object;
-  /** Starts to receive, for good. Delivers nothing before it returns. */
+  /** Starts receiving. Called once. Delivers nothing before it returns. */
   receiveStart(sink: DatagramSink): void;
   /**
-   * Sends now or not at all, and keeps nothing. Handles whose sends end later do not have it. Called when nothing waits,
-   * which saves the copy.
+   * Sends one datagram at once, without keeping the payload, which saves a copy. Only called while no `send` is pending.
+   * A handle whose sends complete later does not implement it.
    *
-   * @param data The payload; the caller's again when this returns.
-   * @param addr Where to.
-   * @returns Whether it was sent; `false` if that would block.
-   * @throws If it cannot be sent at all.
+   * @returns Whether the datagram was sent; `false` if that would block.
+   * @throws If the datagram cannot be sent at all.
    */
   trySend?(data: Uint8Array, addr: Deno.Addr): boolean;
   /**
-   * Sends one datagram. Only one send is under way at a time, so that their order holds.
+   * Sends one datagram. Only one send is pending at a time, which keeps the order. The payload does not change meanwhile.
    *
-   * @param data The payload, which does not change meanwhile.
-   * @param addr Where to.
-   * @returns A promise if the end is not known at once.
-   * @throws If it cannot be sent.
+   * @returns A promise if the send completes later. It rejects if the datagram cannot be sent.
+   * @throws If the datagram cannot be sent.
    */
   send(data: Uint8Array, addr: Deno.Addr): void | Promise<unknown>;
   /** Keeps the process alive while the socket is open, which is the default. */
@@ -46,9 +42,9 @@ export interface DatagramHandle {
   /** Lets the process end while the socket is open. */
   unref?(): void;
   /**
-   * Closes the socket and cancels what is in flight. Never throws.
+   * Closes the socket and cancels pending operations. Never throws.
    *
-   * @returns A promise if the address is free only later.
+   * @returns A promise if the address is not free yet; it resolves when the address is.
    */
   close(): void | Promise<void>;
 }

@@ -1,8 +1,3 @@
-/**
- * The transport of datagrams, UDP and Unix alike, over whatever handle moves them.
- *
- * @module
- */
 import { checkBytes, checkPort, checkProtocol } from "../checks.ts";
 import { giveBuffer, MAX_BUFFER, takeBuffer } from "../memory/buffer_pool.ts";
 import { callProtocol } from "./callbacks.ts";
@@ -20,27 +15,25 @@ import type {
   WriteBufferLimits,
 } from "./transport.ts";
 
-/** What a datagram that waits counts for on top of its bytes, so that empty ones fill the buffer, too: as in CPython. */
+/** Added to the size of each buffered datagram, so that empty datagrams fill the buffer; as in CPython. */
 const HEADER_SIZE = 8;
 
-/** What a datagram transport is made with. */
+/** The options of a datagram transport. */
 export interface DatagramTransportOptions {
-  /** What `getExtraInfo` answers. */
   extra: Partial<ExtraInfo>;
-  /** The handle's `remoteAddr` as its user wrote it, perhaps with a name for a host. */
+  /** The handle's `remoteAddr` before its hostname was resolved. */
   remoteAddrAsGiven: Deno.Addr | null;
 }
 
-/** A send that has ended at once. */
 const DONE = Promise.resolve();
 
-/** A datagram that waits its turn. */
+/** A buffered datagram. */
 interface Waiting {
   data: Uint8Array;
   addr: Deno.Addr;
 }
 
-/** A transport over a datagram handle. */
+/** The transport of UDP and Unix datagrams, over any handle. */
 export class DatagramTransport implements Interface {
   #loop: LoopContext;
   #handle: DatagramHandle;
@@ -50,17 +43,17 @@ export class DatagramTransport implements Interface {
   #queue: Waiting[] = [];
   #head = 0;
   #size = 0;
-  /** Where the last datagram came from. An answer to it needs no look at the address: 3 % of an echo. */
+  /** The sender of the last datagram. A reply to it skips the check of the address: 3 % of an echo. */
   #sender: Deno.Addr | null = null;
   #closing = false;
   #lost = false;
-  /** What the handle is sending, if anything. */
+  /** The memory of the pending send. */
   #inFlight: Uint8Array | null = null;
   #inFlightLength = 0;
-  /** Whether its memory is the pool's. */
+  /** Whether that memory is from the pool. */
   #inFlightPooled = false;
 
-  // Bound once for each transport, so that a datagram makes no closure.
+  // Created once for each transport, so that a datagram creates no closure.
   #onSent: () => void = () => this.#sent(null);
   #onSendFailed: (error: unknown) => void = (error) => this.#sent(toError(error));
 
@@ -76,7 +69,7 @@ export class DatagramTransport implements Interface {
     this.#options = options;
     if (loop.debug) loop.watch(this);
     callProtocol(loop, this, protocol, "connectionMade", this);
-    // In the next turn, so that the caller who awaits this transport is there before the first datagram is.
+    // In the next turn, so that the caller's `await` of this transport returns before the first datagram is delivered.
     loop.callSoon(() => this.#startReceiving());
   }
 
@@ -186,13 +179,13 @@ export class DatagramTransport implements Interface {
     throw new TypeError(`sendto(): addr must be ${accepted} if the endpoint has no remoteAddr, got ${format(addr)}`);
   }
 
-  /** Sends at once, straight from the caller's memory, if the handle can and nothing waits. */
+  /** Sends at once from the caller's memory, if the handle can and no send is pending. */
   #trySend(data: Uint8Array, addr: Deno.Addr): boolean {
     if (this.#handle.trySend === undefined || this.#inFlight !== null) return false;
     try {
       return this.#handle.trySend(data, addr);
     } catch (error) {
-      // In a turn of its own: the caller is not in the middle of a callback.
+      // In a later turn, so that errorReceived() is not called inside sendto().
       this.#loop.callSoon(() => this.#errorReceived(toError(error)));
       return true;
     }

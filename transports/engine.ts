@@ -1,5 +1,5 @@
 /**
- * The seam under the whole loop: an engine is where connections, listeners, datagrams and children come from.
+ * The seam below the loop: an engine provides connections, listeners, datagram sockets, pipes and child processes.
  *
  * @module
  */
@@ -11,11 +11,11 @@ import type { TlsProvider } from "./tls_provider.ts";
 
 /** The loop, as its engine sees it. */
 export interface EngineHost {
-  /** Runs the callbacks that are due. Called by the engine, once for each `soon()`. Never throws. */
+  /** Runs the callbacks that are due. The engine calls this once for each `soon()`. Never throws. */
   turn(): void;
 }
 
-/** What a TCP socket is set to. */
+/** The options of a TCP socket. */
 export interface TcpSettings {
   /** Send small segments at once (`TCP_NODELAY`). */
   noDelay: boolean;
@@ -23,7 +23,7 @@ export interface TcpSettings {
   keepAlive: boolean | undefined;
 }
 
-/** Where to connect to over TCP. */
+/** The address to connect to over TCP, and how. */
 export interface TcpTarget extends TcpSettings {
   /** TCP. */
   transport: "tcp";
@@ -31,15 +31,15 @@ export interface TcpTarget extends TcpSettings {
   hostname: string;
   /** 1 to 65535; 0 to 65535 to listen, where 0 lets the system choose. */
   port: number;
-  /** The local address to connect from, where one was asked for. */
+  /** The local address to connect from; `undefined` if the system chooses. */
   localAddr: { hostname?: string | undefined; port?: number | undefined } | undefined;
-  /** Try the addresses of a name one soon after the other, not one by one (Happy Eyeballs, RFC 8305). */
+  /** Start the next address of a name before the attempt at the last one has failed (Happy Eyeballs, RFC 8305). */
   autoSelectFamily: boolean | undefined;
-  /** How long to wait before the next address is tried, in milliseconds. */
+  /** The time before the next address is tried, in milliseconds. */
   autoSelectFamilyAttemptDelay: number | undefined;
 }
 
-/** Where to connect to over a Unix socket. */
+/** The Unix socket to connect to. */
 export interface UnixTarget {
   /** A Unix socket. */
   transport: "unix";
@@ -47,13 +47,13 @@ export interface UnixTarget {
   path: string;
 }
 
-/** Where to listen. */
+/** The address to listen on, and how. */
 export type ListenTarget =
   | (TcpSettings & {
     transport: "tcp";
     hostname: string;
     port: number;
-    /** How many connections may wait to be accepted. */
+    /** The maximum number of connections that wait to be accepted. */
     backlog: number | undefined;
     reusePort: boolean;
   })
@@ -65,11 +65,11 @@ export type ListenTarget =
 /** An address of a datagram endpoint: a host and a port, or a path. */
 export type DatagramAddr = { hostname?: string; port: number } | { path: string };
 
-/** Where to send and receive datagrams. */
+/** How to open a datagram socket. */
 export interface DatagramEndpoint {
-  /** Where to receive. */
+  /** The address to bind. */
   localAddr: DatagramAddr | undefined;
-  /** The only address to talk to. */
+  /** The only peer; `undefined` for any. */
   remoteAddr: DatagramAddr | undefined;
   /** Bind a port that another socket has bound (`SO_REUSEADDR`). */
   reuseAddress: boolean;
@@ -86,17 +86,17 @@ export type DenoListener = Deno.Listener;
 /** A file that Deno opened. */
 export type DenoFile = Deno.FsFile;
 
-/** What can be read as a pipe: `Deno.stdin`, a `Deno.FsFile` such as a FIFO, or a `ReadableStream` of bytes. */
+/** A pipe to read: `Deno.stdin`, a `Deno.FsFile` such as a FIFO, or a `ReadableStream` of bytes. */
 export type ReadablePipe =
   | { read(buffer: Uint8Array): Promise<number | null>; close(): void }
   | ReadableStream<Uint8Array>;
 
-/** What can be written as a pipe: `Deno.stdout`, `Deno.stderr`, a `Deno.FsFile`, or a `WritableStream` of bytes. */
+/** A pipe to write: `Deno.stdout`, `Deno.stderr`, a `Deno.FsFile`, or a `WritableStream` of bytes. */
 export type WritablePipe =
   | { write(data: Uint8Array): Promise<number>; close(): void }
   | WritableStream<Uint8Array>;
 
-/** What one of a child's standard streams is connected to. */
+/** What a standard stream of a child is connected to. */
 export type Stdio = "piped" | "inherit" | "null";
 
 /** How to start a child. */
@@ -107,9 +107,9 @@ export interface SpawnOptions {
   stdin: Stdio;
   /** Standard output. */
   stdout: Stdio;
-  /** Standard error; `"stdout"` sends it where standard output goes, in order. */
+  /** Standard error; `"stdout"` merges it into standard output, in order. */
   stderr: Stdio | "stdout";
-  /** The working directory; this process's by default. */
+  /** The working directory; by default, that of this process. */
   cwd: string | URL | undefined;
   /** Environment variables, added to those of this process. */
   env: Record<string, string> | undefined;
@@ -126,8 +126,9 @@ export interface SpawnOptions {
 }
 
 /**
- * Where bytes, connections and children come from. Each loop has one of its own. What an engine cannot do it refuses by
- * `Deno.errors.NotSupported`.
+ * An engine provides connections, listeners, datagram sockets, pipes and child processes. It serves one loop. A method
+ * throws `Deno.errors.NotSupported` for what the engine does not support; its other errors are the system's. The caller
+ * owns what a method returns.
  */
 export interface Engine {
   /** A short name, such as `"deno"`. */
@@ -138,66 +139,22 @@ export interface Engine {
    * @default {undefined} Deno's `node:tls`
    */
   readonly tls?: TlsProvider | undefined;
-  /**
-   * Begins the work for a loop. Called once, by the loop.
-   *
-   * @param host The loop.
-   */
+  /** Connects the engine to its loop. The loop calls this once, before any other method. */
   start(host: EngineHost): void;
-  /** Asks for one call of `host.turn()`, after the events at hand. */
+  /** Asks for one call of `host.turn()`, after the events that are pending. */
   soon(): void;
-  /**
-   * Connects a stream.
-   *
-   * @param target Where to.
-   * @param signal Cancels the attempt, which then rejects with the signal's reason and leaves nothing open.
-   * @returns The stream.
-   */
+  /** Connects a stream. If `signal` aborts, rejects with the signal's reason and leaves nothing open. */
   connect(target: TcpTarget | UnixTarget, signal?: AbortSignal): Promise<StreamEnd>;
-  /**
-   * Listens on one address. Nothing is accepted before `acceptStart()`.
-   *
-   * @param target Where.
-   * @returns The listener.
-   */
+  /** Listens on one address. Connections are accepted after `acceptStart()`. */
   listen(target: ListenTarget): Promise<ListenHandle>;
-  /**
-   * Takes over a connection that Deno made.
-   *
-   * @param conn The connection.
-   * @param settings What to set it to.
-   * @returns The stream.
-   */
+  /** Takes ownership of a connection that Deno made, and applies TCP options to it. */
   adopt(conn: DenoConn, settings: TcpSettings): StreamEnd;
-  /**
-   * Takes over a listener that Deno made.
-   *
-   * @param listener The listener.
-   * @param settings What to set its connections to.
-   * @returns The listener.
-   */
+  /** Takes ownership of a listener that Deno made. The TCP options are applied to its connections. */
   adoptListener(listener: DenoListener, settings: TcpSettings): ListenHandle;
-  /**
-   * Opens a datagram socket.
-   *
-   * @param endpoint Where to send and receive.
-   * @returns The socket, which receives nothing before `receiveStart()`.
-   */
+  /** Opens a datagram socket. Datagrams are received after `receiveStart()`. */
   datagram(endpoint: DatagramEndpoint): Promise<DatagramHandle>;
-  /**
-   * Takes over a pipe.
-   *
-   * @param pipe The pipe.
-   * @param direction Which way its bytes go.
-   * @returns The stream.
-   */
+  /** Takes ownership of a pipe. */
   pipe(pipe: ReadablePipe | WritablePipe, direction: "read" | "write"): StreamHandle;
-  /**
-   * Starts a child process.
-   *
-   * @param program The program's path or name.
-   * @param options Its arguments, streams and surroundings.
-   * @returns The child.
-   */
+  /** Starts a child process. `program` is a path or a name. */
   spawn(program: string | URL, options: SpawnOptions): Promise<ProcessHandle>;
 }

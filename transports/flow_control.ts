@@ -1,8 +1,3 @@
-/**
- * When to tell a protocol to stop writing and to go on: one small part, shared by every transport that writes.
- *
- * @module
- */
 import { checkOptions } from "../check_options.ts";
 import { describe } from "../errors.ts";
 import type { WriteBufferLimits } from "./transport.ts";
@@ -13,23 +8,20 @@ const DEFAULT_HIGH = 64 * 1024;
 const METHOD = "setWriteBufferLimits()";
 const LIMITS: ReadonlySet<string> = new Set(["high", "low"] satisfies (keyof WriteBufferLimits)[]);
 
-/** Watches a buffer's size against two marks. */
+/** Decides when a protocol must pause and resume writing, by the size of the write buffer. */
 export class FlowControl {
   #high = DEFAULT_HIGH;
   #low = DEFAULT_HIGH / 4;
   #paused = false;
 
-  /** Whether the protocol has been paused. */
   get paused(): boolean {
     return this.#paused;
   }
 
-  /** `[low, high]`, in bytes. */
   get limits(): [low: number, high: number] {
     return [this.#low, this.#high];
   }
 
-  /** Sets the marks. */
   setLimits(limits: WriteBufferLimits): void {
     checkOptions(METHOD, limits, LIMITS, { name: "limits" });
     const { high, low } = limits;
@@ -47,24 +39,14 @@ export class FlowControl {
     this.#low = newLow;
   }
 
-  /**
-   * Takes note of a buffer that may have grown.
-   *
-   * @param size Its size in bytes.
-   * @returns Whether the protocol must be paused now.
-   */
+  /** Returns `true` if a buffer that may have grown has passed the high-water mark. The caller calls `pauseWriting`. */
   mustPause(size: number): boolean {
     if (this.#paused || size <= this.#high) return false;
     this.#paused = true;
     return true;
   }
 
-  /**
-   * Takes note of a buffer that may have shrunk.
-   *
-   * @param size Its size in bytes.
-   * @returns Whether the protocol must be resumed now.
-   */
+  /** Returns `true` if a buffer that may have shrunk has reached the low-water mark. The caller calls `resumeWriting`. */
   mustResume(size: number): boolean {
     if (!this.#paused || size > this.#low) return false;
     this.#paused = false;

@@ -1,27 +1,27 @@
 /**
- * The seam under a server: a handle accepts connections.
+ * The seam below a server: a handle accepts connections.
  *
  * @module
  */
 import type { StreamEnd } from "./stream_handle.ts";
 
-/** Where a listener delivers. Never throws. */
+/** The receiver of a listener's connections. Never throws. */
 export interface AcceptSink {
-  /** A connection has been accepted. It is the sink's from now on. */
+  /** Delivers a connection. The sink owns it. */
   accepted(end: StreamEnd): void;
-  /** An accept has failed. The handle goes on unless `acceptStop()` is called. */
+  /** Reports that an accept has failed. The handle goes on accepting unless `acceptStop()` is called. */
   failed(error: Error): void;
-  /** The listener is closed, by `close()` or by other means, and accepts nothing more. Called once, perhaps inside `close()`. */
+  /** Reports that the listener is closed, by `close()` or by other means. Called once, possibly inside `close()`. */
   closed(): void;
 }
 
-/** Accepts connections on one address. */
+/** A listener on one address. */
 export interface ListenHandle {
   /** The address, with the real port. */
   readonly addr: Deno.Addr;
   /** Starts or resumes accepting. Delivers nothing before it returns. */
   acceptStart(sink: AcceptSink): void;
-  /** Stops accepting; connections wait in the system's queue. An accept in flight may still be delivered, once. */
+  /** Stops accepting; connections wait in the system's queue. One connection of a pending accept can still be delivered. */
   acceptStop(): void;
   /** Keeps the process alive while the listener is open, which is the default. */
   ref?(): void;

@@ -1,5 +1,5 @@
 /**
- * What a transport needs of its loop, so that transports can stand below it.
+ * The part of the loop that transports use.
  *
  * @module
  */
@@ -7,23 +7,15 @@ import type { BaseCallbacks, BaseTransport } from "./transport.ts";
 
 /** A scheduled callback. */
 export interface Handle {
-  /** Cancels the callback. Does nothing if it has already run. */
+  /** Cancels the callback. Does nothing if the callback has run. */
   cancel(): void;
-  /**
-   * Reports whether the callback was cancelled.
-   *
-   * @returns `true` after `cancel()`.
-   */
+  /** Reports whether `cancel()` was called. */
   cancelled(): boolean;
 }
 
-/** A callback that waits for its time. */
+/** A callback that is scheduled for a time. */
 export interface TimerHandle extends Handle {
-  /**
-   * Returns when the callback is due.
-   *
-   * @returns Milliseconds of the loop's clock, as `callAt` takes them.
-   */
+  /** Returns the time at which the callback is due, in milliseconds of the loop's clock, as for `callAt`. */
   when(): number;
   /** Keeps the process alive while the timer is pending, which is the default. */
   ref(): void;
@@ -31,38 +23,38 @@ export interface TimerHandle extends Handle {
   unref(): void;
 }
 
-/** What an exception handler is given. */
+/** The argument of an exception handler. */
 export interface ExceptionContext {
-  /** What happened, in a sentence. */
+  /** A description, in a sentence. */
   message: string;
-  /** What was thrown, if something was. */
+  /** The exception. A thrown value that is not an `Error` is its `cause`. */
   error?: Error;
-  /** The address of the peer, if there is no transport yet: its TLS handshake has failed. */
+  /** The address of the peer whose TLS handshake with a server has failed. There is no transport yet. */
   peername?: Deno.Addr;
-  /** The transport it happened on. */
+  /** The transport concerned. */
   transport?: BaseTransport;
-  /** The protocol it happened in. */
+  /** The protocol concerned. */
   protocol?: BaseCallbacks;
-  /** The scheduled callback it happened in. */
+  /** The scheduled callback concerned. */
   handle?: Handle;
 }
 
-/** The loop, as a transport sees it. */
+/** A loop, for its transports. */
 export interface LoopContext {
   /** Whether debug mode is on. */
   readonly debug: boolean;
-  /** Reads the loop's clock, in milliseconds. */
+  /** Returns the time of the loop's clock, in milliseconds. */
   time(): number;
-  /** Runs a callback in the next turn, after those already waiting. */
+  /** Runs a callback in the next turn of the loop, after those scheduled before. */
   callSoon<A extends unknown[]>(callback: (...args: A) => void, ...args: A): Handle;
   /** Runs a callback after a delay in milliseconds of the loop's clock. */
   callLater<A extends unknown[]>(delayMs: number, callback: (...args: A) => void, ...args: A): TimerHandle;
-  /** Gives something to the exception handler. Never throws. */
+  /** Calls the exception handler. Never throws. */
   report(context: ExceptionContext): void;
-  /** In debug mode, reports a callback that began at `startedAt` (ms of the loop's clock) if it has taken too long. */
+  /** Reports a callback that started at `startedAt` (ms of the loop's clock) if it was slow. Called in debug mode. */
   reportIfSlow(what: string, startedAt: number, context?: Partial<ExceptionContext>): void;
-  /** In debug mode, watches for a transport that is dropped without being closed. */
+  /** Reports the transport if it is garbage-collected, or the process ends, before it is closed. Called in debug mode. */
   watch(transport: BaseTransport): void;
-  /** Ends that watch. */
+  /** Ends `watch`. */
   unwatch(transport: BaseTransport): void;
 }

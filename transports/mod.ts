@@ -1,14 +1,14 @@
 /**
- * The interfaces of all transports and of the callbacks that they make, and what comes with them: TLS contexts, errors,
- * and the seams that engines implement.
+ * The interfaces of transports, the callbacks of protocols, TLS contexts, errors, and the interfaces that engines
+ * implement.
  *
- * You do not make transports: the calls of the loop do. A protocol gets its transport in `connectionMade`.
+ * The methods of the loop create transports. A protocol gets its transport in `connectionMade`.
  *
  * | interface                       | moves                                                                                     |
  * | ------------------------------- | ----------------------------------------------------------------------------------------- |
  * | {@linkcode Transport}           | a stream in both directions: TCP, TLS, Unix sockets                                       |
- * | {@linkcode ReadTransport}       | a stream in one direction: a pipe that is read                                            |
- * | {@linkcode WriteTransport}      | a stream in one direction: a pipe that is written                                         |
+ * | {@linkcode ReadTransport}       | a stream in one direction: a pipe to read                                                 |
+ * | {@linkcode WriteTransport}      | a stream in one direction: a pipe to write                                                |
  * | {@linkcode DatagramTransport}   | datagrams                                                                                 |
  * | {@linkcode SubprocessTransport} | a child process and its pipes                                                             |
  *
@@ -16,7 +16,7 @@
  * deno add jsr:@tandem/io
  * ```
  *
- * @example A function that works with any transport that can be written to
+ * @example A function for any transport that you can write to
  * ```ts
  * import type { WriteTransport } from "@tandem/io/transports";
  * import { getRunningLoop } from "@tandem/io/loop";

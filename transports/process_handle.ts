@@ -1,5 +1,5 @@
 /**
- * The seam under a child process.
+ * The seam below a subprocess transport.
  *
  * @module
  */
@@ -10,17 +10,16 @@ import type { ExtraInfo } from "./transport.ts";
 export interface ProcessHandle {
   /** The process id. */
   readonly pid: number;
-  /** What `getExtraInfo("subprocess")` returns. */
+  /** The value of `getExtraInfo("subprocess")`. */
   readonly subprocess: ExtraInfo["subprocess"];
-  /** The handles of its pipes by descriptor; without those that are not piped. */
+  /** The handles of the child's pipes, by descriptor: 0, 1 and 2. */
   readonly pipes: ReadonlyMap<number, StreamHandle>;
-  /** Resolves with the return code when the child has ended: its exit code, or -N if signal N ended it. Never rejects. */
+  /** Resolves when the child has ended: with its exit code, or with -N if signal N ended it. Never rejects. */
   readonly exited: Promise<number>;
   /**
    * Sends a signal.
    *
-   * @param signal The signal's name or number.
-   * @returns Whether the child was still there to get it.
+   * @returns Whether the signal was sent; `false` if the child has ended.
    * @throws {TypeError} If the system does not know the signal.
    */
   kill(signal: Deno.Signal | number): boolean;

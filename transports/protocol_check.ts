@@ -1,10 +1,9 @@
 /**
- * Finds protocols whose callbacks cannot be meant: a misspelt name, or half of what a kind of protocol needs, would
- * otherwise show as bytes that never arrive.
+ * Finds mistakes in protocols, such as a misspelt callback, or `bufferUpdated` without `getBuffer`. Without this check,
+ * bytes would never arrive and nothing would say why.
  *
- * What is surely wrong is an error. What is only suspicious is reported once, in debug mode. Members are looked at but not
- * read, so no getter runs. A class is looked at when its first instance is used; a factory of plain objects, at its first
- * object.
+ * A certain mistake is an error. A suspicion is reported once, in debug mode. No getter is called. A class is checked when
+ * its first instance is used, and a factory of plain objects when it returns its first object.
  *
  * @module
  */
@@ -12,10 +11,10 @@ import { editDistance, simplify } from "../check_options.ts";
 import { describe } from "../errors.ts";
 import type { LoopContext } from "./loop_context.ts";
 
-/** What a protocol is used for. */
+/** The kind of transport that calls a protocol. */
 export type ProtocolKind = "stream" | "datagram" | "subprocess";
 
-/** The callbacks of each kind, without those that all kinds share. */
+/** The callbacks of each kind, apart from those that all kinds have. */
 const DATA_CALLBACKS: Readonly<Record<ProtocolKind, readonly string[]>> = {
   stream: ["dataReceived", "getBuffer", "bufferUpdated", "eofReceived"],
   datagram: ["datagramReceived", "errorReceived"],
@@ -28,18 +27,17 @@ const ALL_CALLBACKS: ReadonlySet<string> = new Set([
   ...KINDS.flatMap((kind) => DATA_CALLBACKS[kind]),
 ]);
 
-/** What an `async` callback of a stream does instead of what it seems to do. */
+/** The consequences of an `async` callback of a stream. */
 const ASYNC: Readonly<Record<string, string>> = {
-  dataReceived: "the next one is called before this one has ended",
-  bufferUpdated: "the memory is read into again before this one has ended",
+  dataReceived: "the next call does not wait for this one to end",
+  bufferUpdated: "the memory is read into again before this call has ended",
   getBuffer: "it returns a promise, not memory",
   eofReceived: "its answer comes too late, so the transport closes",
 };
 
-/** Marks the prototypes of the package's own classes, also those of another copy of it; protocols/library_class.ts. */
+/** Marks the prototypes of this package's classes, also those of another copy of the package: protocols/library_class.ts. */
 const LIBRARY = Symbol.for("@tandem/io library class");
 
-/** What was found: an error, or warnings, or nothing. */
 interface Verdict {
   error: string | null;
   warnings: readonly string[];
@@ -47,7 +45,7 @@ interface Verdict {
 
 const FINE: Verdict = { error: null, warnings: [] };
 
-/** What was found of classes (by prototype) and factories, errors aside. */
+/** The verdicts on prototypes and factories that have no error. */
 const verdicts: Readonly<Record<ProtocolKind, WeakMap<object, Verdict>>> = {
   stream: new WeakMap(),
   datagram: new WeakMap(),
@@ -57,7 +55,7 @@ const verdicts: Readonly<Record<ProtocolKind, WeakMap<object, Verdict>>> = {
 /** The warnings that each loop has reported. */
 const reported = new WeakMap<LoopContext, Set<string>>();
 
-/** Throws if a protocol's callbacks cannot be meant, and reports suspicious ones once in debug mode. */
+/** Throws if a protocol has a certain mistake, and reports suspicions once in debug mode. */
 export function checkCallbacks(
   loop: LoopContext,
   method: string,
@@ -81,7 +79,7 @@ function lookUp(protocol: object, kind: ProtocolKind, factory: object | null): V
     if (key !== null && verdict.error === null) verdicts[kind].set(key, verdict);
     return verdict;
   } catch {
-    return FINE; // A proxy may throw. Its callbacks are called all the same, and what they throw is reported.
+    return FINE; // A proxy may throw. Its callbacks are called nevertheless, and their exceptions are reported.
   }
 }
 
@@ -96,12 +94,12 @@ function report(loop: LoopContext, protocol: object, warnings: readonly string[]
   }
 }
 
-/** A member that has a getter or a setter, and is not read. */
+/** Stands for the value of a getter, which is not called. */
 const ACCESSOR = Symbol("accessor");
 
-/** The members that the author of a protocol has written, from the object up to the package's own class. */
+/** The members that the author of a protocol has written: those of the object and its classes below the package's own. */
 class Members {
-  /** What each is, and how far up it stands: 0 for the object itself. */
+  /** The value of each member, and its level: 0 for the object itself, 1 for its class. */
   readonly found = new Map<string, { value: unknown; level: number }>();
   #protocol: object;
 
@@ -118,12 +116,12 @@ class Members {
     }
   }
 
-  /** Reports whether the author has written this one, as a function for certain. */
+  /** Reports whether the author has written a method of this name. */
   has(name: string): boolean {
     return typeof this.found.get(name)?.value === "function";
   }
 
-  /** Reports whether there is such a callback, the package's own included. */
+  /** Reports whether the protocol has a callback of this name, perhaps one of the package's class or a getter. */
   offers(name: string): boolean {
     const member = this.found.get(name);
     if (member === undefined) return name in this.#protocol;
@@ -160,15 +158,15 @@ function findGenerator(members: Members, kind: ProtocolKind): string | null {
   return null;
 }
 
-/** Finds a name like that of a callback which the author has not written. */
+/** Finds a method that is named nearly like a callback which the author has not written. */
 function findMisspelt(members: Members, kind: ProtocolKind, warnings: string[]): string | null {
   const buffered = members.offers("getBuffer") || members.offers("bufferUpdated");
   for (const name of members.found.keys()) {
-    // An underscore at either end says that a method is the author's own.
+    // A leading or trailing underscore marks a method as the author's own.
     if (ALL_CALLBACKS.has(name) || !members.has(name) || /^[_$]|[_$]$/.test(name)) continue;
     for (const callback of [...SHARED_CALLBACKS, ...DATA_CALLBACKS[kind]]) {
       if (members.found.has(callback)) continue;
-      // What the other way of receiving needs is not missing.
+      // A protocol that reads into its own memory needs no dataReceived(), and the other way round.
       const ofBuffered = callback === "getBuffer" || callback === "bufferUpdated";
       if (ofBuffered ? !buffered : buffered && callback === "dataReceived") continue;
       const likeness = compare(name, callback);
@@ -180,20 +178,20 @@ function findMisspelt(members: Members, kind: ProtocolKind, warnings: string[]):
 }
 
 /**
- * Compares a name to a callback's. Another case, underscores, two letters swapped, one missing or one too many are a
- * misspelling; another letter can be another word: `connectionList()`.
+ * Compares a name with a callback's. Another case, underscores, two letters swapped, a missing or an additional letter are
+ * a misspelling. A replaced letter can make another word, as in `connectionList()`, so it is only similar.
  */
 function compare(name: string, callback: string): "misspelt" | "similar" | "different" {
   const [a, b] = [simplify(name), simplify(callback)];
   if (a === b) return "misspelt";
   const distance = Math.abs(a.length - b.length) > 2 ? 3 : editDistance(a, b);
-  // A word put before it or behind it was put there on purpose: onDataReceived().
+  // A prefix or a suffix is intended: onDataReceived().
   if (distance > 2 || (distance === 2 && a.includes(b))) return "different";
   const swapped = a.length === b.length && [...a].sort().join() === [...b].sort().join();
   return distance === 1 && (a.length !== b.length || swapped) ? "misspelt" : "similar";
 }
 
-/** Finds half of the two callbacks that receive into the protocol's memory, or both ways of receiving. */
+/** Finds `getBuffer` without `bufferUpdated` or the other way round, and both of them beside `dataReceived`. */
 function findMixed(members: Members, warnings: string[]): string | null {
   const [getBuffer, bufferUpdated] = [members.offers("getBuffer"), members.offers("bufferUpdated")];
   if (members.has("bufferUpdated") && !getBuffer) {
@@ -209,14 +207,14 @@ function findMixed(members: Members, warnings: string[]): string | null {
     const both = "has dataReceived(), which is never called, because it also has getBuffer() and bufferUpdated()";
     const level = members.found.get("dataReceived")!.level;
     const delegates = members.has("bufferUpdated") && members.found.get("bufferUpdated")!.level < level;
-    // A subclass may well hand over to what it inherits.
+    // In a subclass, bufferUpdated() may call the dataReceived() that it inherits.
     if (!delegates) return both;
     warnings.push(both);
   }
   return null;
 }
 
-/** Finds a protocol that only has the data callbacks of another kind. */
+/** Finds a protocol that has only the data callbacks of another kind. */
 function findForeign(members: Members, kind: ProtocolKind, warnings: string[]): void {
   if (DATA_CALLBACKS[kind].some((name) => members.found.has(name))) return;
   for (const other of KINDS) {

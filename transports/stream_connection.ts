@@ -1,5 +1,5 @@
 /**
- * The state machine of every byte stream: TCP, Unix sockets, pipes, TLS, over whatever handle moves the bytes.
+ * The state machine of every byte stream: TCP, Unix sockets, pipes and TLS, over any handle.
  *
  * ```text
  * open --close(), end of file--> flushing --all is written--> shutting down --the peer has answered--> lost
@@ -22,29 +22,24 @@ import { isBuffered, type ReceiverHost, StreamReceiver } from "./stream_receiver
 import { type SenderHost, StreamSender } from "./stream_sender.ts";
 import type { StreamCallbacks, Transport } from "./transport.ts";
 
-/** What a connection is made with. */
+/** The options of a connection. */
 export interface StreamConnectionOptions {
-  /**
-   * How long `close()` may take to flush, in milliseconds, before it becomes an abort.
-   *
-   * @default {undefined} as long as it takes
-   */
+  /** The time limit of `close()`, in milliseconds; none by default. */
   closeTimeout?: number | undefined;
-  /** Who counts the connections. */
   owner?: ConnectionOwner | undefined;
 }
 
-/** Who counts connections: a server. */
+/** The server of a connection. */
 export interface ConnectionOwner {
-  /** `connectionLost` has been called, and the handle is closed. */
+  /** `connectionLost` was called, and the handle is closed. */
   lost(connection: StreamConnection): void;
 }
 
-/** One byte stream: its handle, its protocol, and how far it has come. */
+/** One byte stream: its handle, its protocol and its state. */
 export class StreamConnection implements ReceiverHost, SenderHost {
-  /** What the protocol knows the connection by. Another one after `startTls()`. */
+  /** The transport that the protocol has. `startTls()` replaces it. */
   transport!: Transport;
-  /** `sendfile()` is at work: nothing else may take the connection. */
+  /** `sendfile()` runs. */
   sendingFile = false;
 
   #loop: LoopContext;
@@ -56,15 +51,15 @@ export class StreamConnection implements ReceiverHost, SenderHost {
 
   #state: "open" | "flushing" | "shutting down" | "lost" = "open";
   #writingHalf: "open" | "ending" | "ended" = "open";
-  /** `startReading()` has been called. */
+  /** `startReading()` was called. */
   #started = false;
-  /** `startTls()` has begun. */
+  /** `startTls()` runs. */
   #upgrading = false;
-  /** What the protocol wants of reading, while `startTls()` has paused it. */
+  /** Whether the protocol has paused reading, while `startTls()` pauses it, too. */
   #wasPaused = false;
-  /** `resumeReading()` has been called, and takes effect in the next turn. */
+  /** `resumeReading()` was called, and takes effect in the next turn. */
   #resuming = false;
-  /** `closeWhenEmpty()` has been called. */
+  /** `closeWhenEmpty()` was called. */
   #closesWhenEmpty = false;
   #closeTimer: Handle | undefined;
 
@@ -99,7 +94,7 @@ export class StreamConnection implements ReceiverHost, SenderHost {
     this.#receiver.protocol = protocol;
   }
 
-  /** Throws unless `setProtocol()` can be given a protocol. */
+  /** Throws unless `setProtocol()` can take a protocol. */
   checkProtocol(protocol: StreamCallbacks): void {
     checkProtocol("setProtocol()", "protocol", protocol);
     checkCallbacks(this.#loop, "setProtocol()", protocol, "stream");
@@ -121,34 +116,32 @@ export class StreamConnection implements ReceiverHost, SenderHost {
     return this.#receiver.dispatching;
   }
 
-  /** Calls `connectionMade`. Called once, before {@linkcode startReading}. */
+  /** Calls `connectionMade`. Called once, before `startReading()`. */
   start(): void {
     if (this.#loop.debug) this.#loop.watch(this.transport);
     callProtocol(this.#loop, this.transport, this.protocol, "connectionMade", this.transport);
   }
 
-  /** Starts to read, unless the protocol has paused or closed meanwhile. Called once. */
+  /** Starts reading, unless the protocol has paused or closed. Called once. */
   startReading(): void {
     this.#started = true;
     if (this.#handle.readable && this.isReading) this.#handle.readStart(this.#receiver);
   }
 
-  /** Reports whether bytes given now would be sent. */
+  /** Reports whether bytes that are written now would be sent. Throws if writing is an error. */
   acceptsWrites(method: string, transport: unknown): boolean {
-    if (!this.#handle.writable) {
-      throw new InvalidStateError(`${method} cannot be called on a transport that is only read from`);
-    }
+    if (!this.#handle.writable) throw new InvalidStateError(`${method} cannot be called on a read-only transport`);
     if (this.#upgrading || transport !== this.transport) {
-      throw new InvalidStateError(`${method}: startTls() has taken the connection over`);
+      throw new InvalidStateError(`${method}: startTls() has taken over the connection`);
     }
     if (this.#writingHalf !== "open") throw new InvalidStateError(`${method} cannot be called after writeEof()`);
     return this.#state === "open";
   }
 
-  /** Prepares for TLS: nothing more is delivered or accepted. */
+  /** Stops reading and writing for an upgrade to TLS. Returns a function that undoes it. */
   beginUpgrade(transport: unknown): () => void {
     if (this.#upgrading || transport !== this.transport) {
-      throw new InvalidStateError("startTls() has taken the connection over already");
+      throw new InvalidStateError("startTls() has already taken over the connection");
     }
     if (this.#state !== "open") throw new InvalidStateError("startTls(): the transport is closing");
     if (this.#writingHalf !== "open") throw new InvalidStateError("startTls(): the transport is half closed");
@@ -164,8 +157,8 @@ export class StreamConnection implements ReceiverHost, SenderHost {
   }
 
   /**
-   * Puts another handle over the one there is, after `beginUpgrade()` and once the buffer has drained. What the old one
-   * has read already goes to the new one.
+   * Puts a new handle over the handle, after `beginUpgrade()` and once the write buffer is empty. What the old handle has
+   * read goes to the new one.
    */
   upgrade(
     makeHandle: (handle: StreamHandle) => [StreamHandle, StreamSink],
@@ -205,7 +198,7 @@ export class StreamConnection implements ReceiverHost, SenderHost {
     if (this.#sender.size === 0) this.#flushed();
   }
 
-  /** Calls `close()` once nothing waits. More may be written until a turn after that, in which async writers go on. */
+  /** Closes once the write buffer has been empty for a turn, in which async writers can write more. */
   closeWhenEmpty(): void {
     this.#closesWhenEmpty = true;
     if (this.#sender.size > 0) return;
@@ -218,7 +211,7 @@ export class StreamConnection implements ReceiverHost, SenderHost {
     this.#forceClose(null);
   }
 
-  /** The connection has failed by no fault of the program: the error goes to `connectionLost`, and is not reported. */
+  /** Ends the connection with an error of the handle, which goes to `connectionLost` but is not reported. */
   fail(error: Error): void {
     this.#forceClose(this.#handle.explain?.(error) ?? error);
   }
@@ -235,7 +228,7 @@ export class StreamConnection implements ReceiverHost, SenderHost {
     if (this.#state !== "open" || this.#upgrading || !this.#receiver.paused) return;
     this.#receiver.paused = false;
     if (this.#resuming) return;
-    // In a turn of its own, so that no callback runs inside resumeReading().
+    // In a later turn, so that no callback is called inside resumeReading().
     this.#resuming = true;
     this.#loop.callSoon(() => {
       this.#resuming = false;
@@ -247,10 +240,8 @@ export class StreamConnection implements ReceiverHost, SenderHost {
     if (this.#handle.halfCloses === false) {
       throw new Deno.errors.NotSupported("writeEof(): TLS cannot end one direction alone; close() ends both");
     }
-    if (this.#upgrading) throw new InvalidStateError("writeEof(): startTls() has taken the connection over");
-    if (!this.#handle.writable) {
-      throw new InvalidStateError("writeEof() cannot be called on a transport that is only read from");
-    }
+    if (this.#upgrading) throw new InvalidStateError("writeEof(): startTls() has taken over the connection");
+    if (!this.#handle.writable) throw new InvalidStateError("writeEof() cannot be called on a read-only transport");
     if (this.#state !== "open" || this.#writingHalf !== "open") return;
     this.#writingHalf = "ending";
     if (!this.#handle.readable) this.close();
@@ -298,7 +289,7 @@ export class StreamConnection implements ReceiverHost, SenderHost {
   callbackFailed(callback: string, error: Error): void {
     const { protocol, transport } = this;
     this.#loop.report({ message: `Fatal error: protocol.${callback}() call failed.`, error, transport, protocol });
-    // What the callback wrote before it threw would have left already if writes were not joined.
+    // Writes before the exception are sent, as they would be if writes were not joined.
     this.#sender.flush();
     this.#forceClose(error);
   }
@@ -314,8 +305,8 @@ export class StreamConnection implements ReceiverHost, SenderHost {
 
   #closeTimedOut(option: string, ms: number): void {
     const stuck = this.#state === "shutting down"
-      ? "the other side did not answer close_notify"
-      : `${this.#sender.size} bytes were not taken`;
+      ? "the peer did not answer close_notify"
+      : `${this.#sender.size} bytes were not sent`;
     this.#forceClose(new TimeoutError(`${option}: ${stuck} within ${ms} ms`));
   }
 
@@ -325,7 +316,7 @@ export class StreamConnection implements ReceiverHost, SenderHost {
     this.#handle.readStop();
   }
 
-  /** All has been written: tells the other side so where the handle can. */
+  /** Shuts the handle down after the last write, if the handle supports it. */
   #flushed(): void {
     if (this.#state !== "flushing") return;
     if (this.#handle.shutdown === undefined) {

@@ -1,59 +1,51 @@
 /**
- * The seam under every byte stream: a handle moves bytes, and knows nothing of protocols, flow control or states.
+ * The seam below every byte stream: a handle moves bytes. Protocols, flow control and states are the transport's.
  *
- * Two kinds of handle serve the same transport. A *posting* handle (a `Deno.Conn`) asks for memory when it begins to
- * read, and its writes end later. A *ready* handle (epoll, memory) asks for memory when bytes are there: `allocate`,
- * `filled` and the callback run in one stack, and its writes end at once.
+ * There are two kinds of handles. A *posting* handle (a `Deno.Conn`) calls `allocate` when it starts a read, and its
+ * writes complete later. A *ready* handle (epoll, memory) calls `allocate` when bytes are there, then `filled` in the same
+ * stack, and its writes complete at once.
  *
  * @module
  */
 import type { ReadMemory } from "../memory/read_memory.ts";
 import type { ExtraInfo } from "./transport.ts";
 
-/** Where a handle delivers what it reads. Never throws. */
+/** The receiver of the bytes that a handle reads. Never throws. */
 export interface StreamSink {
   /**
-   * Returns memory to read into. Called again without `filled`, it returns the same memory.
+   * Returns memory to read into. Returns the same memory until `filled` is called.
    *
    * @param sizeHint A size in bytes that suits the handle.
-   * @returns The memory, the handle's until the next call on the sink, or `null` to stop reading until the next
+   * @returns The memory, which belongs to the handle until it calls the sink again; `null` to stop reading until the next
    * `readStart`.
    */
   allocate(sizeHint: number): Uint8Array | null;
-  /**
-   * Bytes have been read into the memory that `allocate` returned.
-   *
-   * @param count How many, at least 1.
-   */
+  /** Reports that `count` bytes, at least 1, were read into the memory that `allocate` returned. */
   filled(count: number): void;
-  /**
-   * Bytes have come in memory of their own.
-   *
-   * @param data The bytes, which the sink owns from now on.
-   */
+  /** Delivers bytes in memory of the handle. The sink owns them from now on. */
   chunk(data: Uint8Array): void;
-  /** The other side sends nothing more. */
+  /** Reports the end of the stream. */
   end(): void;
-  /** Reading has failed, and is over. */
+  /** Reports that reading has failed. Nothing follows. */
   failed(error: Error): void;
 }
 
-/** Moves the bytes of one stream. */
+/** A byte stream. */
 export interface StreamHandle {
   /** Whether the stream has a reading half. */
   readonly readable: boolean;
   /** Whether the stream has a writing half. */
   readonly writable: boolean;
-  /** What is read into for protocols that have no memory of their own. */
+  /** The memory to read into for protocols without `getBuffer`. */
   readonly memory: ReadMemory;
   /**
-   * Whether `closeWrite()` ends the writing half alone, and the other half goes on.
+   * Whether reading goes on after `closeWrite()`.
    *
    * @default {true}
    */
   readonly halfCloses?: boolean;
   /**
-   * How long all pending writes and `shutdown()` together may take, in milliseconds.
+   * The time limit for the last writes and `shutdown()` together, in milliseconds.
    *
    * @default {Infinity}
    */
@@ -61,72 +53,65 @@ export interface StreamHandle {
   /**
    * Starts or resumes reading. Delivers nothing before it returns.
    *
-   * @param sink Where to deliver. A later call may bring another sink; a read in flight still fills the memory of the
-   * sink that gave it.
+   * @param sink The receiver. A later call can bring another sink; a pending read still fills the memory of the sink that
+   * allocated it.
    */
   readStart(sink: StreamSink): void;
-  /** Stops reading. A read in flight may still be delivered, once. */
+  /** Stops reading. The bytes of one pending read can still be delivered. */
   readStop(): void;
   /**
-   * Writes now or not at all, and keeps nothing. Handles whose writes end later do not have it. Called for large data
-   * when nothing waits, which saves the copy.
+   * Writes at once, without keeping the bytes, which saves a copy. Only called for large data while no write is pending.
+   * A handle whose writes complete later does not implement it.
    *
-   * @param data The bytes; the caller's again when this returns.
-   * @returns How many bytes were taken; 0 if the write would block.
+   * @returns The number of bytes that were written; 0 if the write would block.
    * @throws If the connection is broken.
    */
   tryWrite?(data: Uint8Array): number;
   /**
-   * Writes. Only one write is under way at a time, and the bytes do not change meanwhile.
+   * Writes one or more bytes. Only one write is pending at a time. The bytes do not change meanwhile.
    *
-   * @param data The bytes, at least one.
-   * @returns How many bytes were taken, as a number if that is known at once.
+   * @returns The number of bytes that were written, or a promise of it if the write completes later.
+   * @throws If the connection is broken.
    */
   write(data: Uint8Array): number | Promise<number>;
   /** Ends the writing half, after all writes. */
   closeWrite(): void | Promise<void>;
   /**
-   * Reads on and drops what comes, while the last writes leave: a peer may read only while it can write. Handles that
-   * have `shutdown()` have it; the others stop reading.
+   * Reads and drops data while the last writes are sent, because a peer may not read while its own writes block.
+   * Implemented together with `shutdown()`; other handles stop reading.
    */
   discard?(): void;
   /**
-   * Ends the stream in an orderly way, after all writes and before `close()`: TLS sends close_notify. Handles for which
-   * `close()` is enough do not have it.
+   * Ends the stream in order, after all writes and before `close()`: TLS sends close_notify. A handle that needs only
+   * `close()` does not implement it.
    *
-   * @returns A promise that resolves when the other side has answered, or can no longer answer.
+   * @returns A promise that resolves when the peer has answered, or can no longer answer.
    */
   shutdown?(): Promise<void>;
-  /**
-   * Replaces an error of reading or writing by a clearer one.
-   *
-   * @param error The error.
-   * @returns The error to report.
-   */
+  /** Returns a clearer error for an error of reading or writing. */
   explain?(error: Error): Error;
   /** Keeps the process alive while the stream is open, which is the default. */
   ref?(): void;
   /** Lets the process end while the stream is open. */
   unref?(): void;
   /**
-   * Ends both halves and cancels what is in flight: a pending write settles. Never throws.
+   * Closes both halves and settles a pending write. Never throws.
    *
-   * @param dropped Whether accepted bytes were dropped before they could be written.
+   * @param dropped Whether bytes were dropped that had been accepted for writing.
    */
   close(dropped: boolean): void;
 }
 
-/** A stream of bytes that is ready to be given to a transport. */
+/** A byte stream for a transport. */
 export interface StreamEnd {
-  /** What moves the bytes. */
+  /** The stream. */
   handle: StreamHandle;
-  /** What {@linkcode BaseTransport.getExtraInfo} answers. */
+  /** The values of {@linkcode BaseTransport.getExtraInfo}. */
   extra: Partial<ExtraInfo>;
   /**
-   * What is left to do before `connectionMade`: a TLS handshake of the engine's own. If it fails, the handle must still be
-   * closed.
+   * Performs the engine's own TLS handshake, before `connectionMade`. If it rejects, the caller closes the handle.
    *
-   * @returns What else `getExtraInfo` answers.
+   * @returns More values of `getExtraInfo`.
    */
   handshake?: () => Promise<Partial<ExtraInfo>>;
 }

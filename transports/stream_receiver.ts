@@ -1,8 +1,4 @@
-/**
- * The reading half of a stream: whose memory is read into, and which callback is called.
- *
- * @module
- */
+/** The reading half of a stream: the memory to read into, and the data callbacks. */
 import { checkBytes } from "../checks.ts";
 import { toError } from "../errors.ts";
 import { copyBytes, giveSeenBuffer } from "../memory/buffer_pool.ts";
@@ -14,38 +10,37 @@ import type { LoopContext } from "./loop_context.ts";
 import type { StreamSink } from "./stream_handle.ts";
 import type { StreamCallbacks, Transport } from "./transport.ts";
 
-/** From this many bytes on, a window that is half full is handed over rather than copied. */
+/** With this many bytes or more, a window that is at least half full is handed over instead of copied. */
 const LARGE = 32 * 1024;
 
-/** So many windows in a row that do not come back end the lending. */
+/** Lending ends after this many windows in a row that were not returned. */
 const MAX_TRUST = 8;
 
-/** What the receiver asks of its connection. */
+/** The connection, for its receiver. */
 export interface ReceiverHost {
-  /** What the protocol knows the connection by. */
   readonly transport: Transport;
-  /** A callback threw: the connection is over. */
+  /** A data callback threw. */
   callbackFailed(callback: string, error: Error): void;
   /** The handle failed to read. */
   fail(error: Error): void;
-  /** The protocol has been given the end, and answered whether to stay open for writing. */
+  /** `eofReceived` was called and returned `keepOpen`. */
   readEnded(keepOpen: boolean): void;
-  /** A data callback has returned; what it wrote may leave. */
+  /** A data callback has returned. */
   afterCallback(): void;
-  /** Stop reading: the protocol's memory is being sent. */
+  /** Stops reading, because memory of the protocol is being sent. */
   haltReading(): void;
-  /** Read on, if nothing else is in the way: the protocol's memory has been sent. */
+  /** Resumes reading, because memory of the protocol has been sent. */
   readAgain(): void;
 }
 
-/** Reports whether a protocol reads into memory of its own. */
+/** Reports whether a protocol provides the memory to read into. */
 export function isBuffered(protocol: StreamCallbacks): boolean {
   return typeof protocol.getBuffer === "function" && typeof protocol.bufferUpdated === "function";
 }
 
-/** Takes what a handle reads to the protocol, or holds it while reading is paused. */
+/** Delivers what a handle reads to the protocol, or holds it while reading is paused. */
 export class StreamReceiver implements StreamSink, Lender {
-  /** Set while a data callback runs: what it writes leaves when it returns. */
+  /** A data callback runs. Its writes are sent when it returns. */
   dispatching = false;
   paused = false;
 
@@ -56,29 +51,29 @@ export class StreamReceiver implements StreamSink, Lender {
   #buffered: boolean;
   #stopped = false;
 
-  /** How many windows may still be lent on trust; those that come back raise it, the others lower it. */
+  /** How many windows may be lent before one is returned. A returned window sets this to `MAX_TRUST`. */
   #trust = 2;
-  /** What the handle is to read into, until it is filled, and the protocol that gave it (`null`: `#memory` did). */
+  /** The memory that the handle reads into, and the protocol that provided it; `null` for `#memory`. */
   #target: Uint8Array | null = null;
   #targetOwner: StreamCallbacks | null = null;
 
-  /** Writes of the protocol's own memory that are not done; nothing is read into it until they are. */
+  /** Pending writes of the protocol's own memory. Nothing is read into that memory until they are done. */
   #loans = 0;
-  /** The receiver that has the connection after `startTls()`, and waits for them from then on. */
+  /** After `startTls()`, the receiver that waits for these writes instead. */
   #heir: StreamReceiver | null = null;
-  /** Reading has come to a halt for that. */
+  /** Reading waits for these writes. */
   #halted = false;
-  /** Made for the first loan: most connections never need it, and an idle one should be small. */
+  /** Created for the first loan, to keep idle connections small. */
   #onSettled: (() => void) | null = null;
 
-  /** What arrived while paused, in this order: bytes in the protocol's memory, or others, and then the end. */
+  /** What arrived while reading was paused: bytes in the protocol's memory or in a chunk, then the end or an error. */
   #heldCount = 0;
   #heldChunk: Uint8Array | null = null;
   #heldEnd = false;
   #heldError: Error | null = null;
-  /** The end has been delivered: there is nothing more to read. */
+  /** `eofReceived` was called. */
   #ended = false;
-  /** Where goes what the handle still delivers here after `startTls()`. */
+  /** After `startTls()`, the sink of what the handle still delivers here. */
   #successor: StreamSink | null = null;
 
   constructor(loop: LoopContext, host: ReceiverHost, protocol: StreamCallbacks, memory: ReadMemory, buffered: boolean) {
@@ -89,25 +84,24 @@ export class StreamReceiver implements StreamSink, Lender {
     this.#buffered = buffered;
   }
 
-  /** The protocol of the connection. */
   get protocol(): StreamCallbacks {
     return this.#protocol;
   }
 
   set protocol(protocol: StreamCallbacks) {
-    // First, for where it throws nothing changes.
+    // First, because a getter may throw. Then nothing has changed.
     this.#buffered = isBuffered(protocol);
     this.#protocol = protocol;
   }
 
-  /** No callback runs from now on, whatever still arrives. */
+  /** Drops what is held and what still arrives: no callback is called from now on. */
   stop(): void {
     this.#stopped = true;
     this.#heldChunk = this.#heldError = null;
     this.#heldCount = 0;
   }
 
-  /** Ends this receiver's work: what was held, and what a read in flight still brings, goes to another sink. */
+  /** Passes what is held, and the bytes of a pending read, to another sink. */
   divert(heir: StreamReceiver, successor: StreamSink): void {
     const count = this.#heldCount;
     const chunk = this.#heldChunk;
@@ -146,7 +140,7 @@ export class StreamReceiver implements StreamSink, Lender {
       return;
     }
     if (--this.#loans > 0 || !this.#halted) return;
-    // In a microtask of its own, for readAgain() runs callbacks.
+    // In a microtask, because readAgain() calls callbacks.
     queueMicrotask(
       this.#onSettled ??= () => {
         if (this.#loans === 0 && !this.#stopped) this.#host.readAgain();
@@ -186,14 +180,14 @@ export class StreamReceiver implements StreamSink, Lender {
     } else if (owner === this.#protocol) {
       this.#dispatchUpdate(target, count);
     } else {
-      // setProtocol() came between: the memory is the old protocol's, the bytes are the new one's.
+      // setProtocol() was called meanwhile: the memory belongs to the old protocol, the bytes go to the new one.
       this.#dispatchForeign(target, count);
     }
   }
 
   chunk(data: Uint8Array): void {
     if (this.#stopped) return;
-    // Keeps a few bytes from holding on to the source's whole buffer, and another thread from changing them.
+    // Copied if a small chunk would keep a large buffer alive, or if another thread could change the bytes.
     const keeps = data.length * 2 >= data.buffer.byteLength && data.buffer instanceof ArrayBuffer;
     const own = keeps ? data : copyBytes(data);
     if (this.paused) this.#heldChunk = own;
@@ -216,7 +210,7 @@ export class StreamReceiver implements StreamSink, Lender {
     else this.#host.fail(error);
   }
 
-  /** Gives the bytes in a window a life of their own. */
+  /** Returns the bytes of a window in memory that is not read into again. */
   #takeOut(window: Uint8Array, count: number): Uint8Array {
     if (count * 2 < window.length) return copyBytes(window.subarray(0, count));
     this.#memory.giveAway();
@@ -224,9 +218,9 @@ export class StreamReceiver implements StreamSink, Lender {
   }
 
   /**
-   * Gives the protocol bytes of its own: a copy of what is in the window, or the window itself where those it
-   * was given before came back through `writeOwned`, or where a copy would cost more than a new window does
-   * (a 100 KiB echo by `write` goes from 0.23 to 0.32 of the bare loop).
+   * Calls `dataReceived` with a copy of the bytes, or with the window itself: if the protocol has returned earlier windows
+   * by `writeOwned`, or if a copy costs more than a new window (a 100 KiB echo by `write`: 0.32 instead of 0.23 of the
+   * bare loop).
    */
   #dispatchWindow(window: Uint8Array, count: number): void {
     const handsOver = this.#trust > 0 ? count * 8 >= window.length : count >= LARGE && count * 2 >= window.length;
@@ -238,7 +232,7 @@ export class StreamReceiver implements StreamSink, Lender {
     this.#dispatchData(window.subarray(0, count), window);
   }
 
-  /** Takes bytes out of memory that is not ours; its owner may even have detached it meanwhile. */
+  /** Copies bytes out of the old protocol's memory, which that protocol may have detached. */
   #dispatchForeign(target: Uint8Array, count: number): void {
     let bytes: Uint8Array;
     try {
@@ -250,12 +244,12 @@ export class StreamReceiver implements StreamSink, Lender {
     this.#dispatchChunk(bytes);
   }
 
-  /** Returns the protocol's memory, unless it fails to give any. It may no longer be the protocol afterwards. */
+  /** Returns memory of the protocol, or `null` if `getBuffer` failed. `getBuffer` may have changed the protocol. */
   #takeBuffer(sizeHint: number): Uint8Array | null {
-    // Nothing has been read into its last buffer, which it may have detached.
+    // Memory that was not filled is used again, unless the protocol has detached it.
     const pending = this.#targetOwner === this.#protocol ? this.#target : null;
     if (pending !== null && pending.length > 0) return pending;
-    // Noted first, for getBuffer() may call setProtocol().
+    // Set first, because getBuffer() may call setProtocol().
     this.#targetOwner = this.#protocol;
     this.#target = this.#askBuffer(sizeHint);
     // getBuffer() may have closed the transport.
@@ -280,7 +274,7 @@ export class StreamReceiver implements StreamSink, Lender {
     }
   }
 
-  /** Gives the protocol bytes for good, or lends it a window that they begin. */
+  /** Calls `dataReceived`. A window that the bytes are in is lent for the callback. */
   #dispatchData(data: Uint8Array, window: Uint8Array | null = null): void {
     const protocol = this.#protocol;
     const startedAt = this.#loop.debug ? this.#loop.time() : -1;
@@ -293,7 +287,7 @@ export class StreamReceiver implements StreamSink, Lender {
     } catch (error) {
       failure = toError(error);
     }
-    // Before anything is flushed: a handle that writes at once would give a window back that is still lent.
+    // Before the flush: a handle that writes at once would take back a window that is still lent.
     if (window !== null) this.#endLoan();
     this.#afterDispatch("dataReceived", protocol, startedAt, failure);
   }
@@ -328,7 +322,7 @@ export class StreamReceiver implements StreamSink, Lender {
     try {
       keepOpen = protocol.eofReceived?.();
       if (isPromise(keepOpen)) {
-        // An async callback by mistake: no answer in time, and none that would keep a connection open for ever.
+        // An async callback: its answer comes too late, and a promise is no answer that keeps a connection open.
         adoptPromise(this.#loop, keepOpen, "eofReceived", this.#host.transport, protocol);
         keepOpen = false;
       }
@@ -350,7 +344,7 @@ export class StreamReceiver implements StreamSink, Lender {
     this.#loop.reportIfSlow(`protocol.${name}()`, startedAt, { transport: this.#host.transport, protocol });
   }
 
-  /** Delivers bytes that are not in the protocol's memory, piece by piece if it gives less than they need. */
+  /** Delivers bytes that are not in the protocol's memory, in several pieces if its buffers are smaller. */
   #dispatchChunk(chunk: Uint8Array): void {
     while (chunk.length > 0 && !this.#stopped) {
       if (this.paused || this.#mustHalt()) {
@@ -373,7 +367,7 @@ export class StreamReceiver implements StreamSink, Lender {
     if (this.#mustHalt()) this.#host.haltReading();
   }
 
-  /** Fills the protocol's memory, which may be anything that passes for an array. */
+  /** Fills the protocol's memory, whose methods the protocol may have replaced. */
   #copy(chunk: Uint8Array, buffer: Uint8Array): number {
     try {
       const count = Math.min(buffer.length, chunk.length);
@@ -385,7 +379,7 @@ export class StreamReceiver implements StreamSink, Lender {
     }
   }
 
-  /** Reports whether memory that was given away is in the way; if so, reading goes on when it has been sent. */
+  /** Reports whether reading must wait until memory of the protocol has been sent. */
   #mustHalt(): boolean {
     return this.#halted = this.#loans > 0;
   }

@@ -1,54 +1,48 @@
-/**
- * The writing half of a stream: what waits, when it leaves, and when the protocol should wait.
- *
- * @module
- */
+/** The writing half of a stream: the write buffer, flushing and flow control. */
 import { DrainInterrupted, toError } from "../errors.ts";
 import { FlowControl } from "./flow_control.ts";
 import type { StreamHandle } from "./stream_handle.ts";
 import type { WriteBufferLimits } from "./transport.ts";
 import { WriteQueue } from "./write_queue.ts";
 
-/** What the sender asks of its connection. */
+/** The connection, for its sender. */
 export interface SenderHost {
-  /** Whether a data callback runs, after which `flush()` is called. */
+  /** Whether a data callback runs; `flush()` is called after it. */
   readonly dispatching: boolean;
   /** The handle failed to write. */
   fail(error: Error): void;
-  /** The buffer has passed one of its limits. */
   callFlowControl(name: "pauseWriting" | "resumeWriting"): void;
-  /** All has been written. */
+  /** The write buffer is empty. */
   emptied(): void;
 }
 
-/** From this many bytes on, a write is tried before it is copied. Smaller ones are cheap to copy, and may be joined. */
+/** Writes of this many bytes or more are tried at once. Smaller ones are cheap to copy, and can be joined. */
 const TRY_FROM = 16 * 1024;
 
-/** Takes bytes to a handle, all small ones of a callback at once. */
+/** Writes bytes to a handle. Small writes in one callback are joined. */
 export class StreamSender {
   #handle: StreamHandle;
   #host: SenderHost;
   #queue = new WriteQueue();
   #flow = new FlowControl();
-  /** A write is in the handle's hands. */
+  /** A write of the handle is pending. */
   #writing = false;
   #flushScheduled = false;
-  /** Made for the first write outside of a callback. */
+  /** Created for the first write outside of a callback. */
   #onDue: (() => void) | null = null;
   #stopped = false;
-  /** How many bytes were accepted that will never be written, and why. */
   #dropped = 0;
   #error: Error | null = null;
   #drainWaiter: { level: number; resolve(): void; reject(error: DrainInterrupted): void } | null = null;
 
-  // Bound once for each connection, so that a write makes no closure.
+  // Created once for each connection, so that a write creates no closure.
   #onWritten: (count: number) => void;
   #onWriteFailed: (error: unknown) => void;
 
   constructor(handle: StreamHandle, host: SenderHost) {
     this.#handle = handle;
     this.#host = host;
-    // Both here, so that they share the memory that a closure keeps.
+    // Both here, so that the closures share one context.
     this.#onWritten = (count) => this.#written(count);
     this.#onWriteFailed = (error) => {
       this.#writing = false;
@@ -57,32 +51,26 @@ export class StreamSender {
     };
   }
 
-  /** How many bytes wait, those in the handle's hands included. */
+  /** The number of buffered bytes, those of a pending write included. */
   get size(): number {
     return this.#queue.size;
   }
 
-  /** How many bytes were accepted that will never be written. */
+  /** The number of buffered bytes that `drop()` has dropped. */
   get dropped(): number {
     return this.#dropped;
   }
 
-  /** `[low, high]`, in bytes. */
   get limits(): [low: number, high: number] {
     return this.#flow.limits;
   }
 
-  /** Sets the limits, and pauses the protocol if they are passed already. */
   setLimits(limits: WriteBufferLimits): void {
     this.#flow.setLimits(limits);
     this.#pauseIfFull();
   }
 
-  /**
-   * Sends a copy.
-   *
-   * @param data The bytes; the caller's again afterwards.
-   */
+  /** Sends a copy of bytes. */
   copy(data: Uint8Array): void {
     const rest = data.length >= TRY_FROM ? this.#tryWrite(data) : data;
     if (rest.length === 0) return;
@@ -90,14 +78,14 @@ export class StreamSender {
     this.#afterPush();
   }
 
-  /** Sends bytes that are nobody else's. */
+  /** Sends bytes without a copy, and owns them. */
   own(data: Uint8Array): void {
     if (data.length === 0) return;
     this.#queue.pushOwned(data);
     this.#afterPush();
   }
 
-  /** Sends copies of several pieces as if they were one. */
+  /** Sends copies of several pieces as one write. */
   copyAll(pieces: Uint8Array[]): void {
     const before = this.#queue.size;
     for (const piece of pieces) {
@@ -107,7 +95,7 @@ export class StreamSender {
     if (this.#queue.size > before) this.#afterPush();
   }
 
-  /** Waits for the buffer to drain. One caller at a time. */
+  /** Waits until at most `level` bytes are buffered. One caller at a time. Rejects with `DrainInterrupted`. */
   drained(level: number): Promise<void> {
     if (this.#stopped) return Promise.reject(new DrainInterrupted(this.#dropped, this.#error));
     if (this.#queue.size <= level) return Promise.resolve();
@@ -116,7 +104,7 @@ export class StreamSender {
     return promise;
   }
 
-  /** Gives the handle what waits, unless it is at work. */
+  /** Writes the buffer to the handle, unless a write is pending. */
   flush(): void {
     this.#flushScheduled = false;
     if (this.#writing || this.#stopped) return;
@@ -130,7 +118,7 @@ export class StreamSender {
           return;
         }
       } catch (error) {
-        // An owned array that its former owner has detached, say, or a pipe that returns no promise.
+        // For example, the former owner has detached an owned array, or a pipe returns no promise.
         this.#host.fail(toError(error));
         return;
       }
@@ -139,11 +127,7 @@ export class StreamSender {
     this.#afterDrain();
   }
 
-  /**
-   * Drops what waits.
-   *
-   * @param error Why; `null` for `abort()`.
-   */
+  /** Drops the buffer, because of an error or, if `null`, because of `abort()`. */
   drop(error: Error | null): void {
     this.#drainWaiter?.reject(new DrainInterrupted(this.#queue.size, error));
     this.#drainWaiter = null;
@@ -152,12 +136,12 @@ export class StreamSender {
     this.#queue.clear(this.#writing);
   }
 
-  /** Nothing is written any more. */
+  /** Stops writing for good. */
   stop(): void {
     this.#stopped = true;
   }
 
-  /** Writes at once, straight from the caller's memory, if the handle can and nothing waits. */
+  /** Writes at once from the caller's memory, if the handle can and the buffer is empty. Returns the rest. */
   #tryWrite(data: Uint8Array): Uint8Array {
     if (this.#handle.tryWrite === undefined || this.#queue.size > 0 || this.#stopped) return data;
     try {
@@ -171,7 +155,7 @@ export class StreamSender {
   #afterPush(): void {
     if (!this.#writing && !this.#flushScheduled && !this.#host.dispatching) {
       this.#flushScheduled = true;
-      // A microtask for each sender, so that each goes on in the AsyncLocalStorage context of its own writer.
+      // A microtask for each sender, so that each runs in the AsyncLocalStorage context of its writer.
       queueMicrotask(this.#onDue ??= () => this.flush());
     }
     this.#pauseIfFull();
@@ -181,7 +165,7 @@ export class StreamSender {
     if (this.#flow.mustPause(this.#queue.size)) this.#host.callFlowControl("pauseWriting");
   }
 
-  /** Takes note of bytes that have left; none at all would come back for ever. */
+  /** Removes written bytes from the buffer. A write of no bytes fails, because repeating it would never end. */
   #taken(count: number): boolean {
     if (count > 0) this.#queue.advance(count);
     else this.#host.fail(new Deno.errors.WriteZero("a write took no bytes"));
@@ -199,7 +183,7 @@ export class StreamSender {
     this.#afterDrain();
   }
 
-  /** Does what waits for the buffer to shrink. */
+  /** Tells those who wait for a smaller buffer. */
   #afterDrain(): void {
     const size = this.#queue.size;
     if (this.#drainWaiter !== null && size <= this.#drainWaiter.level) {
@@ -207,7 +191,7 @@ export class StreamSender {
       this.#drainWaiter = null;
     }
     if (this.#flow.mustResume(size)) this.#host.callFlowControl("resumeWriting");
-    // Asked anew, for resumeWriting() may have written.
+    // Not `size`, because resumeWriting() may have written.
     if (this.#queue.size === 0) this.#host.emptied();
   }
 }

@@ -1,8 +1,3 @@
-/**
- * What a protocol holds of a byte stream: the methods of {@linkcode Transport}, and no others.
- *
- * @module
- */
 import { checkBytes } from "../checks.ts";
 import { describe } from "../errors.ts";
 import { lookUpExtraInfo } from "./extra_info.ts";
@@ -12,7 +7,10 @@ import type { ExtraInfo, StreamCallbacks, StreamExtraInfo, Transport, WriteBuffe
 let connectionOfTransport: (transport: StreamTransport) => StreamConnection;
 let extraOfTransport: (transport: StreamTransport) => Partial<ExtraInfo>;
 
-/** A transport over a stream. After `startTls()` it is dead: `close()` and `abort()` still reach the connection. */
+/**
+ * The transport that the protocol of a stream has: the methods of {@linkcode Transport}, and no others. After `startTls()`
+ * it is dead: only `close()` and `abort()` still reach the connection.
+ */
 export class StreamTransport implements Transport {
   #connection: StreamConnection;
   #extra: Partial<ExtraInfo>;
@@ -22,10 +20,6 @@ export class StreamTransport implements Transport {
     extraOfTransport = (transport) => transport.#extra;
   }
 
-  /**
-   * @param connection The stream.
-   * @param extra What {@linkcode getExtraInfo} answers.
-   */
   constructor(connection: StreamConnection, extra: Partial<ExtraInfo>) {
     this.#connection = connection;
     this.#extra = extra;
@@ -122,7 +116,6 @@ export class StreamTransport implements Transport {
     this.#connection.sender.setLimits(limits);
   }
 
-  /** `startTls()` has given the connection to another transport. */
   get #isDead(): boolean {
     return this.#connection.transport !== this;
   }
@@ -132,16 +125,12 @@ export class StreamTransport implements Transport {
   }
 }
 
-/**
- * Returns the stream of a transport, for what only the loop may do with it.
- *
- * @returns The stream; `null` if the value is not a transport over one.
- */
+/** Returns the connection of a transport, for the loop; `null` if the value is not a stream transport. */
 export function connectionOf(transport: unknown): StreamConnection | null {
   return transport instanceof StreamTransport ? connectionOfTransport(transport) : null;
 }
 
-/** Returns all that `getExtraInfo` knows. */
+/** Returns the values of `getExtraInfo`. */
 export function extraOf(transport: StreamTransport): Partial<ExtraInfo> {
   return extraOfTransport(transport);
 }

@@ -1,8 +1,3 @@
-/**
- * The transport of a child process: its pipes are stream transports, its end is an event among theirs.
- *
- * @module
- */
 import { checkProtocol } from "../checks.ts";
 import { callProtocol } from "./callbacks.ts";
 import type { LoopContext } from "./loop_context.ts";
@@ -21,13 +16,13 @@ import type {
   WriteTransport,
 } from "./transport.ts";
 
-/** A transport over a child process. */
+/** The transport of a child process. Its pipes are stream transports. */
 export class SubprocessTransport implements Interface {
   #loop: LoopContext;
   #process: ProcessHandle;
   #protocol: SubprocessCallbacks;
   #pipes = new Map<number, StreamConnection>();
-  /** The descriptors of the pipes whose end the protocol has not been told. */
+  /** The descriptors of the pipes that `pipeConnectionLost` was not called for yet. */
   #openPipes = new Set<number>();
   #returncode: number | null = null;
   #closing = false;
@@ -48,7 +43,7 @@ export class SubprocessTransport implements Interface {
     }
     if (loop.debug) loop.watch(this);
     callProtocol(loop, this, protocol, "connectionMade", this);
-    // In the next turn, so that the caller who awaits this transport is there before the first bytes are.
+    // In the next turn, so that the caller's `await` of this transport returns before the first bytes are delivered.
     loop.callSoon(() => {
       for (const pipe of this.#pipes.values()) pipe.startReading();
       process.exited.then((returncode) => this.#exited(returncode));
@@ -73,7 +68,7 @@ export class SubprocessTransport implements Interface {
     if (typeof signal !== "string" && !Number.isInteger(signal)) {
       throw new TypeError(`sendSignal(): signal must be a name such as "SIGHUP" or a number, got ${describe(signal)}`);
     }
-    // As in CPython: until connectionLost has returned, a child that has ended is not an error.
+    // As in CPython: a child that has ended is an error only after connectionLost has returned.
     if (this.#over) throw new ProcessLookupError(`sendSignal(): process ${this.#process.pid} has ended`);
     if (this.#returncode === null) this.#process.kill(signal);
   }
@@ -89,12 +84,12 @@ export class SubprocessTransport implements Interface {
   close(): void {
     if (this.#closing) return;
     this.#closing = true;
-    // Aborted, not closed: a child that is about to be killed will not drain its standard input.
+    // Aborted, not closed: a child that is killed does not read its standard input.
     for (const pipe of this.#pipes.values()) pipe.abort();
     try {
       if (this.#returncode === null) this.kill();
     } catch {
-      // It may not be killed: it has become another user's.
+      // Not permitted: the child has changed its user.
     }
   }
 
@@ -129,7 +124,7 @@ export class SubprocessTransport implements Interface {
     this.close();
   }
 
-  /** Hands on what happens on one pipe. Pauses of standard input reach the child's protocol, as in asyncio. */
+  /** Passes the callbacks of a pipe on. Flow control of standard input reaches the child's protocol, as in asyncio. */
   #pipeProtocol(fd: number): StreamCallbacks {
     return {
       dataReceived: (data) => callProtocol(this.#loop, this, this.#protocol, "pipeDataReceived", fd, data),
@@ -163,9 +158,9 @@ export class SubprocessTransport implements Interface {
   }
 
   /**
-   * Ends standard input if it is the last pipe, for `connectionLost` must come, and Deno tells of a reader that has gone
-   * only when something is written. A child of the child's may still read it: most probably where it holds another pipe,
-   * certainly where it takes what waits.
+   * Closes standard input if it is the last open pipe: otherwise `connectionLost` would never be called, because Deno
+   * reports that a reader is gone only when something is written. A grandchild may still read: probably if it holds
+   * another pipe, certainly if it takes what is buffered.
    */
   #closeUnreadInput(): void {
     if (this.#openPipes.has(0)) this.#pipes.get(0)!.closeWhenEmpty();

@@ -12,8 +12,8 @@
  *
  * `pauseWriting` and `resumeWriting` alternate, anywhere between `connectionMade` and `connectionLost`.
  *
- * Sizes are bytes, times are milliseconds. What a callback throws goes to the loop's exception handler; from
- * `dataReceived`, `getBuffer`, `bufferUpdated` and `eofReceived` it also closes the transport.
+ * Sizes are bytes, times are milliseconds. An exception in a callback goes to the loop's exception handler. An exception
+ * in `dataReceived`, `getBuffer`, `bufferUpdated` or `eofReceived` also closes the transport.
  *
  * @module
  */
@@ -28,10 +28,7 @@ export interface TlsCipher {
   bits: number;
 }
 
-/**
- * The contents of a certificate. The first six fields have the names of Python's `SSLSocket.getpeercert()`, and
- * JavaScript's types.
- */
+/** The contents of a certificate. The first six fields are named as in Python's `SSLSocket.getpeercert()`. */
 export interface PeerCertificate {
   /** The holder, by attribute: `{ CN: "localhost" }`. An attribute that occurs more than once is an array. */
   subject: Record<string, string | string[]>;
@@ -40,15 +37,15 @@ export interface PeerCertificate {
   /**
    * The names and addresses that the certificate is valid for, as in Python: `["DNS", "localhost"]`,
    * `["IP Address", "127.0.0.1"]`, `["email", ...]`, `["URI", ...]`, `["Registered ID", "1.2.3"]`. The value of any other
-   * kind is `"<unsupported>"`. A value has one character for each byte in the certificate, whatever that byte is, so do
-   * not join values to one text and split it again.
+   * kind is `"<unsupported>"`. A value has one character for each byte in the certificate and can contain any separator,
+   * so do not join values into one string and split it again.
    */
   subjectAltName: [type: string, value: string][];
   /** The serial number, in hexadecimal. */
   serialNumber: string;
-  /** The time from which the certificate is valid. */
+  /** The start of the validity period. */
   notBefore: Date;
-  /** The time until which the certificate is valid. */
+  /** The end of the validity period. */
   notAfter: Date;
   /** The SHA-256 of the certificate, as pairs of hexadecimal digits separated by colons. */
   fingerprint256: string;
@@ -64,29 +61,29 @@ export interface TlsContextLike {
   reload(options: object): Promise<void>;
 }
 
-/** What {@linkcode BaseTransport.getExtraInfo} knows about TLS. Without TLS every key has its default value. */
+/** The keys of {@linkcode BaseTransport.getExtraInfo} for TLS. Without TLS, every key returns the default value. */
 export interface TlsInfo {
-  /** The encryption. Missing if the transport was given a `Deno.TlsConn`, which does not report it. */
+  /** The encryption. Missing on a `Deno.TlsConn`, which does not report it. */
   cipher: TlsCipher;
   /** Always `null`: TLS compression is obsolete. */
   compression: null;
   /** The peer's certificate; missing if the peer sent none. */
   peercert: PeerCertificate;
-  /** The `TlsContext` of the connection. Missing if the transport was given a `Deno.TlsConn`. */
+  /** The `TlsContext` of the connection. Missing on a `Deno.TlsConn`. */
   sslcontext: TlsContextLike;
-  /** The object that encrypts: a `TLSSocket` of `node:tls`, which you must not read or write, or the `Deno.TlsConn`. */
+  /** The object that encrypts: the `Deno.TlsConn`, or a `TLSSocket` of `node:tls`, which you must not read or write. */
   sslObject: object;
-  /** The protocol that both sides agreed on by ALPN; missing if they agreed on none. */
+  /** The protocol that was negotiated by ALPN; missing if none was. */
   alpnProtocol: string;
 }
 
-/** What {@linkcode BaseTransport.getExtraInfo} knows, by key. Every key still has its value after the transport closed. */
+/** The keys of {@linkcode BaseTransport.getExtraInfo}. They keep their values after the transport has closed. */
 export interface ExtraInfo extends TlsInfo {
   /** The remote address of a socket. */
   peername: Deno.Addr;
   /** The local address of a socket. */
   sockname: Deno.Addr;
-  /** The `Deno.Conn` or `Deno.DatagramConn` of the transport, or the `node:dgram` socket if Deno has no datagrams. */
+  /** The `Deno.Conn`, the `Deno.DatagramConn`, or without `--unstable-net` the `node:dgram` socket. */
   socket: object;
   /** The pipe that was given to `connectReadPipe` or `connectWritePipe`. */
   pipe: object;
@@ -94,7 +91,7 @@ export interface ExtraInfo extends TlsInfo {
   subprocess: Deno.ChildProcess;
 }
 
-/** What the transport of a socket knows. */
+/** The keys of {@linkcode BaseTransport.getExtraInfo} for a stream. */
 export interface StreamExtraInfo extends ExtraInfo {
   /** The connection that carries the bytes. */
   socket: Deno.Conn;
@@ -102,11 +99,7 @@ export interface StreamExtraInfo extends ExtraInfo {
 
 /** The callbacks that any protocol can have. All are optional, so a plain object can be a protocol. */
 export interface BaseCallbacks {
-  /**
-   * Called once, before every other callback, when the transport is ready. You can write at once.
-   *
-   * @param transport The transport of this protocol. Keep it to write, pause and close.
-   */
+  /** Called once, before every other callback, when the transport is ready. You can write at once. */
   connectionMade?(transport: BaseTransport): void;
   /**
    * Called once, after every other callback, in a later turn of the loop than the `close()` or `abort()` that caused it.
@@ -117,8 +110,8 @@ export interface BaseCallbacks {
   /** Called inside the `write` that takes the write buffer over its high-water mark. Stop writing. */
   pauseWriting?(): void;
   /**
-   * Called when the write buffer has drained to its low-water mark after `pauseWriting`. Go on writing. A transport that
-   * ends while writing is paused calls `connectionLost` instead.
+   * Called when the write buffer has drained to its low-water mark after `pauseWriting`. Go on writing. Not called if the
+   * transport ends while writing is paused.
    */
   resumeWriting?(): void;
 }
@@ -129,14 +122,10 @@ export interface BaseCallbacks {
  * A protocol that has both `getBuffer` and `bufferUpdated` receives by these, any other by `dataReceived`.
  */
 export interface StreamCallbacks extends BaseCallbacks {
-  /**
-   * Called once, before every other callback, when the connection is made, on TLS after the handshake. You can write at once.
-   *
-   * @param transport The transport of this protocol.
-   */
+  /** Called once, before every other callback: when the connection is made, and on TLS after the handshake. */
   connectionMade?(transport: Transport): void;
   /**
-   * Called with bytes that were received: one or more, in order, divided without regard to messages.
+   * Called with bytes that were received, one or more, in order. Message boundaries are not kept.
    *
    * @param data The bytes. They are yours: nothing overwrites them. Use `data` and not `data.buffer`, which can be larger
    * and can hold bytes of other connections. Transfer a copy of `data` to a worker; the buffer of small pieces cannot be
@@ -144,14 +133,14 @@ export interface StreamCallbacks extends BaseCallbacks {
    */
   dataReceived?(data: Uint8Array<ArrayBuffer>): void;
   /**
-   * Called for memory to read into, when the transport begins to read, which is before bytes have arrived.
+   * Called when the transport needs memory to read into. Over Deno's sockets that is before bytes have arrived.
    *
    * @param sizeHint The size in bytes that suits the transport. You can return another size, but not an empty array.
    * @returns The memory. It belongs to the transport until `bufferUpdated` is called.
    */
   getBuffer?(sizeHint: number): Uint8Array;
   /**
-   * Called when bytes were read into the memory that `getBuffer` returned last, which is yours again.
+   * Called when bytes were read into the memory that `getBuffer` returned last. The memory is yours again.
    *
    * @param nbytes The number of bytes, at the start of that memory. One or more.
    */
@@ -166,11 +155,7 @@ export interface StreamCallbacks extends BaseCallbacks {
 
 /** The callbacks of a protocol on datagrams. */
 export interface DatagramCallbacks extends BaseCallbacks {
-  /**
-   * Called once, before every other callback, when the socket is bound. You can write at once.
-   *
-   * @param transport The transport of this protocol.
-   */
+  /** Called once, before every other callback, when the socket is bound. You can send at once. */
   connectionMade?(transport: DatagramTransport): void;
   /**
    * Called with a datagram that was received.
@@ -189,11 +174,7 @@ export interface DatagramCallbacks extends BaseCallbacks {
 
 /** The callbacks of a protocol on a child process. */
 export interface SubprocessCallbacks extends BaseCallbacks {
-  /**
-   * Called once, before every other callback, when the child has started. You can write at once.
-   *
-   * @param transport The transport of this protocol.
-   */
+  /** Called once, before every other callback, when the child has started. You can write to its pipe 0 at once. */
   connectionMade?(transport: SubprocessTransport): void;
   /**
    * Called with output of the child.
@@ -210,9 +191,9 @@ export interface SubprocessCallbacks extends BaseCallbacks {
    */
   pipeConnectionLost?(fd: number, error: Error | null): void;
   /**
-   * Called once, when the child has ended; `getReturncode()` has its return code. Pipes can still hold output. When
-   * standard input is the last open pipe and nothing waits to be written, it is closed; until then, processes that the
-   * child started can read it.
+   * Called once, when the child has ended; `getReturncode()` returns its return code. Pipes can still hold output. The
+   * pipe to standard input stays open for processes that the child has started, and is closed once no other pipe is open
+   * and its write buffer is empty.
    */
   processExited?(): void;
 }
@@ -221,22 +202,18 @@ export interface SubprocessCallbacks extends BaseCallbacks {
  * What every transport can do.
  *
  * @typeParam P The callbacks that the transport calls.
- * @typeParam E What {@linkcode BaseTransport.getExtraInfo} knows, by key.
+ * @typeParam E The keys of {@linkcode BaseTransport.getExtraInfo}, with the types of their values.
  */
 export interface BaseTransport<P = BaseCallbacks, E = ExtraInfo> extends Disposable {
   /**
-   * Closes the transport in order: reading stops at once, buffered writes are sent, then `connectionLost(null)` is
-   * called in a later turn. Calling it again does nothing. `using` calls it at the end of the scope.
+   * Closes the transport: reading stops at once, buffered writes are sent, then `connectionLost(null)` is called in a
+   * later turn. Calling `close` again does nothing. `using` calls `close` at the end of the scope.
    */
   close(): void;
-  /**
-   * Reports whether the transport is closing or closed.
-   *
-   * @returns `true` from the first `close()`, `abort()` or fatal error on.
-   */
+  /** Reports whether the transport is closing or closed: `true` after `close()`, `abort()` or a fatal error. */
   isClosing(): boolean;
   /**
-   * Returns what is known about the transport, also after it has closed.
+   * Returns information about the transport, also after the transport has closed.
    *
    * @typeParam K The key.
    * @typeParam D The type of the default value.
@@ -245,55 +222,40 @@ export interface BaseTransport<P = BaseCallbacks, E = ExtraInfo> extends Disposa
    * @returns The value, or `defaultValue`.
    */
   getExtraInfo<K extends keyof E, D = null>(name: K, defaultValue?: D): E[K] | D;
-  /**
-   * Returns what is known under a key that is known only at run time.
-   *
-   * @param name The key.
-   * @param defaultValue The value to return if the transport does not have the key; `null` by default.
-   * @returns The value, or `defaultValue`.
-   */
+  /** Does the same for a key that is known only at run time. */
   getExtraInfo(name: string, defaultValue?: unknown): unknown;
   /** Keeps the process alive while the transport is open, which is the default. */
   ref(): void;
   /**
-   * Lets the process end while the transport is open. Its callbacks are called as long as something else keeps the process
-   * alive; bytes that are still to be written do.
+   * Lets the process end while the transport is open. Buffered writes still keep the process alive. Callbacks are called
+   * as long as the process lives.
    */
   unref(): void;
   /**
-   * Gives the transport another protocol, which the next callback is called on. `connectionMade` is not called on it. If
-   * writing is paused, `resumeWriting` is called on the new protocol. A stream can change between `dataReceived` and
-   * `getBuffer`: bytes that have arrived meanwhile go to the new protocol, in order.
+   * Replaces the protocol. The next callback is called on the new protocol, and no bytes are lost, also between a
+   * protocol with `dataReceived` and one with `getBuffer`. `connectionMade` is not called again. If writing is paused,
+   * `resumeWriting` is called on the new protocol.
    *
    * @param protocol The new protocol.
-   * @throws {TypeError} If `protocol` is not an object, or has callbacks that cannot be meant. What a getter of
-   * `protocol` throws is passed on. Nothing has changed then.
+   * @throws {TypeError} If `protocol` is not an object, or its callbacks are misspelt or incomplete. An exception of a
+   * getter of `protocol` is passed on. The old protocol then stays.
    */
   setProtocol(protocol: P): void;
-  /**
-   * Returns the protocol of the transport.
-   *
-   * @returns The object that the factory returned, or that `setProtocol` was called with last.
-   */
+  /** Returns the protocol: the object that the factory returned, or the last one given to `setProtocol`. */
   getProtocol(): P;
 }
 
 /**
  * The reading half of a stream.
  *
- * @typeParam E What `getExtraInfo` knows, by key.
+ * @typeParam E The keys of `getExtraInfo`, with the types of their values.
  */
 export interface ReadTransport<E = ExtraInfo> extends BaseTransport<StreamCallbacks, E> {
-  /**
-   * Reports whether data callbacks can be called.
-   *
-   * @returns `false` while reading is paused, and when the transport is closing.
-   */
+  /** Reports whether data callbacks can be called: `false` while reading is paused or the transport is closing. */
   isReading(): boolean;
   /**
-   * Pauses reading: no data callback and no `eofReceived` is called after this returns, until {@linkcode resumeReading}.
-   * Bytes that a read in flight brings are kept, in order. The kernel's buffer then fills and slows the peer down.
-   * Calling it again does nothing.
+   * Pauses reading: until {@linkcode resumeReading}, no data callback and no `eofReceived` is called. Bytes of a read in
+   * flight are kept, in order. The kernel's buffer fills up and slows the peer down. Calling it again does nothing.
    */
   pauseReading(): void;
   /** Resumes reading; kept bytes are delivered in a later turn of the loop. Does nothing if reading is not paused. */
@@ -303,13 +265,13 @@ export interface ReadTransport<E = ExtraInfo> extends BaseTransport<StreamCallba
 /** The marks of a write buffer, in bytes. */
 export interface WriteBufferLimits {
   /**
-   * The high-water mark: a larger buffer calls `pauseWriting`.
+   * The high-water mark: `pauseWriting` is called when the buffer is larger.
    *
    * @default {65536} or four times `low` if only `low` is given
    */
   high?: number;
   /**
-   * The low-water mark: a paused buffer of this size or smaller calls `resumeWriting`.
+   * The low-water mark: `resumeWriting` is called when the buffer of a paused protocol is no larger.
    *
    * @default {high / 4}
    */
@@ -319,27 +281,22 @@ export interface WriteBufferLimits {
 /** The write buffer of streams and datagrams. */
 export interface WriteBuffer {
   /**
-   * Closes the transport at once and drops what is buffered; `connectionLost(null)` is called in a later turn. Calling it
-   * again does nothing.
+   * Closes the transport at once and drops buffered writes; `connectionLost(null)` is called in a later turn. Calling
+   * `abort` again does nothing.
    */
   abort(): void;
   /**
-   * Returns the number of bytes that were written and that the kernel has not taken.
-   *
-   * @returns The number of bytes. Each datagram counts for 8 bytes more than its payload, so that empty ones count.
+   * Returns the number of bytes that were written and that the kernel has not taken. Each datagram counts 8 bytes more
+   * than its payload, so that empty datagrams count.
    */
   getWriteBufferSize(): number;
-  /**
-   * Returns the marks at which writing is paused and resumed.
-   *
-   * @returns `[low, high]`, in bytes.
-   */
+  /** Returns the marks at which writing is resumed and paused, in bytes. */
   getWriteBufferLimits(): [low: number, high: number];
   /**
    * Sets the marks at which writing is paused and resumed. If the buffer is already larger than `high`, `pauseWriting`
    * is called before this returns.
    *
-   * @param limits The new marks. One that is left out follows from the other; without any, both have their defaults.
+   * @param limits The new marks. A mark that is left out has its default.
    * @throws {TypeError} If `limits` is not an object, has an unknown option, or a mark is not a number.
    * @throws {RangeError} Unless `high >= low >= 0`.
    */
@@ -349,12 +306,12 @@ export interface WriteBuffer {
 /**
  * The writing half of a stream.
  *
- * @typeParam E What `getExtraInfo` knows, by key.
+ * @typeParam E The keys of `getExtraInfo`, with the types of their values.
  */
 export interface WriteTransport<E = ExtraInfo> extends BaseTransport<StreamCallbacks, E>, WriteBuffer {
   /**
-   * Sends a copy of bytes. Never blocks; all small writes of one callback are sent together. Does nothing if the
-   * transport is closing.
+   * Sends a copy of bytes. Never blocks. Small writes in one callback are sent together. Does nothing if the transport is
+   * closing or the connection is lost.
    *
    * @param data The bytes, also in a `SharedArrayBuffer`. They are yours again when this returns.
    * @throws {TypeError} If `data` is not a `Uint8Array`.
@@ -364,42 +321,38 @@ export interface WriteTransport<E = ExtraInfo> extends BaseTransport<StreamCallb
   /**
    * Sends bytes without a copy.
    *
-   * @param data The bytes. They belong to the transport from now on: do not change or read them. The memory of what
-   * `dataReceived` was called with is recycled for the same connection, or becomes empty. Within one callback you can
-   * send it more than once, whole or in parts. Memory that `bufferUpdated` was called for can be sent within that
-   * callback; the transport asks for no memory until it has been sent.
+   * @param data The bytes. They belong to the transport from now on: do not change or read them. An array from
+   * `dataReceived` is recycled for the same connection, or detached. Within one callback you can send such an array more
+   * than once, whole or in parts. In `bufferUpdated` you can send the memory that was filled; `getBuffer` is not called
+   * again until that memory has been sent.
    * @throws {TypeError} If `data` is not a `Uint8Array`.
    * @throws {InvalidStateError} After {@linkcode writeEof}, and on a transport that cannot be written to.
    */
   writeOwned(data: Uint8Array): void;
   /**
-   * Sends copies of several pieces, in order, as one write. If one is not a `Uint8Array`, none is sent.
+   * Sends copies of several pieces, in order, as one write. If a piece is not a `Uint8Array`, nothing is sent.
    *
    * @param pieces The pieces. They are yours again when this returns.
-   * @throws {TypeError} If `pieces` is not iterable, or one of them is not a `Uint8Array`.
+   * @throws {TypeError} If `pieces` is not iterable, or a piece is not a `Uint8Array`.
    * @throws {InvalidStateError} After {@linkcode writeEof}, and on a transport that cannot be written to.
    */
   writelines(pieces: Iterable<Uint8Array>): void;
   /**
-   * Ends the writing half: buffered writes are sent, then the peer receives end of file. Reading goes on. A pipe, which
-   * has no reading half, is closed. Does nothing if the transport is closing.
+   * Ends the writing half: buffered writes are sent, then the peer receives end of file. Reading goes on. A write pipe is
+   * closed. Does nothing if the transport is closing.
    *
    * @throws {Deno.errors.NotSupported} On TLS, which cannot end one direction alone.
    * @throws {InvalidStateError} On a transport that cannot be written to.
    */
   writeEof(): void;
-  /**
-   * Reports whether the transport has {@linkcode writeEof}.
-   *
-   * @returns `true` for TCP, Unix sockets and pipes, `false` for TLS.
-   */
+  /** Reports whether {@linkcode writeEof} is supported: `true` for TCP, Unix sockets and write pipes, `false` for TLS. */
   canWriteEof(): boolean;
 }
 
 /** A byte stream in both directions. */
 export interface Transport extends ReadTransport<StreamExtraInfo>, WriteTransport<StreamExtraInfo> {}
 
-/** The address of a datagram: a `Deno.NetAddr` or `Deno.UnixAddr`, or an object with these properties of one. */
+/** The address of a datagram: a `Deno.NetAddr`, a `Deno.UnixAddr`, or a part of one. */
 export type DatagramTarget = Deno.Addr | { hostname: string; port: number } | { path: string };
 
 /** Datagrams in both directions. */
@@ -418,41 +371,18 @@ export interface DatagramTransport extends BaseTransport<DatagramCallbacks>, Wri
 
 /** A child process and the pipes to it. */
 export interface SubprocessTransport extends BaseTransport<SubprocessCallbacks> {
-  /**
-   * Returns the process id of the child.
-   *
-   * @returns The id, also after the child has ended.
-   */
+  /** Returns the process id of the child, also after the child has ended. */
   getPid(): number;
-  /**
-   * Returns the return code of the child.
-   *
-   * @returns `null` while the child runs, then its exit code, or `-N` if signal N ended it.
-   */
+  /** Returns `null` while the child runs, then its exit code, or `-N` if signal N ended it. */
   getReturncode(): number | null;
-  /**
-   * Returns the transport of the pipe to standard input.
-   *
-   * @param fd 0.
-   * @returns The transport, or `null` if standard input is not `"piped"`.
-   */
+  /** Returns the transport of the pipe to standard input, or `null` if standard input is not `"piped"`. */
   getPipeTransport(fd: 0): WriteTransport | null;
-  /**
-   * Returns the transport of the pipe to standard output or standard error.
-   *
-   * @param fd 1 or 2.
-   * @returns The transport, or `null` if that stream is not `"piped"`.
-   */
+  /** Returns the transport of the pipe to standard output (1) or standard error (2), or `null` if it is not `"piped"`. */
   getPipeTransport(fd: 1 | 2): ReadTransport | null;
-  /**
-   * Returns the transport of a pipe whose number is known only at run time.
-   *
-   * @param fd 0, 1 or 2.
-   * @returns The transport, or `null` if that stream is not `"piped"`.
-   */
+  /** Does the same for a number that is known only at run time. */
   getPipeTransport(fd: number): ReadTransport | WriteTransport | null;
   /**
-   * Sends a signal to the child. Does nothing if the child has ended and `connectionLost` has not returned yet.
+   * Sends a signal to the child. Does nothing between the end of the child and the return of `connectionLost`.
    *
    * @param signal The signal's name or number.
    * @throws {TypeError} If `signal` is neither a signal's name nor a number.
@@ -460,8 +390,8 @@ export interface SubprocessTransport extends BaseTransport<SubprocessCallbacks> 
    */
   sendSignal(signal: Deno.Signal | number): void;
   /**
-   * Kills the child if it still runs, and drops what is buffered for it. To let the child finish, close its pipe 0 and
-   * wait for `processExited`. Calling it again does nothing.
+   * Kills the child if it still runs, and drops buffered writes to its standard input. To let the child finish, close
+   * the transport of pipe 0 and wait for `processExited`. Calling `close` again does nothing.
    */
   close(): void;
   /** Sends `SIGTERM`, as `sendSignal("SIGTERM")` does. */

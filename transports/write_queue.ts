@@ -1,45 +1,36 @@
-/**
- * Bytes on their way out: small writes are joined into one chunk, owned ones are passed on as they are.
- *
- * @module
- */
 import { giveBuffer, MAX_BUFFER, takeBuffer } from "../memory/buffer_pool.ts";
 import { type Lender, type LoanHolder, returnLoan } from "../memory/loan.ts";
 
-/** An owned array smaller than this is joined to its neighbours: the copy is cheaper than a system write. */
+/** Owned arrays below this size are joined with their neighbours: a copy is cheaper than a system write. */
 const JOIN_BELOW = 4096;
 
-/** A run of bytes that leaves in one system write, as far as the kernel takes it. */
+/** Bytes for one system write. */
 interface Chunk extends LoanHolder {
   bytes: Uint8Array;
   start: number;
   end: number;
-  /** Whether more may be joined to it, its memory being ours from the pool. */
+  /** Whether bytes can be added: the memory is from the pool. */
   joinable: boolean;
   next: Chunk | null;
 }
 
-/** A first-in, first-out queue of bytes with a size that costs nothing to know. */
+/** A queue of bytes to write. Small writes are joined into one chunk. Large owned arrays are not copied. */
 export class WriteQueue {
   #size = 0;
-  /** The chunks, linked: an array would keep 150 bytes for every idle connection. */
+  /** A linked list: an array would take 150 bytes for each idle connection. */
   #head: Chunk | null = null;
   #tail: Chunk | null = null;
-  /** Whether the head is in the kernel's hands, and closed to joining. */
+  /** Whether the head is being written, so that nothing can be joined to it. */
   #sealed = false;
-  /** Whose memory the kernel may still read though the queue has been cleared. */
+  /** The lender of memory that the kernel may still read after `clear()`. */
   #unsettled: Lender | null = null;
 
-  /** How many bytes wait, those in the kernel's hands included. */
+  /** The number of bytes in the queue, those being written included. */
   get size(): number {
     return this.#size;
   }
 
-  /**
-   * Adds a copy.
-   *
-   * @param data Bytes, at least one; the caller's again afterwards.
-   */
+  /** Adds a copy of one or more bytes. */
   pushCopy(data: Uint8Array): void {
     const length = data.length;
     this.#size += length;
@@ -52,13 +43,13 @@ export class WriteQueue {
       bytes.set(data);
       this.#append({ bytes, start: 0, end: length, joinable: true, window: bytes, lender: null, next: null });
     } else {
-      // A copy made by the constructor skips the zeroing that slice() does first.
+      // Unlike slice(), the constructor does not zero the copy first.
       const bytes = new Uint8Array(data);
       this.#append({ bytes, start: 0, end: length, joinable: false, window: null, lender: null, next: null });
     }
   }
 
-  /** Adds bytes that are the queue's from now on. */
+  /** Adds bytes without a copy, and owns them. */
   pushOwned(data: Uint8Array): void {
     if (data.length < JOIN_BELOW && this.#openTail() !== null) {
       this.pushCopy(data);
@@ -71,11 +62,7 @@ export class WriteQueue {
     this.#append(chunk);
   }
 
-  /**
-   * Gives the next bytes to send. They must not change until {@linkcode advance}.
-   *
-   * @returns A view of the first chunk; the queue must not be empty.
-   */
+  /** Returns the next bytes to write, which do not change until `advance()`. The queue must not be empty. */
   next(): Uint8Array {
     const chunk = this.#head!;
     this.#sealed = true;
@@ -84,7 +71,7 @@ export class WriteQueue {
       : chunk.bytes.subarray(chunk.start, chunk.end);
   }
 
-  /** Drops bytes that the kernel has taken. */
+  /** Removes bytes that were written. */
   advance(count: number): void {
     const chunk = this.#head!;
     this.#size -= count;
@@ -100,9 +87,8 @@ export class WriteQueue {
   }
 
   /**
-   * Drops everything. The kernel may still read a chunk, so memory of ours is left to the garbage collector.
-   *
-   * @param writing Whether it does; then {@linkcode settle} must follow when it has done.
+   * Removes everything. Memory of the pool is left to the garbage collector, because the kernel may still read it. If a
+   * write is pending, the caller calls `settle()` when it has ended.
    */
   clear(writing: boolean): void {
     for (let chunk = this.#head; chunk !== null; chunk = chunk.next) {
@@ -115,7 +101,7 @@ export class WriteQueue {
     this.#size = 0;
   }
 
-  /** After {@linkcode clear}: the kernel does not read any more. */
+  /** Ends the loan of memory whose write was pending at `clear()`. */
   settle(): void {
     this.#unsettled?.settled();
     this.#unsettled = null;
@@ -127,14 +113,14 @@ export class WriteQueue {
     this.#tail = chunk;
   }
 
-  /** The last chunk, if bytes may still be joined to it; a small owned one is copied to make it so. */
+  /** Returns the last chunk if bytes can be joined to it, after copying a small owned one to the pool's memory. */
   #openTail(): Chunk | null {
     const tail = this.#tail;
     if (tail === null || (this.#sealed && tail === this.#head)) return null;
     if (!tail.joinable && tail.end < JOIN_BELOW) {
       const bytes = takeBuffer(tail.end);
       bytes.set(tail.bytes);
-      // A window that it was stays out of use: its protocol may still give away the rest in this callback.
+      // A window is not taken back: its protocol can still send the rest of it in this callback.
       if (tail.window === null) tail.lender?.settled();
       tail.bytes = tail.window = bytes;
       tail.lender = null;
@@ -143,12 +129,12 @@ export class WriteQueue {
     return tail.joinable ? tail : null;
   }
 
-  /** Sees to it that a chunk can take more bytes, in a larger buffer if need be. */
+  /** Reports whether a chunk has room for more bytes, after moving it to a larger buffer if necessary. */
   #makeRoom(chunk: Chunk, length: number): boolean {
     const needed = chunk.end + length;
     if (needed <= chunk.bytes.length) return true;
     if (needed > MAX_BUFFER) return false;
-    // Four times as large: many small writes are copied a third of a time more on average.
+    // Four times as large: on average each of many small writes is copied 1.33 times.
     const larger = takeBuffer(Math.min(MAX_BUFFER, Math.max(needed, 4 * chunk.bytes.length)));
     larger.set(chunk.bytes.subarray(0, chunk.end));
     giveBuffer(chunk.bytes);

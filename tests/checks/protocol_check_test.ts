@@ -221,7 +221,7 @@ Deno.test("debug mode reports async callbacks of a stream, once for each class",
   const { loop, messages } = makeLoop(true);
   for (let i = 0; i < 3; i++) checkCallbacks(loop, "createServer()", new Async(), "stream");
   const expected = [
-    "Protocol Async has an async dataReceived(): the next one is called before this one has ended",
+    "Protocol Async has an async dataReceived(): the next call does not wait for this one to end",
     "Protocol Async has an async eofReceived(): its answer comes too late, so the transport closes",
   ];
   assertEquals(messages, expected);
@@ -233,7 +233,7 @@ Deno.test("debug mode reports async callbacks of a stream, once for each class",
   checkCallbacks(quiet.loop, "createServer()", new Async(), "stream");
   assertEquals(quiet.messages, []);
   assertEquals(warnings({ getBuffer: async () => {}, async bufferUpdated() {} }), [
-    "has an async bufferUpdated(): the memory is read into again before this one has ended",
+    "has an async bufferUpdated(): the memory is read into again before this call has ended",
     "has an async getBuffer(): it returns a promise, not memory",
   ]);
 });

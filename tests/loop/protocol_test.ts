@@ -91,6 +91,6 @@ Deno.test("debug mode reports an async callback of a class once, however many co
     loop.setDebug(false);
   }
   assertEquals(exceptions.log.entries, [
-    "Protocol Awaits has an async dataReceived(): the next one is called before this one has ended",
+    "Protocol Awaits has an async dataReceived(): the next call does not wait for this one to end",
   ]);
 });

@@ -346,7 +346,7 @@ Deno.test("close() on a read pipe with a read in flight does not keep the proces
   await writer.close().catch(() => {});
 });
 
-Deno.test("write() and its kin on a transport that is only read from throw InvalidStateError, also once it is closed", async () => {
+Deno.test("write() and the other write methods on a read-only transport throw InvalidStateError, also after it has closed", async () => {
   const [readTransport, recorder] = await loop.connectReadPipe(() => new Recorder(), new ReadableStream());
   // As JavaScript sees it.
   const transport = readTransport as Transport;
@@ -360,7 +360,7 @@ Deno.test("write() and its kin on a transport that is only read from throw Inval
       ] as const
     ) {
       const error = assertThrows(call, InvalidStateError);
-      assertEquals(error.message, `${name} cannot be called on a transport that is only read from`);
+      assertEquals(error.message, `${name} cannot be called on a read-only transport`);
     }
     assertThrows(() => transport.write("x" as unknown as Uint8Array), TypeError, "write(): data must be a Uint8Array");
     assertEquals(transport.canWriteEof(), false);

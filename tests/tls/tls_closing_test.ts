@@ -336,7 +336,7 @@ Deno.test("close() gives up a peer that does not answer close_notify after shutd
   assertInstanceOf(pair.clientSide.error, TimeoutError);
   assertEquals(
     pair.clientSide.error.message,
-    "shutdownTimeout: the other side did not answer close_notify within 30 ms",
+    "shutdownTimeout: the peer did not answer close_notify within 30 ms",
   );
 });
 
@@ -348,6 +348,6 @@ Deno.test("close() gives up a peer that never reads after shutdownTimeout, which
   pair.clientSide.transport.close();
   await pair.clientSide.untilLost();
   assertInstanceOf(pair.clientSide.error, TimeoutError);
-  assertMatch(pair.clientSide.error.message, /^shutdownTimeout: \d+ bytes were not taken within 50 ms$/);
+  assertMatch(pair.clientSide.error.message, /^shutdownTimeout: \d+ bytes were not sent within 50 ms$/);
   assertEquals(pair.clientSide.log.entries, ["connectionMade", "pauseWriting", "connectionLost TimeoutError"]);
 });

@@ -128,5 +128,5 @@ Deno.test("close() over plain TCP stops reading, and an echo that waits for its 
   clientSide.transport.close();
   await clientSide.untilLost();
   assertInstanceOf(clientSide.error, TimeoutError);
-  assertMatch(clientSide.error.message, /^closeTimeout: \d+ bytes were not taken within 200 ms$/);
+  assertMatch(clientSide.error.message, /^closeTimeout: \d+ bytes were not sent within 200 ms$/);
 });

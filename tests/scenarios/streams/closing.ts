@@ -189,7 +189,7 @@ closing.add("closeTimeout turns a stuck flush into an abort with a TimeoutError"
     await subject.untilLost();
     assertEquals(subject.log.entries, ["connectionMade", "pauseWriting", "connectionLost TimeoutError"], side);
     assertEquals(subject.transport.getWriteBufferSize(), 0);
-    assertMatch(subject.error!.message, /^closeTimeout: \d+ bytes were not taken within 5000 ms$/);
+    assertMatch(subject.error!.message, /^closeTimeout: \d+ bytes were not sent within 5000 ms$/);
     peer.transport.resumeReading();
     await peer.untilLost();
     assertLess(peer.received, medium.much);
