@@ -1,36 +1,34 @@
 /**
- * Memory that is used again while it is still in the processor's cache.
- *
- * Fresh memory is what costs most in a byte mover under a garbage collector: on a 16 KiB echo a new array
- * for every message halves the rate, one from here costs a tenth of it (bench/, `write` against `writeOwned`).
- * So write buffers and receive windows come from here and go back, last in, first out.
+ * A pool of write buffers and receive windows, last in, first out, so that memory is recycled while it is in the
+ * processor's cache. Allocation is the largest cost of moving bytes: a new array for each message halves the rate of a
+ * 16 KiB echo, an array from the pool costs a tenth (bench/, `write` against `writeOwned`).
  *
  * @module
  */
 import { markAsUntransferable } from "node:worker_threads";
 
-/** The smallest size kept, and what a new or quiet connection reads into; with 1 KiB an idle one is 5 % larger. */
+/** The smallest pooled size, and the window of a new or quiet connection. 1 KiB makes an idle connection 5 % larger. */
 export const MIN_BUFFER = 512;
-/** The largest size kept, and the most that is read or joined at once: CPython's `max_size` of a read. */
+/** The largest pooled size, and the limit of one read or joined write; CPython's `max_size` of a read. */
 export const MAX_BUFFER = 256 * 1024;
-/** How many bytes may lie here unused. */
+/** The most bytes that the pool keeps. */
 const MAX_POOLED = 4 * 1024 * 1024;
 
 /** One stack for each power of two, from MIN_BUFFER to MAX_BUFFER. */
 const stacks: Uint8Array[][] = Array.from({ length: 10 }, () => []);
 let pooled = 0;
 
-/** How large the slabs are that small copies share. */
+/** The size of the slabs that small copies share. */
 const SLAB_SIZE = 16 * 1024;
 let slab = new Uint8Array(0);
 let slabUsed = 0;
 
-/** The stack that holds arrays of this many bytes or the next power of two. */
+/** Returns the index of the stack for a size, rounded up to a power of two. */
 function stackIndex(size: number): number {
   return size <= MIN_BUFFER ? 0 : 23 - Math.clz32(size - 1);
 }
 
-/** Takes an array whose contents are arbitrary. */
+/** Takes an array of at least `size` bytes out of the pool. Its contents are arbitrary. */
 export function takeBuffer(size: number): Uint8Array {
   const index = stackIndex(size);
   const buffer = stacks[index]!.pop();
@@ -39,36 +37,34 @@ export function takeBuffer(size: number): Uint8Array {
   return buffer;
 }
 
-/** Gives an array back. Nobody may use it afterwards, the kernel included. */
+/** Returns an array to the pool. Nothing may use the array any more, the kernel included. */
 export function giveBuffer(buffer: Uint8Array): void {
-  // One of no length has been detached by somebody who no longer owned it.
+  // An empty array was detached by a former owner.
   if (buffer.length === 0 || pooled + buffer.length > MAX_POOLED) return;
   pooled += buffer.length;
   stacks[stackIndex(buffer.length)]!.push(buffer);
 }
 
 /**
- * Gives an array back that a protocol has seen. It may have kept views of it, against the rules: they are empty from now
- * on, and what others put there is none of theirs. For each message that would take 8 % of an echo of 1 KiB by
- * `writeOwned`, so a window goes back to its own connection where it can.
+ * Returns an array to the pool that a protocol has seen. Views that the protocol has kept, against the rules, are detached,
+ * so that they never show bytes of other connections. This takes 8 % of a 1 KiB echo by `writeOwned` if done for each
+ * message, so a window is recycled for its own connection if possible.
  */
 export function giveSeenBuffer(buffer: Uint8Array): void {
   if (buffer.length > 0) giveBuffer(new Uint8Array((buffer.buffer as ArrayBuffer).transfer()));
 }
 
 /**
- * Copies bytes into memory that nobody else will ever write to.
- *
- * Small ones share a slab, as those of Node's `Buffer` do, so that an array a message becomes one in sixteen
- * (12 % of a 1 KiB echo). Whoever keeps a small one keeps 16 KiB at most.
+ * Copies bytes into memory that is never written again. Small copies share a slab, as those of Node's `Buffer` do: one
+ * allocation for sixteen messages instead of one for each (12 % of a 1 KiB echo). A small copy keeps at most 16 KiB alive.
  */
 export function copyBytes(data: Uint8Array): Uint8Array {
   const length = data.length;
-  // The constructor, unlike slice(), does not zero the copy first.
+  // Unlike slice(), the constructor does not zero the copy first.
   if (length > SLAB_SIZE / 8) return new Uint8Array(data);
   if (slabUsed + length > slab.length) {
     slab = new Uint8Array(SLAB_SIZE);
-    // Whoever posted his piece away with its buffer would take everybody's; now that is a DataCloneError.
+    // Transferring the buffer of one copy would detach all copies in the slab. Now it is a DataCloneError.
     markAsUntransferable(slab.buffer);
     slabUsed = 0;
   }

@@ -1,50 +1,45 @@
 /**
- * Bytes that are lent to a protocol for one callback, and may come back by `writeOwned`.
+ * Memory that is lent to a protocol for one callback, and that the protocol can return by `writeOwned`. An echo or a proxy
+ * then moves bytes without copies and allocations.
  *
- * An echo or a proxy that passes on what it was given thus moves every byte without a copy and without fresh
- * memory. What `dataReceived` was given, returned whole, is read into again once it is sent, by the same connection:
- * its lender gets it back. What `bufferUpdated` was told of stays in the protocol's memory, which is not read into
- * until it is sent.
+ * - An array of `dataReceived` that is returned whole is recycled for the same connection after it was sent.
+ * - In `bufferUpdated`, the protocol's own memory is not read into until it was sent.
  *
- * Only a loan returned within the callback counts: that takes a few comparisons, where finding out later would
- * take a weak map and its cost at every garbage collection.
+ * Only memory returned within the callback counts. That costs a few comparisons; detecting a later return would need a
+ * weak map, at a cost for every garbage collection.
  *
  * @module
  */
 
-/** Who waits for bytes that were lent and returned. */
+/** Waits for lent memory to be sent. Its methods must not call callbacks. */
 export interface Lender {
-  /** Bytes of it have been returned. */
+  /** Memory of the protocol was returned. */
   lent(): void;
-  /** They have been sent, or dropped. Called wherever that happens: no callback may run inside. */
+  /** That memory was sent or dropped. */
   settled(): void;
-  /** A window that was returned has been sent. No callback may run inside. */
+  /** A returned window was sent. */
   windowSent(window: Uint8Array): void;
 }
 
-/** Something that holds returned bytes until they are sent. */
+/** Holds returned memory until it is sent. */
 export interface LoanHolder {
-  /** The window of ours that they lie in, to be used again afterwards; `null` where there is none. */
+  /** The window to recycle afterwards, if the bytes are a whole window. */
   window: Uint8Array | null;
-  /** Called afterwards; a window without a lender goes to the pool. */
+  /** Is told afterwards. A window without a lender goes to the pool. */
   lender: Lender | null;
 }
 
-/** A window's bytes, as the protocol was given them. */
+/** The array that `dataReceived` is called with. */
 let lentData: Uint8Array | null = null;
 let lentWindow: Uint8Array | null = null;
 let windowLender: Lender | null = null;
-/** Who was first given bytes of the window. */
+/** The first holder of bytes of the window. */
 let holder: LoanHolder | null = null;
-/** The memory of a protocol that has just been filled. */
+/** The memory that `bufferUpdated` is called for. */
 let lentMemory: Uint8Array | null = null;
 let memoryLender: Lender | null = null;
 
-/**
- * Lends a window for the callback that follows.
- *
- * @param lender Who gets it back; `null` for the pool, if no protocol sees it.
- */
+/** Lends a window for the callback that follows. Without a lender, the window goes to the pool; no protocol may see it. */
 export function lendWindow(data: Uint8Array, window: Uint8Array, lender: Lender | null): void {
   lentData = data;
   lentWindow = window;
@@ -52,7 +47,7 @@ export function lendWindow(data: Uint8Array, window: Uint8Array, lender: Lender 
   holder = null;
 }
 
-/** Ends that. Nothing may be flushed before, lest the window be read into while parts of it are still given away. */
+/** Ends the loan, and reports whether the window was returned. Until then, nothing may be flushed: see StreamReceiver. */
 export function endWindowLoan(): boolean {
   const returned = holder !== null && holder.window !== null;
   lentData = lentWindow = null;
@@ -60,22 +55,21 @@ export function endWindowLoan(): boolean {
   return returned;
 }
 
-/** Notes for the callback that follows that a protocol's own memory has been filled. */
+/** Lends a protocol's own memory for the callback that follows. */
 export function lendMemory(memory: Uint8Array, lender: Lender): void {
   lentMemory = memory;
   memoryLender = lender;
 }
 
-/** Ends that. */
 export function endMemoryLoan(): void {
   lentMemory = memoryLender = null;
 }
 
-/** Takes note of bytes that a protocol has given away for good. */
+/** Makes `by` the holder if `data`, which a protocol has given to `writeOwned`, is in lent memory. */
 export function returnLoan(data: Uint8Array, by: LoanHolder): void {
   if (lentWindow !== null && data.buffer === lentWindow.buffer) {
     if (holder !== null) {
-      // Given away twice, or a part of it: then it belongs to none, and each sends what it was given.
+      // Parts of the window are sent more than once: the window is not recycled.
       holder.window = holder.lender = null;
     } else {
       holder = by;
@@ -85,7 +79,7 @@ export function returnLoan(data: Uint8Array, by: LoanHolder): void {
       }
     }
   } else if (lentMemory !== null && data.buffer === lentMemory.buffer) {
-    // Also where it is another part, for getBuffer() may give that part next.
+    // Any part of the memory counts, because getBuffer() may return that part next.
     by.lender = memoryLender;
     by.lender!.lent();
   }

@@ -1,32 +1,20 @@
 /**
- * The strategy of a handle for the memory that is read into: a window for each connection, or one for the whole loop.
- *
- * @module
+ * The memory that a handle reads into for protocols without `getBuffer`: for example a window for each connection, or one
+ * for all connections of a loop.
  */
-
-/** Memory to read into, for protocols that bring none. Its contents are arbitrary. */
 export interface ReadMemory {
   /**
-   * Returns memory for the next read. It stays the strategy's: called again, this may return the same memory.
+   * Returns memory for the next read. Returns the same memory again until `giveAway` is called.
    *
-   * @returns Memory that spans its whole buffer.
+   * @returns Memory that spans its whole `ArrayBuffer`. Its contents are arbitrary.
    */
   take(): Uint8Array;
-  /**
-   * Reports how much of it was used, so that the size can follow what arrives.
-   *
-   * @param size The size of the memory, in bytes.
-   * @param count How many bytes were read into it.
-   */
+  /** Adapts the size of later memory: `count` bytes were read into memory of `size` bytes. */
   fit(size: number, count: number): void;
-  /** Gives the memory that `take` returned away: to a protocol, or to a queue of bytes to send. */
+  /** Gives up the memory that `take` has returned. A protocol or a write buffer owns it from now on. */
   giveAway(): void;
-  /**
-   * Takes memory back that had been given away, and that a protocol has seen.
-   *
-   * @param memory The memory, which nothing uses any more.
-   */
+  /** Takes back memory that was given up. A protocol has seen it, but nothing uses it any more. */
   takeBack(memory: Uint8Array): void;
-  /** Forgets the sizes seen so far, for what comes next is of another kind: a TLS handshake is over. */
+  /** Forgets the sizes of earlier reads, for example after a TLS handshake. */
   reset(): void;
 }

@@ -1,52 +1,46 @@
-/**
- * A window for each connection: what a handle reads into that must give memory before bytes are there.
- *
- * @module
- */
 import { giveSeenBuffer, MAX_BUFFER, MIN_BUFFER, takeBuffer } from "./buffer_pool.ts";
 import type { ReadMemory } from "./read_memory.ts";
 
-/** After this many reads in a row that fill less than an eighth of it, the window shrinks to what they need. */
+/** The window shrinks after this many reads in a row that fill less than an eighth of it. */
 const SMALL_READS = 16;
-/** A connection that is not busy waits with at most this many bytes, and reads the rest when something has come. */
+/** The largest window of a connection that is not busy, in bytes. Once bytes have arrived, the rest is read at once. */
 const QUIET = 4 * 1024;
-/** A connection is busy after so many reads in a row with nothing left behind, */
+/** A connection is busy after this many reads in a row that left nothing unread, */
 const BUSY_READS = 64;
-/** each within so many milliseconds of the one before. */
+/** each within this many milliseconds of the one before. */
 const BUSY_GAP = 1000;
 
 /**
- * A window whose size follows what arrives, so that a message comes in one read and a quiet connection is small: memory
- * that a pending read was given cannot be taken back. 8,000 connections that have each sent 100 KiB once hold 18 KiB each;
- * with no regard to how busy they are, 68 KiB.
+ * A window for each connection, for handles that must allocate before bytes arrive. The window adapts to the traffic: a
+ * message is read at once, but a quiet connection is small, because the memory of a pending read cannot be taken back.
+ * 8,000 connections that have each sent 100 KiB once hold 18 KiB each; without the rule for busy connections, 68 KiB.
  */
 export class WindowMemory implements ReadMemory {
   #window: Uint8Array | null = null;
-  /** How many bytes the next read should have room for. */
   #size = MIN_BUFFER;
-  /** How many it would have on a busy connection. */
+  /** The size for a busy connection. */
   #needed = MIN_BUFFER;
-  /** How many bytes it waits with on a quiet one. */
+  /** The largest size for a connection that is not busy. */
   #quiet: number;
   #smallReads = 0;
   #busyReads = 0;
   #emptiedAt = 0;
 
   /**
-   * @param alwaysBusy Whether to read at once what comes at once, whatever it costs. It should where small writes wait for
-   * the peer's acknowledgement of the one before, as Nagle's algorithm has it: an answer would leave in two.
+   * With `alwaysBusy`, messages are always read at once, at the cost of memory. This is for sockets with Nagle's algorithm,
+   * where a second small write waits for the peer's acknowledgement: the answer to half a message would delay the rest.
    */
   constructor(alwaysBusy = false) {
     this.#quiet = alwaysBusy ? MAX_BUFFER : QUIET;
   }
 
-  /** How many bytes the next window has. */
+  /** The size of the next window, in bytes. */
   get size(): number {
     return this.#size;
   }
 
   take(): Uint8Array {
-    // Of another size now and then. A protocol has seen the old one, so no other connection may use it.
+    // A window of another size is not pooled: a protocol has seen it, so no other connection may use it.
     if (this.#window !== null && this.#window.length !== this.#size) this.#window = null;
     return this.#window ??= takeBuffer(this.#size);
   }
@@ -67,7 +61,7 @@ export class WindowMemory implements ReadMemory {
 
   fit(size: number, count: number): void {
     if (count === size) {
-      // There may be more: it is read at once.
+      // More bytes may be waiting. They are read at once.
       if (size >= this.#needed) {
         this.#needed = Math.min(size * 2, MAX_BUFFER);
         this.#smallReads = 0;
@@ -84,7 +78,7 @@ export class WindowMemory implements ReadMemory {
     this.#size = this.#needed <= this.#quiet || this.#isBusy() ? this.#needed : this.#quiet;
   }
 
-  /** Nothing is left to read for now, and only a busy connection will have something soon. */
+  /** Counts a read that left nothing unread, and reports whether the connection is busy. */
   #isBusy(): boolean {
     const now = Date.now();
     this.#busyReads = now - this.#emptiedAt < BUSY_GAP ? this.#busyReads + 1 : 0;

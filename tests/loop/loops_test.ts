@@ -90,7 +90,7 @@ Deno.test("new EventLoop() names what an engine, a clock or an option lacks", ()
     "engine must have a method start(), got null",
   );
   assertThrows(() => new EventLoop({ clock: {} as never }), TypeError, "clock must have a method now(), got Object");
-  assertThrows(() => new EventLoop(null as never), TypeError, "options must be an object, got null");
+  assertThrows(() => new EventLoop(null as never), TypeError, "options must be a plain object, got null");
 });
 
 Deno.test("setRunningLoop() refuses another loop once getRunningLoop() has returned one", () => {
