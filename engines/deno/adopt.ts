@@ -1,8 +1,3 @@
-/**
- * Making a stream of a connection that Deno made.
- *
- * @module
- */
 import { WindowMemory } from "../../memory/window_memory.ts";
 import type { TcpSettings } from "../../transports/engine.ts";
 import type { StreamEnd } from "../../transports/stream_handle.ts";
@@ -12,11 +7,7 @@ import { SHUTDOWN_TIMEOUT } from "../../tls/tls_options.ts";
 import { ConnHandle } from "./conn_handle.ts";
 import { denoHandshake, TlsConnHandle } from "./tls_conn_handle.ts";
 
-/**
- * Takes over a connection.
- *
- * @param settings What to set it to, if it is TCP; `null` to leave it as it is.
- */
+/** Wraps a connection of Deno, after applying TCP options if it is TCP. */
 export function adoptConn(conn: Deno.Conn, settings: TcpSettings | null, addresses?: Partial<ExtraInfo>): StreamEnd {
   if (settings !== null) setTcpOptions(conn, settings);
   const extra = { peername: named(conn.remoteAddr), sockname: named(conn.localAddr), socket: conn, ...addresses };
@@ -39,14 +30,14 @@ function setTcpOptions(conn: Deno.Conn, { noDelay, keepAlive }: TcpSettings): vo
     tcp.setNoDelay(noDelay);
     if (keepAlive !== undefined) tcp.setKeepAlive(keepAlive);
   } catch {
-    // The peer has gone already; the first read tells.
+    // The peer has already closed the connection. The first read will report it.
   }
 }
 
-/** Completes what Deno leaves out of an address, though its types promise it. */
+/** Completes an address, from which Deno leaves out fields that its types promise. */
 function named(addr: Deno.Addr): Deno.Addr {
-  // A Unix socket that is not bound has the empty path in asyncio.
+  // The path of an unbound Unix socket is empty, as in asyncio.
   if ("path" in addr && addr.path === null) return { ...addr, path: "" };
-  // A Deno.TlsConn says nothing of its transport.
+  // The addresses of a Deno.TlsConn have no `transport`.
   return addr.transport === undefined ? { transport: "tcp", ...addr as Omit<Deno.NetAddr, "transport"> } : addr;
 }

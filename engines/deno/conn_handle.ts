@@ -1,8 +1,3 @@
-/**
- * A handle over whatever Deno reads and writes with a promise a time: `Deno.Conn`, `Deno.FsFile`, `Deno.stdin`.
- *
- * @module
- */
 import { setImmediate } from "node:timers";
 import { describe, toError } from "../../errors.ts";
 import type { ReadMemory } from "../../memory/read_memory.ts";
@@ -10,26 +5,20 @@ import { WindowMemory } from "../../memory/window_memory.ts";
 import { closeQuietly } from "../../promises.ts";
 import type { StreamHandle, StreamSink } from "../../transports/stream_handle.ts";
 
-/** What suits a read: the receive window that a busy connection settles at on loopback. */
+/** The receive window that a busy connection settles at on loopback. */
 const SIZE_HINT = 64 * 1024;
 
-/** The methods of a `Deno.Conn` that a handle needs; a pipe has only one of the first two. */
+/** The methods that a handle uses of a `Deno.Conn`. A pipe has either `read` or `write`. */
 export interface ByteChannel {
-  /** Reads some bytes; `null` is the end. */
   read?(buffer: Uint8Array): Promise<number | null>;
-  /** Writes some bytes and tells how many. */
   write?(data: Uint8Array): Promise<number>;
-  /** Shuts the writing half down. */
   closeWrite?(): Promise<void>;
-  /** Keeps the process alive. */
   ref?(): void;
-  /** Lets the process end. */
   unref?(): void;
-  /** Closes both halves. */
   close(): void;
 }
 
-/** A stream handle that completes one read at a time. */
+/** A handle over Deno's reads and writes, which return promises: `Deno.Conn`, `Deno.FsFile`, `Deno.stdin`. */
 export class ConnHandle implements StreamHandle {
   readonly readable: boolean;
   readonly writable: boolean;
@@ -38,16 +27,11 @@ export class ConnHandle implements StreamHandle {
   #sink!: StreamSink;
   #wanted = false;
   #pumping = false;
-  /** The end, or an error, has been read: nothing follows. */
+  /** The end or an error was read. */
   #over = false;
-  /** A write was issued since the last read. */
+  /** A write was started since the last read. */
   #wrote = false;
 
-  /**
-   * @param channel What is read and written.
-   * @param direction Which halves it has.
-   * @param memory What is read into.
-   */
   constructor(
     channel: ByteChannel,
     direction: { readable: boolean; writable: boolean },
@@ -74,7 +58,7 @@ export class ConnHandle implements StreamHandle {
     return this.#channel.write!(data);
   }
 
-  /** Whether the end, or an error, has been read: nothing follows. */
+  /** Whether the end or an error was read. */
   protected get over(): boolean {
     return this.#over;
   }
@@ -97,15 +81,15 @@ export class ConnHandle implements StreamHandle {
   }
 
   /**
-   * One coroutine for as long as reading goes on: awaiting the read's own promise costs no second one,
-   * as `.then` would (5 % of a 1 KiB echo). All it keeps across an `await` is memory of every idle connection.
+   * Reads until reading is stopped. `await` on the promise of a read creates no second promise, as `then` does (5 % of a
+   * 1 KiB echo). Every variable that lives across the `await` takes memory of each idle connection.
    */
   async #pump(): Promise<void> {
     const channel = this.#channel;
     this.#pumping = true;
     try {
       while (this.#wanted) {
-        // Bytes belong to the sink whose memory they are in; the end is for the one that is there by then.
+        // Bytes go to the sink that has allocated the memory, the end to the current sink.
         const sink = this.#sink;
         const buffer = sink.allocate(SIZE_HINT);
         if (buffer === null) break;
@@ -116,7 +100,7 @@ export class ConnHandle implements StreamHandle {
           break;
         }
         if (count === 0) {
-          // Deno reserves the right to do so, and it is not the end. A turn later, so that it does not starve the others.
+          // Not the end: Deno's documentation permits it. The next read is a turn later, to let other work run.
           await nextTurn();
           continue;
         }
@@ -125,8 +109,8 @@ export class ConnHandle implements StreamHandle {
         }
         this.#wrote = false;
         sink.filled(count);
-        // A write that the kernel takes at once has ended in three microtasks. Its memory, still in the cache,
-        // then serves the next read: a 100 KiB echo by writeOwned() goes from 0.3 to 0.95 of the bare loop.
+        // A write that the kernel takes at once completes within three microtasks. Then the next read recycles its memory,
+        // which is still in the cache: a 100 KiB echo by writeOwned() goes from 0.3 to 0.95 of the bare loop.
         for (let i = 0; this.#wrote && i < 3; i++) await null;
       }
     } catch (error) {

@@ -1,19 +1,14 @@
-/**
- * Connecting over TCP and Unix sockets.
- *
- * @module
- */
 import { setImmediate } from "node:timers";
 import type { TcpTarget, UnixTarget } from "../../transports/engine.ts";
 import type { StreamEnd } from "../../transports/stream_handle.ts";
 import { adoptConn } from "./adopt.ts";
 
-/** Connects a stream. */
+/** Connects over TCP or to a Unix socket. */
 export async function connect(target: TcpTarget | UnixTarget, signal?: AbortSignal): Promise<StreamEnd> {
   if (target.transport === "unix") {
     const { path } = target;
     const conn = await dial(signal, () => Deno.connect({ transport: "unix", path }));
-    // A server may have bound the socket under another name and moved it here.
+    // Not Deno's path: a server may have bound the socket under another name and moved it here.
     return adoptConn(conn, null, { peername: { transport: "unix", path } });
   }
   if (target.localAddr !== undefined) {
@@ -29,15 +24,15 @@ export async function connect(target: TcpTarget | UnixTarget, signal?: AbortSign
   return adoptConn(await dial(signal, (signal) => Deno.connect({ ...options, ...signal && { signal } })), target);
 }
 
-/** Connects, and leaves nothing behind if the signal aborts. */
+/** Connects. If the signal aborts, nothing is left open. */
 async function dial<C extends Deno.Conn>(
   signal: AbortSignal | undefined,
   connect: (signal?: AbortSignal) => Promise<C>,
 ): Promise<C> {
   if (signal === undefined) return await connect();
   signal.throwIfAborted();
-  // Deno loses a connection if its signal aborts after the system has connected and before the promise resolves. A turn
-  // later that can no longer happen, and we close the connection ourselves.
+  // Deno leaks the connection if its signal aborts after the system has connected and before the promise has resolved. So
+  // Deno's signal aborts a turn later, when that cannot happen, and a connection made by then is closed here.
   const controller = new AbortController();
   const onAbort = () => void setImmediate(() => controller.abort(signal.reason));
   signal.addEventListener("abort", onAbort, { once: true });

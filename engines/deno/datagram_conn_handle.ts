@@ -1,57 +1,44 @@
-/**
- * A datagram handle over Deno's own sockets.
- *
- * @module
- */
 import { setImmediate } from "node:timers";
 import { toError } from "../../errors.ts";
 import { copyBytes } from "../../memory/buffer_pool.ts";
 import { closeQuietly } from "../../promises.ts";
 import type { DatagramHandle, DatagramSink } from "../../transports/datagram_handle.ts";
 
-/** The largest payload of a UDP datagram has 65527 bytes (RFC 768), 20 less over IPv4. */
+/** The largest payload of a UDP datagram is 65527 bytes (RFC 768), 20 less over IPv4. */
 const UDP_BUFFER = 64 * 1024;
 
 /**
- * A Unix datagram is bounded by its sender's SO_SNDBUF alone: 208 KiB unless it asks for more, 416 KiB then unless the
- * system's settings are others. Only as much of this as datagrams have filled takes memory.
+ * The only limit of a Unix datagram is the sender's SO_SNDBUF: by default 208 KiB, at most 416 KiB unless the system is
+ * configured otherwise. The system provides pages of this buffer only as datagrams fill them.
  */
 const UNIX_BUFFER = 512 * 1024;
 
-/** The part of `Deno.DatagramConn` that is used, which Deno's stable types lack. */
+/** The part of `Deno.DatagramConn` that is used. Deno's stable types do not have it. */
 export interface DatagramConnLike {
-  /** The local address. */
   readonly addr: Deno.Addr;
-  /** Waits for a datagram. */
   receive(buffer: Uint8Array): Promise<[Uint8Array, Deno.Addr]>;
-  /** Sends one. */
   send(data: Uint8Array, addr: Deno.Addr): Promise<number>;
-  /** Closes the socket. */
   close(): void;
-  /** Keeps the process alive. */
   ref(): void;
-  /** Lets the process end. */
   unref(): void;
 }
 
-/** What a datagram handle is made with. */
+/** The options of a datagram handle. */
 export interface DatagramConnOptions {
-  /** The only address to talk to; `null` for any. */
+  /** The only peer; `null` for any. */
   remoteAddr: Deno.Addr | null;
   /**
-   * The socket that receives, if it is not the one that sends, as with Unix datagrams: Deno does not send on a socket that
-   * waits for one. `null` if nothing can be sent to it.
-   *
-   * @default {conn}
+   * The socket to receive from; by default the socket that sends. For Unix datagrams it is another socket, because Deno
+   * does not send on a socket with a pending receive. `null` if the handle cannot receive.
    */
   receiver?: DatagramConnLike | null;
   /** Removes the socket file. */
   removeFile?: () => void;
-  /** How much memory to receive into, to begin with. */
+  /** The initial size of the receive buffer, in bytes. */
   bufferSize?: number;
 }
 
-/** A datagram handle over `Deno.listenDatagram`. */
+/** A datagram handle over Deno's own sockets. */
 export class DatagramConnHandle implements DatagramHandle {
   readonly socket: DatagramConnLike;
   readonly remoteAddr: Deno.Addr | null;
@@ -60,10 +47,6 @@ export class DatagramConnHandle implements DatagramHandle {
   #bufferSize: number;
   #closed = false;
 
-  /**
-   * @param conn The socket that sends.
-   * @param options Its peer, and the socket that receives.
-   */
   constructor(conn: DatagramConnLike, options: DatagramConnOptions) {
     const { remoteAddr, receiver = conn, removeFile } = options;
     this.socket = conn;
@@ -113,7 +96,7 @@ export class DatagramConnHandle implements DatagramHandle {
         if (data.length < buffer.length) {
           sink.received(copyBytes(data), addr);
         } else {
-          // The system has dropped what did not fit, and does not report it. The next one shall fit.
+          // The system has dropped what did not fit, without an error. The next such datagram will fit.
           sink.failed(tooLarge(buffer.length));
           buffer = new Uint8Array(2 * buffer.length);
         }
@@ -121,7 +104,7 @@ export class DatagramConnHandle implements DatagramHandle {
         if (this.#closed) return;
         sink.failed(toError(error));
         if (error instanceof Deno.errors.BadResource || error instanceof Deno.errors.Interrupted) return;
-        // A turn of the loop between two errors: one that lasts must not stop everything else.
+        // A turn later, so that a permanent error does not block the process.
         await new Promise((resolve) => setImmediate(resolve));
       }
     }
@@ -129,6 +112,6 @@ export class DatagramConnHandle implements DatagramHandle {
 }
 
 function tooLarge(size: number): Error {
-  const message = `a datagram of ${size} bytes or more was dropped: there was no room for more than ${size - 1}`;
+  const message = `a datagram of ${size} bytes or more was dropped: the receive buffer holds ${size - 1} bytes`;
   return Object.assign(new Error(message), { code: "EMSGSIZE" });
 }

@@ -1,8 +1,3 @@
-/**
- * The engine over what Deno has: `Deno.connect`, `Deno.listen`, `Deno.listenDatagram`, `Deno.Command`.
- *
- * @module
- */
 import { setImmediate } from "node:timers";
 import type { DatagramHandle } from "../../transports/datagram_handle.ts";
 import type {
@@ -31,7 +26,7 @@ import { openUdp } from "./udp.ts";
 import { openUnixDatagram } from "./unix_datagram.ts";
 
 /**
- * The default engine. It needs no flags but the permissions for what is done.
+ * The default engine, over Deno's own sockets, files and child processes. It needs no flags, only permissions.
  *
  * @example A loop of your own beside the default one
  * ```ts
@@ -55,17 +50,17 @@ export class DenoEngine implements Engine {
     checkDenoVersion();
   }
 
-  /** Begins the work for a loop. */
+  /** Connects the engine to its loop. */
   start(host: EngineHost): void {
     this.#turn = () => host.turn();
   }
 
-  /** Asks for a turn, after input and output: callbacks that schedule callbacks do not starve them. */
+  /** Asks for a turn, after pending input and output, so that callbacks that schedule callbacks do not starve them. */
   soon(): void {
     setImmediate(this.#turn);
   }
 
-  /** Connects by `Deno.connect`. */
+  /** Connects by `Deno.connect`. `localAddr` is not supported. */
   connect(target: TcpTarget | UnixTarget, signal?: AbortSignal): Promise<StreamEnd> {
     return connect(target, signal);
   }
@@ -75,17 +70,17 @@ export class DenoEngine implements Engine {
     return listen(target);
   }
 
-  /** Takes over a `Deno.Conn`. */
+  /** Takes ownership of a `Deno.Conn`. */
   adopt(conn: Deno.Conn, settings: TcpSettings): StreamEnd {
     return adoptConn(conn, settings);
   }
 
-  /** Takes over a `Deno.Listener`. */
+  /** Takes ownership of a `Deno.Listener`. */
   adoptListener(listener: Deno.Listener, settings: TcpSettings): ListenHandle {
     return new ListenerHandle(listener, settings);
   }
 
-  /** Opens a socket by `Deno.listenDatagram`, or by `node:dgram` without `--unstable-net`. */
+  /** Opens a socket by `Deno.listenDatagram`, or, without `--unstable-net`, by `node:dgram`. */
   async datagram(endpoint: DatagramEndpoint): Promise<DatagramHandle> {
     const { localAddr, remoteAddr, reusePort } = endpoint;
     if (reusePort) {
@@ -97,7 +92,7 @@ export class DenoEngine implements Engine {
     return await (isUnix ? openUnixDatagram(localPath, remotePath) : openUdp(endpoint));
   }
 
-  /** Takes over a standard stream, a file or a web stream. */
+  /** Takes ownership of a standard stream, a file or a web stream. */
   pipe(pipe: ReadablePipe | WritablePipe, direction: "read" | "write"): StreamHandle {
     return openPipe(pipe, direction);
   }

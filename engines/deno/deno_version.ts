@@ -1,19 +1,10 @@
-/**
- * The Deno that Tandem needs.
- *
- * @module
- */
-
-/**
- * The oldest Deno whose sockets do what Tandem relies on. In 2.8.3, `close()` on a `Deno.Conn` with a read pending loses
- * the end of the stream.
- */
+/** The oldest Deno that works. In 2.8.3, `close()` on a `Deno.Conn` with a pending read loses the end of the stream. */
 const OLDEST = [2, 9, 0] as const;
 
-/** Checks that this Deno is new enough. */
+/** Throws if this Deno is too old. */
 export function checkDenoVersion(version: string = Deno.version.deno): void {
   const found = /^(\d+)\.(\d+)\.(\d+)/.exec(version)?.slice(1).map(Number);
-  // The first number that differs decides.
+  // The first number that differs.
   const at = OLDEST.findIndex((number, i) => found?.[i] !== number);
   if (found === undefined || at === -1 || found[at]! > OLDEST[at]!) return;
   throw new Deno.errors.NotSupported(

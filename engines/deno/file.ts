@@ -1,25 +1,13 @@
-/**
- * Reading files at a place of one's own.
- *
- * @module
- */
 import { describe } from "../../errors.ts";
 
-/** The last of those that use a file's position, which it has only one of, for all who send it. */
+/** The last pending use of a file's position. All `sendfile()` calls on a file share the position. */
 const users = new WeakMap<Deno.FsFile, Promise<unknown>>();
 
-/** Throws unless a value is a file. */
 export function checkFile(file: unknown, name: string): asserts file is Deno.FsFile {
   if (!(file instanceof Deno.FsFile)) throw new TypeError(`${name} must be a Deno.FsFile, got ${describe(file)}`);
 }
 
-/**
- * Reads at a place in a file, while no other call of this kind does. Sought synchronously, which never blocks: by a promise,
- * it halves the rate.
- *
- * @param place The place, in bytes from its beginning.
- * @returns How many bytes were read; `null` at the end of the file.
- */
+/** Reads at an offset, after pending reads of the same file. A synchronous seek never blocks, and doubles the rate. */
 export function readAt(file: Deno.FsFile, place: number, block: Uint8Array): Promise<number | null> {
   return inTurn(file, () => {
     file.seekSync(place, Deno.SeekMode.Start);
@@ -27,11 +15,7 @@ export function readAt(file: Deno.FsFile, place: number, block: Uint8Array): Pro
   });
 }
 
-/**
- * Sets a file's position.
- *
- * @param place The position, in bytes from its beginning.
- */
+/** Sets a file's position, after pending reads. Never rejects. */
 export async function seekTo(file: Deno.FsFile, place: number): Promise<void> {
   await inTurn(file, () => file.seekSync(place, Deno.SeekMode.Start)).catch(() => {});
 }

@@ -1,14 +1,9 @@
-/**
- * Listening on TCP and Unix sockets.
- *
- * @module
- */
 import type { ListenTarget } from "../../transports/engine.ts";
 import type { ListenHandle } from "../../transports/listen_handle.ts";
 import { ListenerHandle } from "./listener_handle.ts";
 import { bindUnixPath } from "./unix_path.ts";
 
-/** Listens on one address. */
+/** Listens on one TCP address or Unix socket. */
 export async function listen(target: ListenTarget): Promise<ListenHandle> {
   if (target.transport === "unix") {
     const { path, cleanupSocket } = target;
@@ -17,10 +12,10 @@ export async function listen(target: ListenTarget): Promise<ListenHandle> {
   }
   const { hostname, port, backlog, reusePort } = target;
   if (reusePort && !("listenDatagram" in Deno)) {
-    // Deno ends the process for it; the same flag brings listenDatagram, which can be looked for.
+    // Without the flag, Deno would end the process. The flag also adds listenDatagram, which shows that it is set.
     throw new Deno.errors.NotSupported("reusePort needs Deno's flag --unstable-net");
   }
-  // Two options that Deno has, and its stable types do not all name.
+  // Deno's stable types do not have all of these options.
   const where = { hostname, port, tcpBacklog: backlog, reusePort } as Deno.TcpListenOptions;
   return new ListenerHandle(Deno.listen(where), target);
 }

@@ -1,22 +1,13 @@
-/**
- * Deno's own datagram sockets, which need `--unstable-net`.
- *
- * @module
- */
 import type { DatagramConnLike } from "./datagram_conn_handle.ts";
 
-/** The options of `Deno.listenDatagram`, which Deno's stable types lack. */
+/** `Deno.listenDatagram`, which Deno's stable types do not have. */
 export type ListenDatagram = (
   options:
     | { transport: "udp"; hostname: string; port: number; reuseAddress: boolean }
     | { transport: "unixpacket"; path: string | undefined },
 ) => DatagramConnLike;
 
-/**
- * Finds `Deno.listenDatagram`.
- *
- * @returns The function; `undefined` without the flag.
- */
+/** Returns `Deno.listenDatagram`; `undefined` without `--unstable-net`. */
 export function findListenDatagram(): ListenDatagram | undefined {
   return (Deno as unknown as { listenDatagram?: ListenDatagram }).listenDatagram;
 }

@@ -1,8 +1,3 @@
-/**
- * A listen handle over a `Deno.Listener`.
- *
- * @module
- */
 import { toError } from "../../errors.ts";
 import { closeQuietly } from "../../promises.ts";
 import type { TcpSettings } from "../../transports/engine.ts";
@@ -11,24 +6,20 @@ import type { ExtraInfo } from "../../transports/transport.ts";
 import { adoptConn } from "./adopt.ts";
 import { startSignalThread } from "./signal_thread.ts";
 
-/** Accepts from a listener of Deno's, TCP, TLS or Unix. */
+/** A listen handle over a `Deno.Listener`: TCP, TLS or Unix. */
 export class ListenerHandle implements ListenHandle {
   readonly addr: Deno.Addr;
   #listener: Deno.Listener;
   #settings: TcpSettings | null;
   #addresses: Partial<ExtraInfo> | undefined;
   #removeFile: (() => void) | undefined;
-  /** `null` before anything is accepted, and once `closed()` has been called. */
+  /** `null` before `acceptStart()` and after `closed()`. */
   #sink: AcceptSink | null = null;
   #wanted = false;
   #accepting = false;
   #closed = false;
 
-  /**
-   * @param listener The listener.
-   * @param settings What to set its connections to, if they are TCP.
-   * @param bound The path that it is known by, if it is a Unix socket, and how to remove that file.
-   */
+  /** Of a Unix socket, `bound` is the path to report, and the function that removes the socket file. */
   constructor(
     listener: Deno.Listener,
     settings: TcpSettings | null,
@@ -37,7 +28,7 @@ export class ListenerHandle implements ListenHandle {
     this.#listener = listener;
     this.#settings = settings;
     this.addr = bound === undefined ? listener.addr : { transport: "unix", path: bound.path };
-    // The name a Unix socket was bound under is not the one it is known by.
+    // Not Deno's path: the socket was bound under another name. See bindUnixPath().
     if (this.addr.transport === "unix") this.#addresses = { sockname: this.addr };
     this.#removeFile = bound?.removeFile;
   }

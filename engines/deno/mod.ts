@@ -1,14 +1,14 @@
 /**
- * The default engine: connections, listeners, datagrams and child processes by what Deno has.
+ * The default engine: connections, listeners, datagram sockets and child processes of Deno.
  *
- * {@linkcode DenoEngine} is what `getRunningLoop()` and `new EventLoop()` use, so most programs never name it. Name it to
- * create a loop of your own, or to delegate to it from an engine of your own.
+ * `getRunningLoop()` and `new EventLoop()` use {@linkcode DenoEngine}, so most programs do not need this entry point. Use
+ * it to create the engine of a loop yourself, or to delegate to it from an engine that you write.
  *
  * ```sh
  * deno add jsr:@tandem/io
  * ```
  *
- * @example A loop of your own
+ * @example A second loop
  * ```ts
  * import { EventLoop, Protocol } from "@tandem/io";
  * import { DenoEngine } from "@tandem/io/engines/deno";

@@ -1,36 +1,27 @@
-/**
- * A datagram handle over `node:dgram`, for where Deno runs without `--unstable-net`.
- *
- * @module
- */
 import type { Socket } from "node:dgram";
 import { copyBytes } from "../../memory/buffer_pool.ts";
 import type { DatagramHandle, DatagramSink } from "../../transports/datagram_handle.ts";
 
-/** A datagram handle over a bound `node:dgram` socket. */
+/** A datagram handle over a bound `node:dgram` socket, for Deno without `--unstable-net`. */
 export class NodeDatagramHandle implements DatagramHandle {
   readonly addr: Deno.NetAddr;
   readonly remoteAddr: Deno.Addr | null;
   readonly socket: Socket;
   #sink: DatagramSink | null = null;
 
-  /**
-   * @param socket The socket, bound.
-   * @param remoteAddr The only address to talk to; `null` for any.
-   */
   constructor(socket: Socket, remoteAddr: Deno.Addr | null) {
     const { address, port } = socket.address();
     this.addr = { transport: "udp", hostname: address, port };
     this.socket = socket;
     this.remoteAddr = remoteAddr;
-    // From the start: an error without a listener ends the process.
+    // In the constructor, because an error without a listener ends the process.
     socket.on("error", (error) => this.#sink?.failed(error));
   }
 
   receiveStart(sink: DatagramSink): void {
     this.#sink = sink;
     this.socket.on("message", (data, { address, port }) => {
-      // A copy, for the socket's array holds on to 64 KiB.
+      // A copy, because the socket's array keeps 64 KiB alive.
       sink.received(copyBytes(data), { transport: "udp", hostname: address, port });
     });
   }
@@ -59,7 +50,7 @@ export class NodeDatagramHandle implements DatagramHandle {
     try {
       this.socket.close(resolve);
     } catch {
-      resolve(); // It is closed already.
+      resolve(); // Already closed.
     }
     return promise;
   }

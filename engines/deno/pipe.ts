@@ -1,8 +1,3 @@
-/**
- * Handles over pipes: standard streams, files, web streams.
- *
- * @module
- */
 import { describe } from "../../errors.ts";
 import type { ReadablePipe, WritablePipe } from "../../transports/engine.ts";
 import type { StreamHandle } from "../../transports/stream_handle.ts";
@@ -14,7 +9,7 @@ const ACCEPTED = {
   write: "Deno.stdout, Deno.stderr, a Deno.FsFile or a WritableStream",
 };
 
-/** Takes over a pipe. */
+/** Wraps a standard stream, a file or a web stream. */
 export function openPipe(pipe: ReadablePipe | WritablePipe, direction: "read" | "write"): StreamHandle {
   if (direction === "read" && pipe instanceof ReadableStream) return new ReadableStreamHandle(pipe);
   if (direction === "write" && pipe instanceof WritableStream) return new WritableStreamHandle(pipe);

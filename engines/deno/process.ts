@@ -1,18 +1,13 @@
-/**
- * Child processes over `Deno.Command`.
- *
- * @module
- */
 import type { SpawnOptions } from "../../transports/engine.ts";
 import type { ProcessHandle } from "../../transports/process_handle.ts";
 import type { StreamHandle } from "../../transports/stream_handle.ts";
 import { spawnMerged } from "./spawn_merged.ts";
 import { ReadableStreamHandle, WritableStreamHandle } from "./web_stream_handle.ts";
 
-/** What signals are added to in the exit code of a shell, and of Deno: 128 + N. */
+/** Deno's exit code of a child that signal N has ended is 128 + N, as a shell's. */
 const SIGNAL_BASE = 128;
 
-/** A child process of Deno's. */
+/** A process handle over a `Deno.ChildProcess`. */
 class ChildHandle implements ProcessHandle {
   readonly subprocess: Deno.ChildProcess;
   readonly pipes: ReadonlyMap<number, StreamHandle>;
@@ -23,7 +18,7 @@ class ChildHandle implements ProcessHandle {
     this.pipes = pipes;
     this.exited = child.status.then(
       ({ code, signal }) => signal === null ? code : SIGNAL_BASE - code,
-      // Deno has no name for a real-time signal, and rejects like this.
+      // Deno has no name for a real-time signal, and rejects with its number in the message.
       (error: Error) => -Number(/Invalid signal: (\d+)/.exec(error.message)?.[1] ?? 1),
     );
   }

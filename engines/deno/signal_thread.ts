@@ -1,20 +1,13 @@
-/**
- * Deno's thread for signals, which must be there before strangers can use descriptors up.
- *
- * Deno starts it half a second after the program, for its inspector's SIGUSR1, and ends the process by a panic if there
- * are no two descriptors left for it then. A flood of connections in that half second is enough.
- *
- * @module
- */
-
-/** A compiled program has no inspector to wait for: starting the thread there would only undo an ignored SIGHUP. */
+/** A compiled program has no inspector, so Deno starts no thread. Starting it would undo an ignored SIGHUP. */
 let started = Deno.build.os === "windows" || Deno.build.standalone;
 
 /**
- * Has Deno start the thread now, where it would start it anyway. It takes no permission and some 1 ms, once.
+ * Makes Deno start its signal thread now, while file descriptors are left. Otherwise Deno starts it half a second after
+ * the program, for its inspector's SIGUSR1, and panics if it cannot open two descriptors. A flood of connections in that
+ * half second is enough. Takes 1 ms once, and no permission.
  *
- * What signals do stays as it is: of SIGURG nothing comes unless one asks for it, and the thread does for the others
- * what the system would have done.
+ * The effects of signals do not change: SIGURG is ignored by default, and for other signals the thread does what the
+ * system would have done.
  */
 export function startSignalThread(): void {
   if (started) return;
@@ -24,6 +17,6 @@ export function startSignalThread(): void {
     Deno.addSignalListener("SIGURG", listener);
     Deno.removeSignalListener("SIGURG", listener);
   } catch {
-    // A Deno that has no such thing does not fall over it either.
+    // Without this signal, Deno has no such thread.
   }
 }

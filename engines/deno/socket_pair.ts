@@ -1,18 +1,12 @@
 /**
- * Two connected sockets, which Deno has no call for.
+ * Creates two connected stream sockets.
  *
- * @module
- */
-
-/**
- * Makes two connected stream sockets that only this process can reach, as far as the platform allows.
+ * On POSIX they are Unix sockets. They are connected in a temporary directory that only this user can enter, and that is
+ * removed afterwards. This needs the permissions to read, to write and to use the network. On Windows, or without the
+ * permissions to read and write, they are TCP sockets on the loopback interface; a connection of another program to
+ * their temporary port is closed.
  *
- * On POSIX they meet over a Unix socket in a directory that only this user may enter, and that is gone
- * when this resolves; that takes the permissions to read, write and use the network. On Windows, or with
- * no permission to write, they meet over TCP on the loopback interface, where whoever else connects in that
- * moment is turned away.
- *
- * @returns The two ends, alike in everything.
+ * @returns The two sockets. You own both.
  *
  * @example Usage
  * ```ts

@@ -1,15 +1,9 @@
 /**
- * Starting a child whose standard error goes where its standard output goes, which Deno has no option for.
+ * Finds the program `$0` and puts its path before the arguments, so that `exec "$@" 2>&1` can run it. It runs in a
+ * subshell, so that it sets no variable of the child.
  *
- * @module
- */
-
-/**
- * Finds the program that `$0` names and puts its path before the arguments, or complains, for `exec "$@" 2>&1` to run it
- * with its standard error merged. All is done in a shell of its own, so that no variable of the child's is touched.
- *
- * The shell's own standard error is how we learn of it: it closes when `exec` succeeds, which is the trick that libc's
- * posix_spawn plays with a close-on-exec pipe.
+ * The result is reported on the shell's standard error, which closes when `exec` succeeds, like the close-on-exec pipe of
+ * libc's posix_spawn.
  */
 const FIND_SCRIPT = `
 set -- "$(
@@ -36,30 +30,29 @@ printf %s "$p"
 [ -n "$1" ] || exit 127
 `;
 
-/** What the script may complain of, as Deno says it. */
+/** Deno's errors for the script's reports. */
 const COMPLAINTS: Record<string, [new (message: string) => Error, string]> = {
   EACCES: [Deno.errors.PermissionDenied, "Permission denied (os error 13)"],
   ENOENT: [Deno.errors.NotFound, "No such file or directory (os error 2)"],
   ENOTDIR: [Deno.errors.NotADirectory, "Not a directory (os error 20)"],
 };
 
-/** Variables that a shell may set for itself and hand on: dash, bash and the ash of BusyBox do. */
+/** Variables that a shell may set for itself and pass on: dash, bash and the ash of BusyBox do. */
 const SHELL_VARIABLES = "IFS OPTARG OPTERR OPTIND PATH PPID PS1 PS2 PS3 PS4 PWD OLDPWD SHLVL LINENO RANDOM SECONDS _ " +
   "BASH BASHOPTS BASHPID BASH_ARGV0 BASH_COMMAND BASH_SUBSHELL BASH_VERSINFO BASH_VERSION COMP_WORDBREAKS EPOCHREALTIME " +
   "EPOCHSECONDS EUID HISTCMD POSIXLY_CORRECT SHELLOPTS SRANDOM UID";
 
-/** What a shell is given in their place that would not run, or run otherwise, with what they are. */
+/** Replacements, for the shell only, of variables that could change or break the shell. */
 const HARMLESS: Record<string, string> = { OPTIND: "1", SHELLOPTS: "" };
 
-/** Starts a child with its standard error merged into its standard output. */
+/** Starts a child with its standard error merged into its standard output, for which Deno has no option. */
 export async function spawnMerged(program: string | URL, options: Deno.CommandOptions): Promise<Deno.ChildProcess> {
   if (Deno.build.os === "windows") {
     throw new Deno.errors.NotSupported('stderr: "stdout" is not supported on Windows');
   }
   const name = program instanceof URL ? decodeURIComponent(program.pathname) : program;
   const env = { ...options.env };
-  // These go to the child by env(1), which is no shell. Anybody can see its arguments, so it gets no others: those may be
-  // secrets.
+  // Only these variables are passed by env(1): all users can see its arguments, and other variables may be secrets.
   let unset = "";
   let set = "";
   for (const [variable, value] of shellVariables(options)) {
@@ -67,12 +60,12 @@ export async function spawnMerged(program: string | URL, options: Deno.CommandOp
     else set += ` '${variable}=${value.replaceAll("'", `'\\''`)}'`;
     if (value !== undefined && variable in HARMLESS) env[variable] = HARMLESS[variable]!;
   }
-  // A program that has a "=" in its name is a variable for env(1).
+  // env(1) would take a program with "=" in its name for a variable.
   const restore = `case $1 in *=*) ;; *) [ -x /usr/bin/env ] && exec /usr/bin/env${unset} --${set} "$@" 2>&1 ;; esac\n`;
   const script = `${FIND_SCRIPT}${unset + set === "" ? "" : restore}exec "$@" 2>&1`;
   const args = ["-c", script, name, ...(options.args ?? [])];
   const child = new Deno.Command("/bin/sh", { ...options, env, args, stderr: "piped" }).spawn();
-  // The loader or the shell may have said something, too; that is not ours.
+  // The loader or the shell may have printed other lines.
   const said = await child.stderr.text();
   const complaint = /^tandem:(\w+)$/m.exec(said)?.[1];
   if (complaint === "OK") return child;
@@ -84,17 +77,17 @@ export async function spawnMerged(program: string | URL, options: Deno.CommandOp
   throw Object.assign(new known[0](`Failed to spawn '${name}': ${known[1]}`), { code: complaint });
 }
 
-/** Gives what the child is to have of the variables that a shell may change, as far as we can read it. */
+/** Returns the child's values of the variables that a shell may change, as far as this process can read them. */
 function shellVariables({ env = {}, clearEnv = false }: Deno.CommandOptions): Map<string, string | undefined> {
   const found = new Map<string, string | undefined>();
   for (const variable of SHELL_VARIABLES.split(" ")) {
     const inherits = env[variable] === undefined && !clearEnv;
-    // Asked first, lest somebody at a terminal be asked.
+    // Queried first, because Deno.env.get() would prompt on a terminal.
     if (inherits && Deno.permissions.querySync({ name: "env", variable }).state !== "granted") continue;
     try {
       found.set(variable, inherits ? Deno.env.get(variable) : env[variable]);
     } catch {
-      // It is no Unicode, and stays as the shell leaves it.
+      // Not valid Unicode: the child gets the shell's value.
     }
   }
   return found;

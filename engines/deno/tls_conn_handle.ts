@@ -1,8 +1,3 @@
-/**
- * A handle over a `Deno.TlsConn`, which encrypts by itself.
- *
- * @module
- */
 import { WindowMemory } from "../../memory/window_memory.ts";
 import type { TlsSession } from "../../transports/tls_provider.ts";
 import type { PeerCertificate } from "../../transports/transport.ts";
@@ -10,7 +5,7 @@ import { toPeerCertificate } from "../../tls/peer_certificate.ts";
 import { toTlsError } from "../../tls/tls_error.ts";
 import { ConnHandle } from "./conn_handle.ts";
 
-/** A stream handle that sends close_notify before it closes. */
+/** A handle over a `Deno.TlsConn`. It sends close_notify before it closes. */
 export class TlsConnHandle extends ConnHandle {
   readonly halfCloses = false;
   readonly shutdownTimeout: number;
@@ -18,12 +13,8 @@ export class TlsConnHandle extends ConnHandle {
   /** Resolves when `discard()` has read the end. */
   #ended: PromiseWithResolvers<void> = Promise.withResolvers<void>();
 
-  /**
-   * @param conn The connection.
-   * @param shutdownTimeout How long closing may take, in milliseconds.
-   */
   constructor(conn: Deno.Conn, shutdownTimeout: number) {
-    // TCP_NODELAY cannot be set on a Deno.TlsConn.
+    // `true`, because Nagle's algorithm cannot be turned off on a Deno.TlsConn.
     super(conn, { readable: true, writable: true }, new WindowMemory(true));
     this.shutdownTimeout = shutdownTimeout;
   }
@@ -56,12 +47,7 @@ export class TlsConnHandle extends ConnHandle {
   }
 }
 
-/**
- * Does the handshake of a `Deno.TlsConn`. If it does not end, Deno keeps the socket open until the peer closes its end.
- *
- * @param conn The connection.
- * @returns What was negotiated.
- */
+/** Performs Deno's handshake. If the handshake never ends, the socket stays open until the peer closes its end. */
 export async function denoHandshake(conn: Deno.TlsConn): Promise<TlsSession> {
   const { alpnProtocol } = await conn.handshake();
   return { cipher: null, peercert: await peerCertificate(conn), alpnProtocol };

@@ -1,18 +1,12 @@
-/**
- * Opening UDP sockets, Deno's own or, where those are missing, those of `node:dgram`.
- *
- * @module
- */
 import type { DatagramEndpoint } from "../../transports/engine.ts";
 import type { DatagramHandle } from "../../transports/datagram_handle.ts";
 import { DatagramConnHandle } from "./datagram_conn_handle.ts";
 import { findListenDatagram } from "./listen_datagram.ts";
 import { NodeDatagramHandle } from "./node_datagram_handle.ts";
 
-/** A host and a port. */
 type HostAddr = { hostname?: string; port: number };
 
-/** Opens a UDP socket. */
+/** Opens a UDP socket by `Deno.listenDatagram`, or, without `--unstable-net`, by `node:dgram`. */
 export async function openUdp(endpoint: DatagramEndpoint): Promise<DatagramHandle> {
   const { localAddr = { port: 0 }, remoteAddr, reuseAddress } = endpoint;
   const remote = remoteAddr === undefined ? null : await resolve(remoteAddr as HostAddr);
@@ -31,7 +25,7 @@ async function openNode(
   reuseAddr: boolean,
   remote: Deno.NetAddr | null,
 ): Promise<NodeDatagramHandle> {
-  // Asked here, because node:dgram throws its refusal where it cannot be caught.
+  // Requested here, because node:dgram throws its refusal where nothing can catch it.
   const host = `${address.includes(":") ? `[${address}]` : address}:${port}`;
   if ((await Deno.permissions.request({ name: "net", host })).state !== "granted") {
     throw new Deno.errors.NotCapable(`Requires net access to "${host}", run again with the --allow-net flag`);
@@ -40,7 +34,7 @@ async function openNode(
   const socket = createSocket({ type: address.includes(":") ? "udp6" : "udp4", reuseAddr });
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   socket.once("error", reject);
-  // exclusive: the workers of a cluster must not share it.
+  // exclusive: the workers of a cluster must not share the socket.
   socket.bind({ address, port, exclusive: true }, resolve);
   try {
     await promise;
@@ -59,7 +53,7 @@ async function resolve({ hostname = "127.0.0.1", port }: HostAddr): Promise<Deno
 }
 
 async function resolveHost(hostname: string): Promise<string> {
-  // The bracketed form is how an IPv6 address stands in a URL; Deno takes it too.
+  // Deno also accepts an IPv6 address in brackets, as in a URL.
   if (hostname.startsWith("[") && hostname.endsWith("]")) hostname = hostname.slice(1, -1);
   const { isIP } = await import("node:net");
   if (isIP(hostname) === 4) return hostname;
@@ -68,17 +62,17 @@ async function resolveHost(hostname: string): Promise<string> {
   try {
     return (await lookup(hostname)).address;
   } catch (error) {
-    // What node:dns says of a missing permission.
+    // A missing permission, reported by node:dns.
     if ((error as { code?: string }).code !== "EPERM") throw error;
     throw new Deno.errors.NotCapable(`Requires net access to "${hostname}", run again with the --allow-net flag`);
   }
 }
 
-/** The spelling in which the system tells senders, so that they can be compared. */
+/** Spells an IPv6 address as the system does, so that it can be compared with a sender's. */
 function canonicalIpv6(address: string): string {
   const [literal, scope] = address.split("%", 2) as [string, string?];
   const canonical = new URL(`http://[${literal}]`).hostname.slice(1, -1);
-  // A URL spells an IPv4 address in IPv6 in hexadecimal, Deno with dots.
+  // A URL has an IPv4-mapped address in hexadecimal, Deno with dots.
   const mapped = /^::ffff:([0-9a-f]+):([0-9a-f]+)$/.exec(canonical);
   if (mapped !== null) {
     const [high, low] = [parseInt(mapped[1]!, 16), parseInt(mapped[2]!, 16)];
@@ -87,7 +81,7 @@ function canonicalIpv6(address: string): string {
   return scope === undefined ? canonical : `${canonical}%${scope}`;
 }
 
-/** Spells an IPv4 address as a socket for IPv6 reports it of a sender. */
+/** Maps an IPv4 address to IPv6 if the local socket is an IPv6 socket, as the system does with senders. */
 function asSeenFrom(local: Deno.Addr, remote: Deno.NetAddr | null): Deno.NetAddr | null {
   if (remote === null || remote.hostname.includes(":")) return remote;
   return "hostname" in local && local.hostname.includes(":")
@@ -95,7 +89,7 @@ function asSeenFrom(local: Deno.Addr, remote: Deno.NetAddr | null): Deno.NetAddr
     : remote;
 }
 
-/** Gives an error of Node's the class that Deno's own sockets throw. */
+/** Converts an error of Node to the class that Deno's own sockets throw. */
 function asDenoError(error: Error & { code?: string }): Error {
   const classes: Record<string, new (message: string) => Error> = {
     EADDRINUSE: Deno.errors.AddrInUse,

@@ -1,20 +1,14 @@
-/**
- * Opening datagram sockets under a path.
- *
- * @module
- */
 import type { DatagramHandle } from "../../transports/datagram_handle.ts";
 import { DatagramConnHandle, type DatagramConnLike } from "./datagram_conn_handle.ts";
 import { findListenDatagram } from "./listen_datagram.ts";
 import { addrInUse, passingName, removeIfSame, removeStaleSocket } from "./unix_path.ts";
 
 /**
- * Opens two sockets under one name, because Deno does not send on a Unix socket that waits for a datagram: the one that
- * sends is bound to the path, then the other one's file takes its place there. A receiver of what the first sends sees the
- * path as the sender, and what is sent to the path reaches the second.
+ * Opens a Unix datagram endpoint. Without a local path it can only send.
  *
- * @param localPath The path; `undefined` to send only.
- * @param remotePath The only path to talk to; `undefined` for any.
+ * An endpoint with a path is two sockets, because Deno does not send on a Unix socket with a pending receive. The sending
+ * socket is bound to the path, so the path is the sender of its datagrams. Then the file of the receiving socket replaces
+ * it, so datagrams to the path reach the receiving socket.
  */
 export async function openUnixDatagram(
   localPath: string | undefined,
@@ -34,7 +28,7 @@ export async function openUnixDatagram(
   }
   if (path.startsWith("\0")) throw new Deno.errors.NotSupported("path: Unix datagrams need a path in the file system");
   const passing = passingName(path);
-  // First, because it takes all permissions: a missing one must not cost a file.
+  // First, because this needs all permissions: if one is missing, no file was removed yet.
   const receiver = listenDatagram({ transport: "unixpacket", path: passing });
   let sender: DatagramConnLike | undefined;
   let own: Deno.FileInfo | undefined;
@@ -44,13 +38,13 @@ export async function openUnixDatagram(
     await removeStaleSocket(path);
     sender = listenDatagram({ transport: "unixpacket", path });
     const bound = Deno.lstatSync(path);
-    // Another program may have removed it at this moment. What is not a socket is certainly not ours.
+    // Another program may have replaced the file meanwhile. A file that is not a socket cannot be ours.
     if (!bound.isSocket) throw addrInUse("another program has put a file there");
     senderFile = bound;
     Deno.renameSync(passing, path);
     return new DatagramConnHandle(sender, { remoteAddr, receiver, removeFile: () => removeIfSame(path, ours) });
   } catch (error) {
-    // Files first: an open socket's number is no other file's.
+    // Files first: while the sockets are open, no other file can have their inode numbers.
     if (senderFile !== undefined) removeIfSame(path, senderFile);
     if (own !== undefined) removeIfSame(passing, own);
     sender?.close();

@@ -1,24 +1,17 @@
-/**
- * A Unix socket's place in the file system: claimed without harm to anybody, given up without harm either.
- *
- * @module
- */
+/** Binding and removing the files of Unix sockets, without touching the files of other programs. */
 import { MAX_PATH } from "../../checks.ts";
 
-/** A listener and how to remove its file. */
 export interface BoundPath {
-  /** The listener. */
   listener: Deno.UnixListener;
-  /** Removes the socket file, unless it is somebody else's by now. */
+  /** Removes the socket file, unless another file has replaced it. */
   removeFile(): void;
 }
 
 /**
- * Listens on a path. A stale socket file is replaced; a live one, or any other file, is not touched.
+ * Listens on a path. A stale socket file is replaced; a live socket or another file is an error.
  *
- * Deno removes the path a listener was bound to when the listener goes, some time after `close()`, whoever's
- * file is there by then. So the socket is bound under a passing name next to it, which Deno may remove as it
- * likes, and linked to its real one, which also makes the claim atomic.
+ * Some time after `close()`, Deno removes the file at the path that it has bound, even if the file is another program's by
+ * then. So the socket is bound under a temporary name beside the path and then linked to the path, which is atomic.
  */
 export async function bindUnixPath(path: string): Promise<BoundPath> {
   if (path.startsWith("\0")) {
@@ -27,7 +20,7 @@ export async function bindUnixPath(path: string): Promise<BoundPath> {
   const passing = passingName(path);
   const listener = Deno.listen({ transport: "unix", path: passing });
   try {
-    // Before it gets its name: what lies there afterwards may be somebody else's.
+    // Before the link: afterwards the file at the path may be another program's.
     const own = Deno.lstatSync(passing);
     await claim(passing, path);
     return { listener, removeFile: () => removeIfSame(path, own) };
@@ -37,7 +30,7 @@ export async function bindUnixPath(path: string): Promise<BoundPath> {
   }
 }
 
-/** Makes way for a socket where a dead one lies. */
+/** Removes a stale socket file. Throws if the path is taken by a live socket or another file. */
 export async function removeStaleSocket(path: string): Promise<void> {
   let found: Deno.FileInfo;
   try {
@@ -47,17 +40,15 @@ export async function removeStaleSocket(path: string): Promise<void> {
     throw error;
   }
   if (!found.isSocket) throw addrInUse("a file that is not a socket is there");
-  // A listener that was closed in this turn is gone in the next.
+  // A listener that was closed in this turn still accepts until the next turn.
   await new Promise((resolve) => setTimeout(resolve, 0));
   if (await isLive(path)) throw addrInUse("a live socket is there");
   removeIfSame(path, found);
 }
 
 /**
- * Removes a socket's file, unless another one has taken its place.
- *
- * A look and a removal are two steps, and somebody may come between. So the file is moved aside first and looked at
- * there, under a name that others do not know, and put back if it is not the one.
+ * Removes a socket's file, unless another file has replaced it. Another program could replace the file between a check and
+ * the removal, so the file is first moved to a random name, then checked, and moved back if it is not the socket's.
  */
 export function removeIfSame(path: string, own: Deno.FileInfo): void {
   try {
@@ -67,11 +58,11 @@ export function removeIfSame(path: string, own: Deno.FileInfo): void {
     if (isSame(Deno.lstatSync(aside), own)) Deno.removeSync(aside);
     else move(aside, path);
   } catch {
-    // Gone already, or taken by a third.
+    // Already removed, or another program has moved it.
   }
 }
 
-/** Whether it is one socket. An open one holds on to its file's number; that of a dead one may be a younger file's. */
+/** Reports whether two files are the same socket. The inode of a closed socket can be reused, so `birthtime` counts, too. */
 function isSame(a: Deno.FileInfo, b: Deno.FileInfo): boolean {
   return a.isSocket === true && b.isSocket === true && a.dev === b.dev && a.ino === b.ino &&
     a.birthtime?.getTime() === b.birthtime?.getTime();
@@ -83,19 +74,19 @@ async function claim(passing: string, path: string): Promise<void> {
       return move(passing, path);
     } catch (error) {
       if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
-      if (tries > 0) throw addrInUse("somebody else has taken it at the same moment");
+      if (tries > 0) throw addrInUse("another program has bound it at the same time");
       await removeStaleSocket(path);
     }
   }
 }
 
-/** Gives a file another name, but never that of a file that is there. */
+/** Renames a file. Throws `AlreadyExists` instead of replacing another file. */
 function move(from: string, to: string): void {
   try {
     Deno.linkSync(from, to);
   } catch (error) {
     if (error instanceof Deno.errors.AlreadyExists) throw error;
-    // Folders have no links, and sockets none on some file systems.
+    // Directories cannot be linked, and on some file systems sockets neither.
     if (exists(to)) throw new Deno.errors.AlreadyExists(to);
     Deno.renameSync(from, to);
     return;
@@ -103,7 +94,7 @@ function move(from: string, to: string): void {
   Deno.removeSync(from);
 }
 
-/** Whether somebody listens. A datagram socket refuses a stream with EPROTOTYPE, a dead one with ECONNREFUSED. */
+/** Reports whether a socket is open. A live datagram socket answers EPROTOTYPE, a stale socket ECONNREFUSED. */
 async function isLive(path: string): Promise<boolean> {
   try {
     (await Deno.connect({ transport: "unix", path })).close();
@@ -114,14 +105,14 @@ async function isLive(path: string): Promise<boolean> {
   }
 }
 
-/** Makes up a free name for a socket that is about to be moved. */
+/** Returns an unused temporary path in the same directory. */
 export function passingName(path: string): string {
   const directory = directoryOf(path);
   const room = MAX_PATH - new TextEncoder().encode(directory).length;
   for (let tries = 0;; tries++) {
     const name = crypto.randomUUID().slice(0, 6);
     const passing = directory + (room > name.length ? `.${name}` : name.slice(0, room));
-    // With room for one character there may be none left; then the system says so.
+    // If the path leaves room for only one character, all names may be taken. Then binding fails.
     if (tries === 100 || passing !== path && !exists(passing)) return passing;
   }
 }
@@ -139,7 +130,7 @@ function exists(path: string): boolean {
   }
 }
 
-/** Makes the system's error for a path that is taken. */
+/** Returns the system's error for a path that is taken. */
 export function addrInUse(why: string): Error {
   const error = new Deno.errors.AddrInUse(`Address already in use: ${why}`);
   return Object.assign(error, { code: "EADDRINUSE" });

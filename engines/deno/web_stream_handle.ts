@@ -1,17 +1,12 @@
-/**
- * Handles over web streams, which is what Deno gives for a child's pipes.
- *
- * @module
- */
 import { toError } from "../../errors.ts";
 import type { ReadMemory } from "../../memory/read_memory.ts";
 import { WindowMemory } from "../../memory/window_memory.ts";
 import type { StreamHandle, StreamSink } from "../../transports/stream_handle.ts";
 
-/** Chunks of a web stream come in memory of their own. */
+/** Never read into, because a web stream delivers chunks in its own memory. */
 const NO_MEMORY: ReadMemory = new WindowMemory();
 
-/** Reads a `ReadableStream`. */
+/** A handle over a `ReadableStream`, such as a child's standard output. */
 export class ReadableStreamHandle implements StreamHandle {
   readonly readable = true;
   readonly writable = false;
@@ -22,7 +17,7 @@ export class ReadableStreamHandle implements StreamHandle {
 
   constructor(stream: ReadableStream<Uint8Array>) {
     this.#reader = stream.getReader();
-    // The error also arrives at read(); this keeps its twin from going unhandled.
+    // read() rejects with the same error. Unhandled, this rejection would end the process.
     this.#reader.closed.catch(() => {});
   }
 
@@ -73,7 +68,7 @@ export class ReadableStreamHandle implements StreamHandle {
   }
 }
 
-/** Writes a `WritableStream`. */
+/** A handle over a `WritableStream`, such as a child's standard input. */
 export class WritableStreamHandle implements StreamHandle {
   readonly readable = false;
   readonly writable = true;
@@ -81,14 +76,11 @@ export class WritableStreamHandle implements StreamHandle {
   #writer: WritableStreamDefaultWriter<Uint8Array>;
   #keepsChunks: boolean;
 
-  /**
-   * @param stream The stream.
-   * @param keepsChunks Whether its sink may hold on to a chunk that it has taken, as a `TransformStream` does.
-   */
+  /** With `keepsChunks`, the sink may keep a chunk after it was written, as a `TransformStream` does. */
   constructor(stream: WritableStream<Uint8Array>, keepsChunks = true) {
     this.#keepsChunks = keepsChunks;
     this.#writer = stream.getWriter();
-    // Errors arrive at write(); these keep their twins from going unhandled.
+    // write() rejects with the same errors. Unhandled, these rejections would end the process.
     this.#writer.closed.catch(() => {});
     this.#writer.ready.catch(() => {});
   }
@@ -105,7 +97,7 @@ export class WritableStreamHandle implements StreamHandle {
   closeWrite(): void {}
 
   close(dropped: boolean): void {
-    // A sink that sees its end has been given everything.
+    // A sink sees an orderly end only if all bytes were written.
     const end = dropped ? this.#writer.abort() : this.#writer.close();
     end.catch(() => {});
   }

@@ -131,9 +131,9 @@ Deno.test("errorReceived() is told of a Unix datagram that was cut, and the next
   await log.until(() => log.entries.length === 6);
   assertEquals(log.entries, [
     "received 999: true",
-    "failed EMSGSIZE: a datagram of 1000 bytes or more was dropped: there was no room for more than 999",
+    "failed EMSGSIZE: a datagram of 1000 bytes or more was dropped: the receive buffer holds 999 bytes",
     "received 1001: true",
-    "failed EMSGSIZE: a datagram of 2000 bytes or more was dropped: there was no room for more than 1999",
+    "failed EMSGSIZE: a datagram of 2000 bytes or more was dropped: the receive buffer holds 1999 bytes",
     "received 2500: true",
     "received 3000: true",
   ]);
