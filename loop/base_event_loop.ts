@@ -1,67 +1,65 @@
-/**
- * The half of the loop that runs callbacks: scheduling, signals, exceptions, debugging.
- *
- * @module
- */
 import { checkTime } from "../checks.ts";
 import type { ExceptionContext, Handle, TimerHandle } from "../transports/loop_context.ts";
 import type { ExceptionHandler } from "./exceptions.ts";
 import type { LoopCore } from "./loop_core.ts";
 import { Signals } from "./signals.ts";
 
-/** What {@linkcode EventLoop} does besides making pairs; it is never made alone. */
+/**
+ * The part of {@linkcode EventLoop} that runs callbacks and timers, and handles signals and exceptions.
+ *
+ * A callback runs in the `AsyncLocalStorage` context of the code that scheduled it. Its exception, or the rejection of a
+ * promise that it returns, goes to the exception handler.
+ *
+ * @example Usage
+ * ```ts
+ * import { getRunningLoop } from "@tandem/io";
+ *
+ * const loop = getRunningLoop();
+ * loop.callSoon(console.log, "in the next turn");
+ * loop.callLater(1000, console.log, "a second later");
+ * const timer = loop.callAt(loop.time() + 250, console.log, "never");
+ * timer.cancel();
+ * loop.addSignalHandler("SIGINT", () => Deno.exit(130));
+ * loop.setDebug(true);
+ * loop.slowCallbackDuration = 20;
+ * loop.setExceptionHandler((context) => {
+ *   if (context.transport === undefined) loop.defaultExceptionHandler(context);
+ * });
+ * ```
+ */
 export class BaseEventLoop {
   #core: LoopCore;
   #signals: Signals;
 
-  /**
-   * Called by {@linkcode EventLoop} alone.
-   *
-   * @param core The inside of the loop.
-   */
+  /** Called by {@linkcode EventLoop}. */
   constructor(core: LoopCore) {
     this.#core = core;
     this.#signals = new Signals(core);
   }
 
   /**
-   * Runs a callback in the next turn, after those already waiting.
+   * Runs a callback in the next turn of the loop, after those scheduled before.
    *
-   * @typeParam A The types of its arguments.
-   * @param callback What to run. What it throws goes to the exception handler.
-   * @param args With what.
-   * @returns A handle to call it off.
+   * @typeParam A The types of the arguments.
+   * @param callback The callback.
+   * @param args Its arguments.
+   * @returns A handle that can cancel the callback.
    * @throws {TypeError} If `callback` is not a function.
-   *
-   * @example Usage
-   * ```ts
-   * import { getRunningLoop } from "@tandem/io";
-   *
-   * getRunningLoop().callSoon(console.log, "in a moment");
-   * ```
    */
   callSoon<A extends unknown[]>(callback: (...args: A) => unknown, ...args: A): Handle {
     return this.#core.scheduler.callSoon(callback, args);
   }
 
   /**
-   * Runs a callback after a delay.
+   * Runs a callback after a delay, never early.
    *
-   * @typeParam A The types of its arguments.
-   * @param delayMs How long to wait, in milliseconds; zero or less is the next turn but one.
-   * @param callback What to run.
-   * @param args With what.
-   * @returns A handle to call it off.
+   * @typeParam A The types of the arguments.
+   * @param delayMs The delay, in milliseconds. With zero or less, the callback runs soon, but not in the next turn.
+   * @param callback The callback.
+   * @param args Its arguments.
+   * @returns A handle that can cancel the callback.
    * @throws {TypeError} If `callback` is not a function, or `delayMs` not a number.
    * @throws {RangeError} If `delayMs` is not finite.
-   *
-   * @example Usage
-   * ```ts
-   * import { getRunningLoop } from "@tandem/io";
-   *
-   * const timer = getRunningLoop().callLater(1000, console.log, "a second later");
-   * timer.cancel();
-   * ```
    */
   callLater<A extends unknown[]>(delayMs: number, callback: (...args: A) => unknown, ...args: A): TimerHandle {
     checkTime("callLater()", "delayMs", delayMs);
@@ -69,205 +67,94 @@ export class BaseEventLoop {
   }
 
   /**
-   * Runs a callback at a time of the loop's clock. Never early; in order of time, then of calling.
+   * Runs a callback at a time of the loop's clock, never early. Callbacks for the same time run in the order of the calls.
    *
-   * @typeParam A The types of its arguments.
-   * @param whenMs When, on the clock of {@linkcode time}.
-   * @param callback What to run.
-   * @param args With what.
-   * @returns A handle to call it off.
+   * @typeParam A The types of the arguments.
+   * @param whenMs The time, in milliseconds of {@linkcode time}.
+   * @param callback The callback.
+   * @param args Its arguments.
+   * @returns A handle that can cancel the callback.
    * @throws {TypeError} If `callback` is not a function, or `whenMs` not a number.
    * @throws {RangeError} If `whenMs` is not finite.
-   *
-   * @example Usage
-   * ```ts
-   * import { getRunningLoop } from "@tandem/io";
-   *
-   * const loop = getRunningLoop();
-   * loop.callAt(loop.time() + 250, console.log, "a quarter of a second later");
-   * ```
    */
   callAt<A extends unknown[]>(whenMs: number, callback: (...args: A) => unknown, ...args: A): TimerHandle {
     checkTime("callAt()", "whenMs", whenMs);
     return this.#core.scheduler.callAt(whenMs, callback, args, "callAt()");
   }
 
-  /**
-   * Reads the loop's clock, which never goes back.
-   *
-   * @returns Milliseconds since some fixed moment.
-   *
-   * @example Usage
-   * ```ts
-   * import { getRunningLoop } from "@tandem/io";
-   *
-   * console.log(getRunningLoop().time());
-   * ```
-   */
+  /** Returns the time of the loop's clock: milliseconds since a fixed moment. The clock never goes back. */
   time(): number {
     return this.#core.scheduler.time();
   }
 
   /**
-   * Makes a promise that others resolve.
+   * Creates a promise with its resolve functions, as `Promise.withResolvers()` does.
    *
-   * @typeParam T What it resolves to.
+   * @typeParam T The type of the value.
    * @returns The promise and the functions that settle it.
-   *
-   * @example Usage
-   * ```ts
-   * import { getRunningLoop } from "@tandem/io";
-   *
-   * const { promise, resolve } = getRunningLoop().createFuture<number>();
-   * resolve(42);
-   * console.log(await promise);
-   * ```
    */
   createFuture<T>(): PromiseWithResolvers<T> {
     return Promise.withResolvers<T>();
   }
 
   /**
-   * Runs a callback, in a turn of the loop, whenever a signal arrives. Replaces the one before.
+   * Runs a callback, in a turn of the loop, each time a signal arrives. Replaces the signal's earlier callback.
    *
-   * @typeParam A The types of its arguments.
+   * @typeParam A The types of the arguments.
    * @param signal The signal's name.
-   * @param callback What to run.
-   * @param args With what.
-   * @throws {TypeError} If the system does not know the signal, or does not let it be handled.
-   *
-   * @example Usage
-   * ```ts
-   * import { getRunningLoop } from "@tandem/io";
-   *
-   * getRunningLoop().addSignalHandler("SIGINT", () => Deno.exit(130));
-   * ```
+   * @param callback The callback.
+   * @param args Its arguments.
+   * @throws {TypeError} If `callback` is not a function, or the system does not know the signal or cannot handle it.
    */
   addSignalHandler<A extends unknown[]>(signal: Deno.Signal, callback: (...args: A) => void, ...args: A): void {
     this.#signals.add(signal, callback, args);
   }
 
-  /**
-   * Takes a signal's callback away.
-   *
-   * @param signal The signal's name.
-   * @returns Whether there was one.
-   *
-   * @example Usage
-   * ```ts
-   * import { getRunningLoop } from "@tandem/io";
-   *
-   * getRunningLoop().removeSignalHandler("SIGINT");
-   * ```
-   */
+  /** Removes a signal's callback, and reports whether there was one. */
   removeSignalHandler(signal: Deno.Signal): boolean {
     return this.#signals.remove(signal);
   }
 
   /**
-   * Says who is told of exceptions that nobody awaits.
+   * Sets the function that is called with exceptions of callbacks and other errors that no promise reports.
    *
    * @param handler The function, or `null` for {@linkcode defaultExceptionHandler}.
-   * @throws {TypeError} If it is neither.
-   *
-   * @example Usage
-   * ```ts
-   * import { getRunningLoop } from "@tandem/io";
-   *
-   * getRunningLoop().setExceptionHandler(({ message, error }) => console.warn(message, error));
-   * ```
+   * @throws {TypeError} If `handler` is neither a function nor `null`.
    */
   setExceptionHandler(handler: ExceptionHandler | null): void {
     this.#core.exceptions.setHandler(handler);
   }
 
-  /**
-   * Tells who is told of exceptions.
-   *
-   * @returns The function, or `null` for the default one.
-   *
-   * @example Usage
-   * ```ts
-   * import { getRunningLoop } from "@tandem/io";
-   *
-   * console.log(getRunningLoop().getExceptionHandler());
-   * ```
-   */
+  /** Returns the exception handler, or `null` for {@linkcode defaultExceptionHandler}. */
   getExceptionHandler(): ExceptionHandler | null {
     return this.#core.exceptions.handler;
   }
 
-  /**
-   * Tells the exception handler of something. Never throws.
-   *
-   * @param context What happened.
-   *
-   * @example Usage
-   * ```ts
-   * import { getRunningLoop } from "@tandem/io";
-   *
-   * getRunningLoop().callExceptionHandler({ message: "this should not happen" });
-   * ```
-   */
+  /** Calls the exception handler. Never throws. */
   callExceptionHandler(context: ExceptionContext): void {
     this.#core.exceptions.report(context);
   }
 
-  /**
-   * Prints what happened to standard error.
-   *
-   * @param context What happened.
-   *
-   * @example Usage
-   * ```ts
-   * import { getRunningLoop } from "@tandem/io";
-   *
-   * const loop = getRunningLoop();
-   * loop.setExceptionHandler((context) => {
-   *   if (context.transport === undefined) loop.defaultExceptionHandler(context);
-   * });
-   * ```
-   */
+  /** Prints a context to standard error. Never throws. */
   defaultExceptionHandler(context: ExceptionContext): void {
     this.#core.exceptions.reportByDefault(context);
   }
 
   /**
-   * Switches debug mode: the exception handler then hears of callbacks that take longer than
-   * {@linkcode slowCallbackDuration}, and of transports made from now on that are never closed.
-   *
-   * @param on Whether it is on.
-   *
-   * @example Usage
-   * ```ts
-   * import { getRunningLoop } from "@tandem/io";
-   *
-   * const loop = getRunningLoop();
-   * loop.setDebug(true);
-   * loop.slowCallbackDuration = 20;
-   * ```
+   * Turns debug mode on or off. In debug mode the exception handler is called for callbacks that take longer than
+   * {@linkcode slowCallbackDuration}, for transports created from now on that are never closed, and for protocols with
+   * suspicious callbacks.
    */
   setDebug(on: boolean): void {
     this.#core.exceptions.debug = on;
   }
 
-  /**
-   * Tells whether debug mode is on.
-   *
-   * @returns `true` if so.
-   *
-   * @example Usage
-   * ```ts
-   * import { getRunningLoop } from "@tandem/io";
-   *
-   * console.log(getRunningLoop().getDebug());
-   * ```
-   */
+  /** Reports whether debug mode is on. */
   getDebug(): boolean {
     return this.#core.exceptions.debug;
   }
 
-  /** How many milliseconds a callback may take before debug mode tells of it; 100 to begin with, as in asyncio. */
+  /** The time, in milliseconds, after which debug mode reports a callback as slow. By default 100, as in asyncio. */
   get slowCallbackDuration(): number {
     return this.#core.exceptions.slowCallbackDuration;
   }

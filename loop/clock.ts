@@ -1,9 +1,3 @@
-/**
- * The clock that all timers of a loop go by.
- *
- * @module
- */
-
 /** A timer of a clock. */
 export interface ClockTimer {
   /** Cancels the timer. */
@@ -14,19 +8,15 @@ export interface ClockTimer {
   unref(): void;
 }
 
-/** What a loop knows of time. A clock of your own, given to `new EventLoop({ clock })`, drives every timer of the loop. */
+/** The clock of a loop. A clock given to `new EventLoop({ clock })` drives all timers and time limits of the loop. */
 export interface Clock {
-  /**
-   * Reads the clock, which never goes back.
-   *
-   * @returns Milliseconds since some fixed moment.
-   */
+  /** Returns the time: milliseconds since a fixed moment. It never goes back. */
   now(): number;
   /**
-   * Starts a timer. A loop has one at a time.
+   * Starts a timer. A loop has at most one timer at a time.
    *
-   * @param delayMs How long to wait, in milliseconds, at least 0.
-   * @param callback What to call, once. It never throws. A call before the time is harmless: the loop starts a new timer.
+   * @param delayMs The delay, in milliseconds, at least 0.
+   * @param callback Must be called once. It never throws. If it is called early, the loop starts another timer.
    * @returns The timer.
    */
   setTimer(delayMs: number, callback: () => void): ClockTimer;
@@ -35,11 +25,11 @@ export interface Clock {
 /** The longest delay that `setTimeout` takes, in milliseconds; a longer one is called early. */
 const MAX_TIMEOUT = 2 ** 31 - 1;
 
-/** The clock of the system: `performance.now()` and `setTimeout`. */
+/** The system's clock. */
 export const systemClock: Clock = {
   now: () => performance.now(),
   setTimer: (delayMs, callback) => {
-    // Rounded up: setTimeout cuts fractions off, and would call early.
+    // Rounded up, because setTimeout drops fractions and would call early.
     const id = setTimeout(callback, Math.min(Math.ceil(delayMs), MAX_TIMEOUT));
     return {
       cancel: () => clearTimeout(id),

@@ -1,8 +1,4 @@
-/**
- * Making pairs over connections: dialled, given, or accepted elsewhere.
- *
- * @module
- */
+/** Creates transports for connections: new ones, given ones, and those accepted elsewhere. */
 import { checkOptions, namesOf } from "../check_options.ts";
 import {
   checkBoolean,
@@ -27,25 +23,25 @@ import type { LoopCore } from "./loop_core.ts";
 import { formatAddress, nameAddress } from "./name_address.ts";
 import { makeProtocol, type ProtocolFactory } from "./protocol_factory.ts";
 
-/** What every stream may be given. */
+/** The options of every stream. */
 export interface StreamOptions {
   /**
-   * How long `close()` may take to flush, and on TLS to take leave, in milliseconds, before it becomes an abort with a
-   * `TimeoutError`.
+   * The time limit of `close()`, in milliseconds. If buffered writes, and on TLS the peer's close_notify, take longer, the
+   * connection is aborted and `connectionLost` is called with a `TimeoutError`.
    *
-   * @default {undefined} as long as it takes
+   * @default {undefined} no limit
    */
   closeTimeout?: number | undefined;
   /**
-   * Speak TLS, and how. `connectionMade` runs after the handshake. `true` will do for a client whose server's
-   * certificate Deno trusts; a server needs `{ cert, key }` at least.
+   * Use TLS. `connectionMade` is called after the handshake. For a client, `true` trusts the CAs that Deno trusts. A server
+   * needs at least `{ cert, key }`.
    *
    * @default {false}
    */
   tls?: boolean | TlsOptions | TlsContext | undefined;
 }
 
-/** What every TCP connection may be given. */
+/** The options of every TCP connection. */
 export interface TcpOptions extends StreamOptions {
   /**
    * Send small segments at once (`TCP_NODELAY`).
@@ -61,17 +57,17 @@ export interface TcpOptions extends StreamOptions {
   keepAlive?: boolean | undefined;
 }
 
-/** How to dial a TCP connection. */
+/** The options of {@linkcode EventLoop.createConnection}. */
 export interface ConnectionOptions extends TcpOptions {
   /**
-   * A name or a literal address.
+   * A host name or an IP address.
    *
    * @default {"127.0.0.1"}
    */
   hostname?: string | undefined;
   /** 1 to 65535. */
   port: number;
-  /** The local address. Deno cannot choose it: anything but `undefined` is `Deno.errors.NotSupported`. */
+  /** The local address. Not supported by Deno: a value is a `Deno.errors.NotSupported`. */
   localAddr?: { hostname?: string; port?: number } | undefined;
   /**
    * Try the addresses of a name in parallel (Happy Eyeballs, RFC 8305).
@@ -80,51 +76,49 @@ export interface ConnectionOptions extends TcpOptions {
    */
   autoSelectFamily?: boolean | undefined;
   /**
-   * How long to wait for one address before the next one is tried, in milliseconds: asyncio's `happy_eyeballs_delay`.
+   * The time before the next address is tried, in milliseconds: asyncio's `happy_eyeballs_delay`.
    *
    * @default {250}
    */
   autoSelectFamilyAttemptDelay?: number | undefined;
-  /** Cancels the attempt; the call then rejects with the signal's reason. */
+  /** Cancels connecting and the TLS handshake. The call then rejects with the signal's reason. */
   signal?: AbortSignal | undefined;
 }
 
-/** How to take a connection over. */
+/** The options for a connection that exists. */
 export interface AcceptedSocketOptions extends TcpOptions {
-  /** Calls the attempt off, such as a handshake that is under way; the call then rejects with the signal's reason. */
+  /** Cancels the TLS handshake. The call then rejects with the signal's reason. */
   signal?: AbortSignal | undefined;
 }
 
-/** A connection that exists already. */
+/** A connection that exists. */
 export interface ExistingConnOptions extends AcceptedSocketOptions {
   /**
-   * The connection. Nothing else may read from it or write to it: the transport owns it from now on. A `Deno.TlsConn`
-   * brings Deno's own TLS, and its limits: see `listener` of {@linkcode ExistingListenerOptions}.
+   * The connection. The transport owns it from now on: do not read, write or close it. A `Deno.TlsConn` uses Deno's own
+   * TLS, with its limits: see `listener` of {@linkcode ExistingListenerOptions}.
    *
    * If the call rejects because of an argument, the connection is untouched and still yours; a certificate or key that
-   * cannot be read is such an argument. If it rejects for any other reason, the connection is closed: the factory
+   * cannot be read is such an argument. If the call rejects for another reason, the connection is closed: the factory
    * throws or returns no protocol, the handshake fails, or `signal` aborts.
    */
   conn: DenoConn;
 }
 
-/** How to dial a Unix connection. */
+/** The options of {@linkcode EventLoop.createUnixConnection}. */
 export interface UnixConnectionOptions extends StreamOptions {
   /** The path of the socket. */
   path: string;
-  /** Calls the attempt off; the call then rejects with the signal's reason. */
+  /** Cancels connecting and the TLS handshake. The call then rejects with the signal's reason. */
   signal?: AbortSignal | undefined;
 }
 
-/** The names of the options of streams that are accepted or taken over. */
 export const STREAM_OPTIONS: ReadonlySet<string> = namesOf<StreamOptions>({ closeTimeout: true, tls: true });
-/** The same for TCP. */
 export const TCP_OPTIONS: ReadonlySet<string> = new Set([
   ...STREAM_OPTIONS,
   ...namesOf<Omit<TcpOptions, keyof StreamOptions>>({ noDelay: true, keepAlive: true }),
 ]);
 const ACCEPTED_OPTIONS: ReadonlySet<string> = new Set([...TCP_OPTIONS, "signal"]);
-/** Where to connect to, which a connection that exists excludes. */
+/** The options that cannot be given with `conn`. */
 const TCP_ADDRESS = namesOf<Omit<ConnectionOptions, keyof AcceptedSocketOptions>>({
   hostname: true,
   port: true,
@@ -134,8 +128,8 @@ const TCP_ADDRESS = namesOf<Omit<ConnectionOptions, keyof AcceptedSocketOptions>
 });
 const UNIX_ADDRESS = namesOf<Omit<UnixConnectionOptions, keyof AcceptedSocketOptions>>({ path: true });
 const CONNECTION_OPTIONS: ReadonlySet<string> = new Set([...TCP_ADDRESS, "conn", ...ACCEPTED_OPTIONS]);
-// A socket of `conn` can be TCP.
 const UNIX_OPTIONS: ReadonlySet<string> = new Set([...UNIX_ADDRESS, "conn", ...STREAM_OPTIONS, "signal"]);
+/** With `conn`, whose socket can be TCP. */
 const UNIX_CONN_OPTIONS: ReadonlySet<string> = new Set([...UNIX_OPTIONS, ...TCP_OPTIONS]);
 const LOCAL_ADDR = namesOf<NonNullable<ConnectionOptions["localAddr"]>>({ hostname: true, port: true });
 
@@ -202,7 +196,7 @@ export async function connectAcceptedSocket<P extends StreamCallbacks>(
   return await adopt(loop, method, factory, conn, options, true);
 }
 
-/** Makes a pair over a connection that exists; until the arguments are known to be good, it is the caller's. */
+/** Creates a transport for a connection that exists. The caller owns the connection until all arguments are checked. */
 async function adopt<P extends StreamCallbacks>(
   loop: LoopCore,
   method: string,
@@ -220,7 +214,7 @@ async function adopt<P extends StreamCallbacks>(
   return startClient(loop, method, factory, secured, options);
 }
 
-/** Connects; an error names the address. */
+/** Connects. Errors name the address. */
 async function dial(
   loop: LoopCore,
   method: string,
@@ -230,13 +224,13 @@ async function dial(
   try {
     return await loop.engine.connect(target, signal);
   } catch (error) {
-    if (signal?.aborted) throw error; // The signal's reason, whatever that is.
+    if (signal?.aborted) throw error; // The signal's reason.
     const hostname = target.transport === "tcp" ? target.hostname : undefined;
     throw nameAddress(error, method, "connect to", formatAddress(target), hostname);
   }
 }
 
-/** Checks what all calls that make streams are given. */
+/** Checks the arguments that all methods for streams have. */
 export function checkStreamCall(
   method: string,
   factory: unknown,
@@ -256,12 +250,11 @@ export function checkStreamCall(
   if (known.has("signal")) checkSignal(method, options.signal);
 }
 
-/** Returns what sockets are set to. */
 export function tcpSettings({ noDelay = true, keepAlive }: TcpOptions): TcpSettings {
   return { noDelay, keepAlive };
 }
 
-/** Makes a pair over a stream. Neither `connectionMade` has been called nor has reading started. */
+/** Creates the protocol and the transport of a stream, without calling `connectionMade` or reading. Owns the handle. */
 export function makeConnection<P extends StreamCallbacks>(
   loop: LoopCore,
   method: string,
@@ -282,7 +275,7 @@ export function makeConnection<P extends StreamCallbacks>(
   }
 }
 
-/** Makes a pair over a stream, and starts it. */
+/** Creates the protocol and the transport of a stream, calls `connectionMade`, and reads from the next turn on. */
 export function startClient<P extends StreamCallbacks>(
   loop: LoopCore,
   method: string,
@@ -298,7 +291,7 @@ export function startClient<P extends StreamCallbacks>(
   }
   const [connection, protocol] = makeConnection(loop, method, factory, end, options);
   connection.start();
-  // In the next turn, so that the caller who awaits this pair is there before the first bytes are.
+  // In the next turn, so that the caller's `await` returns before the first bytes are delivered.
   loop.callSoon(() => connection.startReading());
   return [connection.transport, protocol];
 }

@@ -1,8 +1,3 @@
-/**
- * Making servers.
- *
- * @module
- */
 import { namesOf } from "../check_options.ts";
 import { checkBoolean, checkExisting, checkHostname, checkInteger, checkPath, checkPort } from "../checks.ts";
 import { loadTls } from "../tls/secure_stream.ts";
@@ -24,18 +19,18 @@ import { formatAddress, nameAddress } from "./name_address.ts";
 import type { ProtocolFactory } from "./protocol_factory.ts";
 import { type ServeOptions, Server } from "./server.ts";
 
-/** Where to serve TCP. */
+/** The options of {@linkcode EventLoop.createServer}. */
 export interface ServerOptions extends TcpOptions, ServeOptions {
   /**
-   * One address or name, or several. An address that is named more than once is bound once.
+   * One or more host names or IP addresses. An address that occurs more than once is bound once.
    *
    * @default {"0.0.0.0"}
    */
   hostname?: string | string[] | undefined;
-  /** 0 to 65535; 0 lets the system choose one for each hostname. See {@linkcode Server.addresses}. */
+  /** 0 to 65535; with 0 the system chooses a port for each hostname. See {@linkcode Server.addresses}. */
   port: number;
   /**
-   * How many connections may wait to be accepted.
+   * The maximum number of connections that wait to be accepted.
    *
    * @default {511}
    */
@@ -48,34 +43,34 @@ export interface ServerOptions extends TcpOptions, ServeOptions {
   reusePort?: boolean | undefined;
 }
 
-/** A listener that exists already. */
+/** A listener that exists. */
 export interface ExistingListenerOptions extends TcpOptions, ServeOptions {
   /**
-   * The listener. Nothing else may accept from it: the server owns it from now on. If the call rejects, which happens
-   * for its arguments alone, the listener is untouched and still yours.
+   * The listener. The server owns it from now on: do not accept from it or close it. If the call rejects, an argument was
+   * wrong, and the listener is untouched and still yours.
    *
-   * A `Deno.TlsListener` brings Deno's own TLS, which is faster for small messages; `tls` would put a second TLS inside
-   * it. Deno's TLS has no `requestCert`, `rejectUnauthorized`, `minVersion`, `maxVersion`, `ciphers`, `sni`, `reload()`
-   * and `getExtraInfo("cipher")`, and its timeouts are the defaults of `tls`. `TCP_NODELAY` cannot be set: a message of
-   * more than 16 KiB, or in several writes, may wait 40 ms for the peer's acknowledgement. `abort()` looks like a clean
-   * end to the peer. The socket of a handshake that has timed out stays open until the peer closes its end.
+   * A `Deno.TlsListener` uses Deno's own TLS, which is faster for small messages; `tls` would put a second TLS inside it.
+   * Deno's TLS does not support `requestCert`, `rejectUnauthorized`, `minVersion`, `maxVersion`, `ciphers`, `sni`,
+   * `reload()` and `getExtraInfo("cipher")`, and its time limits are the defaults of `tls`. `TCP_NODELAY` cannot be set: a
+   * message of more than 16 KiB, or in several writes, can wait 40 ms for the peer's acknowledgement. The peer sees
+   * `abort()` as a clean end. After a handshake has timed out, its socket stays open until the peer closes its end.
    */
   listener: DenoListener;
 }
 
-/** Where to serve a Unix socket. */
+/** The options of {@linkcode EventLoop.createUnixServer}. */
 export interface UnixServerOptions extends StreamOptions, ServeOptions {
-  /** The path of the socket. A stale socket file there is replaced. */
+  /** The path of the socket. A stale socket file is replaced. */
   path: string;
   /**
-   * Remove the socket file when the server closes, unless it is somebody else's by then.
+   * Remove the socket file when the server closes, unless another file has replaced it.
    *
    * @default {true}
    */
   cleanupSocket?: boolean | undefined;
 }
 
-/** Where to serve TCP, which a listener that exists excludes. */
+/** The options that cannot be given with `listener`. */
 const TCP_ADDRESS = namesOf<Omit<ServerOptions, keyof TcpOptions | keyof ServeOptions>>({
   hostname: true,
   port: true,
@@ -88,7 +83,7 @@ const UNIX_ADDRESS = namesOf<Omit<UnixServerOptions, keyof StreamOptions | keyof
 });
 const SERVER_OPTIONS: ReadonlySet<string> = new Set([...TCP_ADDRESS, "listener", "startServing", ...TCP_OPTIONS]);
 const UNIX_OPTIONS: ReadonlySet<string> = new Set([...UNIX_ADDRESS, "listener", "startServing", ...STREAM_OPTIONS]);
-// A listener can be TCP.
+/** With `listener`, which can be TCP. */
 const UNIX_LISTENER_OPTIONS: ReadonlySet<string> = new Set([...UNIX_OPTIONS, ...TCP_OPTIONS]);
 
 /** Does the work of {@linkcode EventLoop.createServer}. */
@@ -152,7 +147,7 @@ async function adopt(
   return new Server(loop, method, factory, [listener], options, plan);
 }
 
-/** Listens; an error names the address. */
+/** Listens. Errors name the address. */
 async function listen(loop: LoopCore, method: string, target: ListenTarget): Promise<ListenHandle> {
   try {
     return await loop.engine.listen(target);
@@ -162,7 +157,7 @@ async function listen(loop: LoopCore, method: string, target: ListenTarget): Pro
   }
 }
 
-/** Checks what TLS is asked for. */
+/** Checks the TLS options, and parses the certificate and key. */
 async function takePlan(loop: LoopCore, method: string, { tls }: StreamOptions): Promise<TlsPlan | null> {
   const plan = planTls(method, tls, true);
   await loadTls(loop, plan);

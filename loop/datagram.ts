@@ -1,8 +1,3 @@
-/**
- * Making datagram endpoints.
- *
- * @module
- */
 import { checkOptions, namesOf } from "../check_options.ts";
 import { checkBoolean, checkFactory, checkHostname, checkPath, checkPort } from "../checks.ts";
 import { describe } from "../errors.ts";
@@ -14,17 +9,17 @@ import type { LoopCore } from "./loop_core.ts";
 import { formatAddress, nameAddress } from "./name_address.ts";
 import { makeProtocol, type ProtocolFactory } from "./protocol_factory.ts";
 
-/** What a datagram endpoint is made of. */
+/** The options of {@linkcode EventLoop.createDatagramEndpoint}. */
 export interface DatagramOptions {
   /**
-   * Where to receive.
+   * The address to bind.
    *
-   * @default {{ hostname: "0.0.0.0", port: 0 }} or "::" where `remoteAddr` is an IPv6 address
+   * @default {{ hostname: "0.0.0.0", port: 0 }} or "::" if `remoteAddr` is an IPv6 address
    */
   localAddr?: DatagramAddr | undefined;
-  /** The only address to talk to. A name is resolved once, here. */
+  /** The only peer. Datagrams of others are dropped. A host name is resolved once, when the endpoint is created. */
   remoteAddr?: DatagramAddr | undefined;
-  /** Share the port with other sockets. Deno cannot: `true` is `Deno.errors.NotSupported`. */
+  /** Share the port with other sockets. Not supported by Deno: `true` is a `Deno.errors.NotSupported`. */
   reusePort?: boolean | undefined;
   /**
    * Bind a port that another socket has bound (`SO_REUSEADDR`).
@@ -33,7 +28,7 @@ export interface DatagramOptions {
    */
   reuseAddress?: boolean | undefined;
   /**
-   * Allow sending to a broadcast address. Deno allows it always, so `false` changes nothing.
+   * Allow sending to a broadcast address. Deno always allows this, so `false` has no effect.
    *
    * @default {false}
    */
@@ -84,7 +79,7 @@ export async function createDatagramEndpoint<P extends DatagramCallbacks>(
   }
 }
 
-/** Opens the socket; an error names the address. */
+/** Opens the socket. Errors name the address. */
 async function open(loop: LoopCore, endpoint: DatagramEndpoint): Promise<DatagramHandle> {
   try {
     return await loop.engine.datagram(endpoint);
@@ -113,7 +108,7 @@ function checkAddr(name: string, addr: DatagramAddr | undefined, lowestPort: 0 |
   if (typeof addr !== "object" || addr === null) {
     throw new TypeError(`${METHOD}: ${name} must be { hostname, port } or { path }, got ${describe(addr)}`);
   }
-  // A Deno.NetAddr or Deno.UnixAddr will do.
+  // `transport` is tolerated, so that a Deno.NetAddr or a Deno.UnixAddr can be given.
   const rules = { prefix: `${name}.`, name, tolerated: ["transport"] };
   checkOptions(METHOD, addr, isPath(addr) ? PATH_ADDR : HOST_ADDR, rules);
   if (isPath(addr)) return checkPath(METHOD, `${name}.path`, addr.path);

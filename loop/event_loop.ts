@@ -1,8 +1,3 @@
-/**
- * The loop: what makes transports and protocols meet. Each method hands over to the file that does the work.
- *
- * @module
- */
 import type { ProtocolFactory } from "./protocol_factory.ts";
 import { checkOptions, namesOf } from "../check_options.ts";
 import { DenoEngine } from "../engines/deno/deno_engine.ts";
@@ -44,16 +39,16 @@ import {
 import type { Server } from "./server.ts";
 import { startTls, type StartTlsOptions } from "./start_tls.ts";
 
-/** What a loop runs on. */
+/** The options of a loop. */
 export interface EventLoopOptions {
   /**
-   * Where connections, listeners, datagrams and children come from. It serves this loop alone.
+   * Provides connections, listeners, datagram sockets, pipes and child processes. An engine serves one loop.
    *
    * @default {new DenoEngine()}
    */
   engine?: Engine | undefined;
   /**
-   * The clock that all timers of the loop go by.
+   * The clock of all timers and time limits.
    *
    * @default {undefined} the system's: `performance.now()` and `setTimeout`
    */
@@ -79,9 +74,20 @@ function checkMethods(name: string, value: object | undefined, methods: string[]
 }
 
 /**
- * asyncio's event loop on top of Deno's own. {@linkcode getRunningLoop} returns the one that programs share.
+ * asyncio's event loop on top of Deno's. It runs from its creation. {@linkcode getRunningLoop} returns the shared loop.
  *
- * @example An echo server, and a client that talks to it
+ * These rules hold for all methods that create transports:
+ *
+ * - `factory` is called once for each transport and returns the protocol. `P` is the protocol's type.
+ * - The promise resolves to the transport and the protocol, after `connectionMade` and before the first data callback.
+ * - Errors of the operating system keep Deno's class and `code`; the message names the address.
+ * - TLS: the promise rejects with a {@linkcode TlsError} if the handshake fails, and with a {@linkcode TimeoutError} after
+ *   `handshakeTimeout`. Servers report both to the exception handler instead, and go on.
+ * - A wrong argument is a `TypeError` or a `RangeError`; so are a certificate and a key that cannot be read. A `conn`,
+ *   `listener` or pipe that you pass is then untouched and still yours. Otherwise the transport or the server owns it, and
+ *   closes it if the promise rejects for another reason, such as an exception of the factory.
+ *
+ * @example An echo server and a client
  * ```ts
  * import { getRunningLoop, Protocol, type Transport } from "@tandem/io";
  *
@@ -97,8 +103,7 @@ function checkMethods(name: string, value: object | undefined, methods: string[]
  *
  * const loop = getRunningLoop();
  * const server = await loop.createServer(() => new Echo(), { hostname: "127.0.0.1", port: 0 });
- * const { port } = server.addresses[0] as Deno.NetAddr;
- * const [transport] = await loop.createConnection(() => new Protocol(), { port });
+ * const [transport] = await loop.createConnection(() => new Protocol(), { port: server.port });
  * transport.write(new TextEncoder().encode("hello"));
  * transport.close();
  * server.close();
@@ -108,10 +113,11 @@ export class EventLoop extends BaseEventLoop {
   #core: LoopCore;
 
   /**
-   * Creates a loop, which runs at once. Most programs share the one of {@linkcode getRunningLoop}.
+   * Creates a loop.
    *
-   * @param options What it runs on.
+   * @param options The engine and the clock.
    * @throws {TypeError} If `engine` or `clock` lacks a method.
+   * @throws {Deno.errors.NotSupported} If the engine is the default one, and this Deno is too old.
    */
   constructor(options: EventLoopOptions = {}) {
     checkLoopOptions(options);
@@ -124,21 +130,17 @@ export class EventLoop extends BaseEventLoop {
   /**
    * Connects over TCP, or takes a connection that exists.
    *
-   * @typeParam P The protocol's type.
-   * @param factory Makes the protocol, once connected.
-   * @param options Where to, or `{ conn }`.
-   * @returns The transport and the protocol, after `connectionMade` and before the first data callback.
-   * @throws {Deno.errors.ConnectionRefused} If nobody listens; other errors are Deno's own, too.
-   * @throws {TlsError} If the TLS handshake fails; its `code` names the cause.
-   * @throws {TimeoutError} If it takes longer than `handshakeTimeout`.
+   * @param factory Creates the protocol.
+   * @param options The address, or `{ conn }`.
+   * @returns The transport and the protocol.
+   * @throws {Deno.errors.ConnectionRefused} If no server listens at the address.
    *
-   * @example Usage
+   * @example Connect within five seconds
    * ```ts
    * import { getRunningLoop, Protocol } from "@tandem/io";
    *
-   * const loop = getRunningLoop();
    * const signal = AbortSignal.timeout(5000);
-   * const [transport] = await loop.createConnection(() => new Protocol(), { hostname: "localhost", port: 6379, signal });
+   * const [transport] = await getRunningLoop().createConnection(() => new Protocol(), { port: 6379, signal });
    * transport.write(new TextEncoder().encode("PING\r\n"));
    * ```
    */
@@ -152,21 +154,10 @@ export class EventLoop extends BaseEventLoop {
   /**
    * Serves TCP, or takes a listener that exists.
    *
-   * @param factory Makes the protocol of each connection.
-   * @param options Where, or `{ listener }`.
+   * @param factory Creates the protocol of each connection.
+   * @param options The address, or `{ listener }`.
    * @returns The server.
-   * @throws {Deno.errors.AddrInUse} If one of the addresses is taken; none is then left open.
-   * @throws {TypeError} If a certificate or key cannot be read. A handshake that fails later goes to the exception
-   * handler, and disturbs nobody.
-   *
-   * @example Usage
-   * ```ts
-   * import { getRunningLoop, Protocol } from "@tandem/io";
-   *
-   * const loop = getRunningLoop();
-   * const server = await loop.createServer(() => new Protocol(), { hostname: ["127.0.0.1", "::1"], port: 0 });
-   * console.log(server.addresses);
-   * ```
+   * @throws {Deno.errors.AddrInUse} If one of the addresses is taken. Then no address is left open.
    */
   createServer(
     factory: ProtocolFactory<StreamCallbacks>,
@@ -178,21 +169,10 @@ export class EventLoop extends BaseEventLoop {
   /**
    * Connects to a Unix socket, or takes a connection that exists.
    *
-   * @typeParam P The protocol's type.
-   * @param factory Makes the protocol, once connected.
-   * @param options Where to, or `{ conn }`.
-   * @returns The transport and the protocol, after `connectionMade` and before the first data callback.
-   * @throws {Deno.errors.NotFound} If there is no such socket; other errors are Deno's own, too.
-   * @throws {TlsError} If the TLS handshake fails; its `code` names the cause.
-   * @throws {TimeoutError} If it takes longer than `handshakeTimeout`.
-   *
-   * @example Usage
-   * ```ts
-   * import { getRunningLoop, Protocol } from "@tandem/io";
-   *
-   * const [transport] = await getRunningLoop().createUnixConnection(() => new Protocol(), { path: "app.sock" });
-   * transport.close();
-   * ```
+   * @param factory Creates the protocol.
+   * @param options The path, or `{ conn }`.
+   * @returns The transport and the protocol.
+   * @throws {Deno.errors.NotFound} If there is no such socket.
    */
   createUnixConnection<P extends StreamCallbacks>(
     factory: ProtocolFactory<P>,
@@ -204,20 +184,10 @@ export class EventLoop extends BaseEventLoop {
   /**
    * Serves a Unix socket, or takes a listener that exists.
    *
-   * @param factory Makes the protocol of each connection.
-   * @param options Where, or `{ listener }`.
+   * @param factory Creates the protocol of each connection.
+   * @param options The path, or `{ listener }`.
    * @returns The server.
-   * @throws {Deno.errors.AddrInUse} If a live socket, or a file of another kind, is there.
-   * @throws {TypeError} If a certificate or key cannot be read. A handshake that fails later goes to the exception
-   * handler, and disturbs nobody.
-   *
-   * @example Usage
-   * ```ts
-   * import { getRunningLoop, Protocol } from "@tandem/io";
-   *
-   * const server = await getRunningLoop().createUnixServer(() => new Protocol(), { path: "app.sock" });
-   * server.close();
-   * ```
+   * @throws {Deno.errors.AddrInUse} If the path is that of a live socket, or of a file that is not a socket.
    */
   createUnixServer(
     factory: ProtocolFactory<StreamCallbacks>,
@@ -227,16 +197,12 @@ export class EventLoop extends BaseEventLoop {
   }
 
   /**
-   * Makes a pair over a connection that was accepted elsewhere; in TLS it is the server.
+   * Creates a transport and a protocol for a connection that was accepted elsewhere. In TLS it is the server.
    *
-   * @typeParam P The protocol's type.
-   * @param factory Makes the protocol.
-   * @param conn The connection; the transport's from now on. If the call rejects because of an argument, it is still
-   * yours; if it rejects for any other reason, it is closed.
-   * @param options What else it is given.
+   * @param factory Creates the protocol.
+   * @param conn The connection.
+   * @param options TLS, time limits, TCP options and a signal.
    * @returns The transport and the protocol.
-   * @throws {TlsError} If the TLS handshake fails; its `code` names the cause.
-   * @throws {TimeoutError} If it takes longer than `handshakeTimeout`.
    *
    * @example Usage
    * ```ts
@@ -257,15 +223,14 @@ export class EventLoop extends BaseEventLoop {
   /**
    * Opens a datagram socket, UDP or Unix.
    *
-   * @typeParam P The protocol's type.
-   * @param factory Makes the protocol.
-   * @param options Where to receive, and the only address to talk to.
-   * @returns The transport and the protocol, after `connectionMade`.
-   * @throws {Deno.errors.AddrInUse} If the local address is taken; other errors are Deno's own, too.
+   * @param factory Creates the protocol.
+   * @param options The local address, and the remote address if there is only one peer.
+   * @returns The transport and the protocol.
+   * @throws {Deno.errors.AddrInUse} If the local address is taken.
    *
    * @example Usage
    * ```ts
-   * import { getRunningLoop, DatagramProtocol } from "@tandem/io";
+   * import { DatagramProtocol, getRunningLoop } from "@tandem/io";
    *
    * const remoteAddr = { hostname: "127.0.0.1", port: 5353 };
    * const [transport] = await getRunningLoop().createDatagramEndpoint(() => new DatagramProtocol(), { remoteAddr });
@@ -280,27 +245,12 @@ export class EventLoop extends BaseEventLoop {
   }
 
   /**
-   * Reads a pipe.
+   * Creates a transport that reads a pipe.
    *
-   * @typeParam P The protocol's type.
-   * @param factory Makes the protocol.
-   * @param pipe The pipe; the transport's from now on. If the call rejects because of an argument, it is still yours; if
-   * the factory fails, it is closed.
-   * @param options What else it is given.
-   * @returns The transport and the protocol, after `connectionMade`.
-   *
-   * @example Usage
-   * ```ts
-   * import { getRunningLoop, Protocol } from "@tandem/io";
-   *
-   * class Print extends Protocol {
-   *   override dataReceived(data: Uint8Array) {
-   *     console.log(new TextDecoder().decode(data));
-   *   }
-   * }
-   *
-   * await getRunningLoop().connectReadPipe(() => new Print(), Deno.stdin);
-   * ```
+   * @param factory Creates the protocol.
+   * @param pipe The pipe.
+   * @param options A time limit.
+   * @returns The transport and the protocol.
    */
   connectReadPipe<P extends StreamCallbacks>(
     factory: ProtocolFactory<P>,
@@ -311,22 +261,12 @@ export class EventLoop extends BaseEventLoop {
   }
 
   /**
-   * Writes a pipe.
+   * Creates a transport that writes a pipe.
    *
-   * @typeParam P The protocol's type.
-   * @param factory Makes the protocol.
-   * @param pipe The pipe; the transport's from now on. If the call rejects because of an argument, it is still yours; if
-   * the factory fails, it is closed.
-   * @param options What else it is given.
-   * @returns The transport and the protocol, after `connectionMade`.
-   *
-   * @example Usage
-   * ```ts
-   * import { getRunningLoop, BaseProtocol } from "@tandem/io";
-   *
-   * const [transport] = await getRunningLoop().connectWritePipe(() => new BaseProtocol(), Deno.stdout);
-   * transport.write(new TextEncoder().encode("hello\n"));
-   * ```
+   * @param factory Creates the protocol.
+   * @param pipe The pipe.
+   * @param options A time limit.
+   * @returns The transport and the protocol.
    */
   connectWritePipe<P extends StreamCallbacks>(
     factory: ProtocolFactory<P>,
@@ -339,13 +279,12 @@ export class EventLoop extends BaseEventLoop {
   /**
    * Starts a program.
    *
-   * @typeParam P The protocol's type.
-   * @param factory Makes the protocol.
-   * @param program The program's path or name.
-   * @param options Its arguments, streams and surroundings.
-   * @returns The transport and the protocol, after `connectionMade`.
+   * @param factory Creates the protocol.
+   * @param program The path or name of the program.
+   * @param options Arguments, standard streams, environment and others.
+   * @returns The transport and the protocol.
    * @throws {Deno.errors.NotFound} If there is no such program.
-   * @throws {Deno.errors.PermissionDenied} If it may not be run.
+   * @throws {Deno.errors.PermissionDenied} If the system does not permit executing the program.
    *
    * @example Usage
    * ```ts
@@ -369,21 +308,12 @@ export class EventLoop extends BaseEventLoop {
   }
 
   /**
-   * Runs a command line with the system's shell. Quote what comes from others: the shell reads it all.
+   * Runs a command line with the system's shell. The shell interprets the whole text, so quote what comes from others.
    *
-   * @typeParam P The protocol's type.
-   * @param factory Makes the protocol.
+   * @param factory Creates the protocol.
    * @param command The command line.
-   * @param options Its streams and surroundings.
-   * @returns The transport and the protocol, after `connectionMade`.
-   *
-   * @example Usage
-   * ```ts
-   * import { getRunningLoop, SubprocessProtocol } from "@tandem/io";
-   *
-   * const options = { stderr: "stdout" } as const;
-   * await getRunningLoop().subprocessShell(() => new SubprocessProtocol(), "ls | wc -l", options);
-   * ```
+   * @param options Standard streams, environment and others.
+   * @returns The transport and the protocol.
    */
   subprocessShell<P extends SubprocessCallbacks>(
     factory: ProtocolFactory<P>,
@@ -394,16 +324,16 @@ export class EventLoop extends BaseEventLoop {
   }
 
   /**
-   * Sends a file, at the pace that its reader takes it, in bounded memory.
+   * Sends a file in bounded memory, at the pace of the peer.
    *
-   * @param transport Where to. Do not write to it meanwhile.
-   * @param file The file, open for reading. Several transports may be sent it at once; leave it alone otherwise. Its
-   * position afterwards is behind the last byte sent, by the call that ends last.
-   * @param options What part of it.
-   * @returns How many bytes were sent; fewer than `count` if the file is shorter.
-   * @throws {SendfileError} If the transport or the file failed midway; it tells how many bytes were sent, and its
-   * `cause` is the file's error, or the one that `connectionLost` gets.
-   * @throws {InvalidStateError} If another `sendfile` runs on the transport, or it is closing.
+   * @param transport The transport. Do not write to it meanwhile.
+   * @param file The file, open for reading. Several calls can send the same file at once; do not use it otherwise. At the
+   * end, its position is behind the last byte that was sent by the call that ended last.
+   * @param options The part of the file to send.
+   * @returns The number of bytes that were sent; fewer than `count` if the file is shorter.
+   * @throws {SendfileError} If the transport or the file fails. `bytesSent` is the number of bytes that were sent, and
+   * `cause` is the error of the file or of `connectionLost`.
+   * @throws {InvalidStateError} If the transport is closing, or another `sendfile` runs on it.
    *
    * @example Usage
    * ```ts
@@ -412,8 +342,7 @@ export class EventLoop extends BaseEventLoop {
    * const loop = getRunningLoop();
    * const [transport] = await loop.createConnection(() => new Protocol(), { port: 8000 });
    * using file = await Deno.open("large.bin");
-   * const sent = await loop.sendfile(transport, file, { offset: 1024 });
-   * console.log(sent, "bytes");
+   * console.log(await loop.sendfile(transport, file, { offset: 1024 }), "bytes");
    * ```
    */
   sendfile(transport: WriteTransport, file: DenoFile, options: SendfileOptions = {}): Promise<number> {
@@ -421,32 +350,31 @@ export class EventLoop extends BaseEventLoop {
   }
 
   /**
-   * Upgrades a connection to TLS: TCP, a Unix socket, a socket pair, or TLS again. Call it inside the callback that has
-   * read the plain command, before anything is awaited: from the call on, what arrives is TLS. What was read by then
-   * stays with the protocol; it came in the clear, so a server throws it away (RFC 3207, 4.2). What was written before
-   * leaves before.
+   * Upgrades a connection to TLS: TCP, a Unix socket, a socket pair, or a TLS connection, for TLS inside TLS.
    *
-   * The old transport is dead afterwards: `isClosing()` is true, `write` throws, `close` and `abort` go to the new one.
-   * `connectionMade` is not called again. If the handshake fails the connection is closed, and `protocol` hears
-   * `connectionLost` with the same error.
+   * Call it inside the callback that has read the plain command, before any `await`: bytes that arrive after the call are
+   * TLS. Bytes that the protocol has read before the call were not encrypted, so a server must discard them (RFC 3207,
+   * 4.2). Bytes that were written before the call are sent first.
+   *
+   * Afterwards the old transport is dead: `isClosing()` is `true`, `write` throws, and `close` and `abort` act on the new
+   * transport. `connectionMade` is not called again. If the handshake fails, the connection is closed, and
+   * `connectionLost` is called on `protocol` with the same error.
    *
    * @param transport The transport to replace.
-   * @param protocol The protocol from now on, often the one that it has.
-   * @param options Which side to be, whom to trust and who to be; a client needs `serverHostname`, a server `cert` and
-   * `key`.
-   * @returns The new transport, which delivers from the next turn on. Give it to the protocol.
+   * @param protocol The protocol from now on, usually the same.
+   * @param options TLS options. A client needs `serverHostname`, a server `serverSide`, `cert` and `key`.
+   * @returns The new transport. Give it to the protocol. Data callbacks begin in the next turn.
    * @throws {TlsError} If the handshake fails.
-   * @throws {TimeoutError} If it takes longer than `handshakeTimeout`.
-   * @throws {InvalidStateError} If the transport is closing, half closed, sending a file, or upgraded already.
-   * @throws {TypeError} If an option is of the wrong kind, or missing; the transport then goes on as it was, as it does
-   * if a getter of `protocol` throws.
+   * @throws {TimeoutError} If the handshake takes longer than `handshakeTimeout`.
+   * @throws {InvalidStateError} If the transport is closing, half closed, sending a file, or already upgraded.
+   * @throws {TypeError} If an option is missing or of the wrong kind. Then, and if a getter of `protocol` throws, the
+   * transport goes on unchanged.
    * @throws {Deno.errors.ConnectionAborted} If the transport is closed meanwhile.
    *
-   * @example A protocol that upgrades when it is asked to
+   * @example A protocol that upgrades when the client asks for it
    * ```ts
    * import { getRunningLoop, Protocol, type Transport } from "@tandem/io";
    *
-   * const loop = getRunningLoop();
    * const cert = await Deno.readTextFile("server.pem");
    * const key = await Deno.readTextFile("server.key");
    *
@@ -457,14 +385,12 @@ export class EventLoop extends BaseEventLoop {
    *   }
    *   override dataReceived(data: Uint8Array) {
    *     if (new TextDecoder().decode(data) !== "STARTTLS\r\n") return;
-   *     loop.startTls(this.#transport, this, { serverSide: true, cert, key }).then(
+   *     getRunningLoop().startTls(this.#transport, this, { serverSide: true, cert, key }).then(
    *       (transport) => this.#transport = transport,
-   *       () => {}, // connectionLost() is given the error.
+   *       () => {}, // connectionLost() is called with the error.
    *     );
    *   }
    * }
-   *
-   * await loop.createServer(() => new Server(), { port: 2525 });
    * ```
    */
   startTls(transport: Transport, protocol: StreamCallbacks, options: StartTlsOptions): Promise<Transport> {

@@ -1,36 +1,31 @@
-/**
- * Where everything goes that nobody awaits: the exception handler, and what debug mode tells it.
- *
- * @module
- */
 import type { ExceptionContext } from "../transports/loop_context.ts";
 import type { Clock } from "./clock.ts";
 import { describe, toError } from "../errors.ts";
 import { isPromise, settle } from "../promises.ts";
 import type { BaseTransport } from "../transports/transport.ts";
 
-/** A function that is told of exceptions. */
+/** A function that is called with exceptions. Its own exceptions are printed. */
 export type ExceptionHandler = (context: ExceptionContext) => void;
 
-/** So many failed handshakes are printed one by one. */
+/** The number of failed handshakes in a burst that are printed one by one. */
 const BURST_PRINTED = 10;
-/** After so many milliseconds without one they are again. */
+/** A burst ends after this many milliseconds without a failed handshake. */
 const BURST_GAP = 60_000;
 
-/** Tells one handler of every exception, and never throws itself. */
+/** Calls the exception handler, and reports what debug mode looks for. Never throws. */
 export class Exceptions {
   handler: ExceptionHandler | null = null;
-  /** Callbacks that take longer than this many milliseconds are told of in debug mode; asyncio's 0.1 s. */
+  /** In milliseconds; asyncio's 0.1 s. */
   slowCallbackDuration = 100;
 
   #clock: Clock;
   #debug = false;
-  /** In debug mode, the transports that are not closed. */
+  /** The transports that were created in debug mode and are not closed. */
   #open = new Map<number, WeakRef<BaseTransport>>();
   #numbers = new WeakMap<BaseTransport, number>();
   #count = 0;
   #collected: FinalizationRegistry<[number, string]> | undefined;
-  /** Handshakes that have failed one soon after the other, and when the last did. */
+  /** The number of failed handshakes in this burst, and the time of the last one. */
   #failures = 0;
   #lastFailure = -Infinity;
   #onUnload: () => void = () => this.#reportOpen();
@@ -77,21 +72,21 @@ export class Exceptions {
         this.#reportHandshake(context);
         return;
       }
-      // The format comes first, or the console would look for one in the message.
+      // With "%s", so that the console does not interpret the message as a format.
       console.error("%s", print(context));
     } catch {
-      // The program has replaced the console by one that throws, and there is nowhere else to go.
+      // The program has replaced the console with one that throws.
     }
   }
 
-  /** Strangers make handshakes fail: a line for each of the first ones, and for a flood of them one each time it doubles. */
+  /** Prints the first failed handshakes of a burst, then one each time their number has doubled: any peer can cause them. */
   #reportHandshake({ message, error }: ExceptionContext): void {
     const now = this.#clock.now();
     if (now - this.#lastFailure > BURST_GAP) this.#failures = 0;
     this.#lastFailure = now;
     const count = ++this.#failures;
     if (count > BURST_PRINTED && !Number.isInteger(Math.log2(count / BURST_PRINTED))) return;
-    const flood = count > BURST_PRINTED ? ` (${count} failed handshakes, no longer printed one by one)` : "";
+    const flood = count > BURST_PRINTED ? ` (${count} failed handshakes; most are no longer printed)` : "";
     console.error("%s", `${message}: ${error?.name}: ${error?.message}${flood}`.replace(/[\s\p{Cc}]+/gu, " "));
   }
 
@@ -135,8 +130,8 @@ function print(context: ExceptionContext): string {
     return format(context);
   } catch {
     const message: unknown = context?.message;
-    if (typeof message !== "string") return "something that cannot be printed was reported";
-    return `${message}: what is known of it cannot be printed`;
+    if (typeof message !== "string") return "an exception context that cannot be printed was reported";
+    return `${message} (the rest of the exception context cannot be printed)`;
   }
 }
 

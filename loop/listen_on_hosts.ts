@@ -1,14 +1,9 @@
-/**
- * Listening on several hosts, some of which may be the same address.
- *
- * @module
- */
 import type { ListenHandle } from "../transports/listen_handle.ts";
 
-/** Listens on a host, at the port that was asked for or at one that is free. */
+/** Listens on a host, at the requested port or at any free port. */
 type Listen = (hostname: string, anyPort?: boolean) => Promise<ListenHandle>;
 
-/** Listens on each of the hosts' addresses once, however often and by whatever names it is named, as asyncio does. */
+/** Listens on several hosts. Hosts with the same address are bound once, as in asyncio. */
 export async function listenOnHosts(hostnames: string[], listen: Listen): Promise<ListenHandle[]> {
   const listeners: ListenHandle[] = [];
   const has = (address: string | null) => listeners.some((listener) => hostOf(listener) === address);
@@ -23,7 +18,7 @@ export async function listenOnHosts(hostnames: string[], listen: Listen): Promis
         if (isTaken && has(await addressOf(hostname, listen))) continue;
         throw error;
       }
-      // The system chooses a port, or shares it.
+      // A second listener on an address: the system has chosen another port, or the port is shared.
       if (has(hostOf(listener))) listener.close();
       else listeners.push(listener);
     }
@@ -38,12 +33,12 @@ function hostOf({ addr }: ListenHandle): string {
   return (addr as Deno.NetAddr).hostname;
 }
 
-/** A host as it is written outside of a URL. */
+/** Returns a host in lower case and without the brackets of a URL. */
 function bare(hostname: string): string {
   return hostname.toLowerCase().replace(/^\[(.*)\]$/, "$1");
 }
 
-/** The address that a host is bound at, or `null` where that may not be found out. */
+/** Returns the address of a host, found by binding it at any port, or `null` if that fails or needs a permission. */
 async function addressOf(hostname: string, listen: Listen): Promise<string | null> {
   const host = hostname.includes(":") ? `[${bare(hostname)}]:0` : `${hostname}:0`;
   try {

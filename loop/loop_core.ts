@@ -1,8 +1,3 @@
-/**
- * What the calls of a loop share: its engine, its clock, its scheduler and its exceptions.
- *
- * @module
- */
 import type { Engine } from "../transports/engine.ts";
 import type { ExceptionContext, Handle, LoopContext, TimerHandle } from "../transports/loop_context.ts";
 import type { BaseTransport } from "../transports/transport.ts";
@@ -10,7 +5,7 @@ import type { Clock } from "./clock.ts";
 import { Exceptions } from "./exceptions.ts";
 import { Scheduler } from "./scheduler.ts";
 
-/** The inside of a loop. */
+/** The parts of a loop: engine, scheduler and exceptions. */
 export class LoopCore implements LoopContext {
   readonly engine: Engine;
   readonly exceptions: Exceptions;

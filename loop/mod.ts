@@ -1,10 +1,11 @@
 /**
- * The event loop: it makes pairs of a transport and a protocol, and runs callbacks and timers.
+ * The event loop creates transports for protocols, and runs callbacks and timers.
  *
  * {@linkcode getRunningLoop} returns the loop, which always runs. Its methods are asyncio's:
  *
- * - **Connect and serve:** {@linkcode EventLoop.createConnection}, {@linkcode EventLoop.createServer} and their Unix
- *   twins, {@linkcode EventLoop.connectAcceptedSocket}, {@linkcode EventLoop.startTls}.
+ * - **Connect and serve:** {@linkcode EventLoop.createConnection}, {@linkcode EventLoop.createServer},
+ *   {@linkcode EventLoop.createUnixConnection}, {@linkcode EventLoop.createUnixServer},
+ *   {@linkcode EventLoop.connectAcceptedSocket}, {@linkcode EventLoop.startTls}.
  * - **Datagrams:** {@linkcode EventLoop.createDatagramEndpoint}.
  * - **Pipes and files:** {@linkcode EventLoop.connectReadPipe}, {@linkcode EventLoop.connectWritePipe},
  *   {@linkcode EventLoop.sendfile}.

@@ -1,15 +1,8 @@
-/**
- * Errors of connecting, binding and resolving that say which address it was.
- *
- * @module
- */
-
-/** What an operating-system error is made of. */
 type SystemError = Error & { code?: unknown; hostname?: unknown };
 
 /**
- * Returns an operating-system error that names the method and the address. Its class and `code` are those of the error, which
- * becomes its `cause`.
+ * Returns an error of the operating system with the same class and `code`, whose message names the method and the address.
+ * The original error is its `cause`. Other errors are returned unchanged.
  */
 export function nameAddress(
   error: unknown,
@@ -20,7 +13,7 @@ export function nameAddress(
 ): unknown {
   if (!(error instanceof Error)) return error;
   const { code, hostname: unresolved } = error as SystemError;
-  // Deno has no class and no code for names that cannot be resolved, Node has a code.
+  // For a name that cannot be resolved, Deno has neither a class nor a code. Node sets `hostname`.
   const isLookup = typeof unresolved === "string" || error.message.includes("failed to lookup address information");
   if (typeof code !== "string" && !isLookup) return error;
   const Class = error.constructor as new (message: string) => Error;
@@ -33,7 +26,7 @@ export function nameAddress(
   return named;
 }
 
-/** Returns an address as one text. */
+/** Formats an address as `host:port` or as a path. */
 export function formatAddress(address: { hostname: string; port: number } | { path: string }): string {
   if ("path" in address) return address.path.replaceAll("\0", "@");
   const { hostname, port } = address;

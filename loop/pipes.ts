@@ -1,8 +1,3 @@
-/**
- * Making pairs over pipes: standard streams, FIFOs, web streams.
- *
- * @module
- */
 import { checkOptions, namesOf } from "../check_options.ts";
 import { checkFactory, checkTimeout } from "../checks.ts";
 import type { ReadablePipe, WritablePipe } from "../transports/engine.ts";
@@ -11,12 +6,13 @@ import { startClient } from "./connect.ts";
 import type { LoopCore } from "./loop_core.ts";
 import type { ProtocolFactory } from "./protocol_factory.ts";
 
-/** What every pipe may be given. */
+/** The options of pipes. */
 export interface PipeOptions {
   /**
-   * How long `close()` may take to flush, in milliseconds, before it becomes an abort with a `TimeoutError`.
+   * The time limit of `close()`, in milliseconds. If buffered writes take longer, the pipe is aborted and `connectionLost`
+   * is called with a `TimeoutError`.
    *
-   * @default {undefined} as long as it takes
+   * @default {undefined} no limit
    */
   closeTimeout?: number | undefined;
 }
@@ -24,7 +20,7 @@ export interface PipeOptions {
 const PIPE_OPTIONS = namesOf<PipeOptions>({ closeTimeout: true });
 
 /** Does the work of {@linkcode EventLoop.connectReadPipe} and {@linkcode EventLoop.connectWritePipe}. */
-// deno-lint-ignore require-await -- bad arguments reject like everything else
+// deno-lint-ignore require-await -- wrong arguments reject, too
 export async function connectPipe<P extends StreamCallbacks>(
   loop: LoopCore,
   factory: ProtocolFactory<P>,

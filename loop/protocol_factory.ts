@@ -1,18 +1,13 @@
-/**
- * Making the protocol of a connection.
- *
- * @module
- */
 import { checkProtocol } from "../checks.ts";
 import { isPromise, settle } from "../promises.ts";
 import type { LoopContext } from "../transports/loop_context.ts";
 import { checkCallbacks, type ProtocolKind } from "../transports/protocol_check.ts";
 import type { BaseCallbacks } from "../transports/transport.ts";
 
-/** Makes the protocol of one connection. */
+/** Creates the protocol of one transport. */
 export type ProtocolFactory<P> = () => P;
 
-/** Makes a protocol, and checks that its callbacks can be meant. */
+/** Calls a factory and checks the protocol. */
 export function makeProtocol<P extends BaseCallbacks>(
   loop: LoopContext,
   method: string,
@@ -20,7 +15,7 @@ export function makeProtocol<P extends BaseCallbacks>(
   kind: ProtocolKind,
 ): P {
   const protocol = factory();
-  if (isPromise(protocol)) settle(protocol, undefined, () => {}); // An async factory: the error below says so.
+  if (isPromise(protocol)) settle(protocol, undefined, () => {}); // An async factory is a TypeError, below.
   checkProtocol(method, "what factory returns", protocol);
   checkCallbacks(loop, method, protocol, kind, factory);
   return protocol;

@@ -1,18 +1,13 @@
-/**
- * The loop that programs share.
- *
- * @module
- */
 import { describe, InvalidStateError } from "../errors.ts";
 import { EventLoop } from "./event_loop.ts";
 
 let running: EventLoop | undefined;
-/** `getRunningLoop()` has returned it. */
+/** `getRunningLoop()` was called. */
 let used = false;
 
 /**
- * Returns the loop of this isolate, which always runs. The first call creates one over Deno's own sockets, unless
- * {@linkcode setRunningLoop} has set another.
+ * Returns the loop of this isolate, which always runs. The first call creates a loop with the default engine, unless
+ * {@linkcode setRunningLoop} has set one.
  *
  * @returns The loop.
  * @throws {Deno.errors.NotSupported} If this Deno is too old.
@@ -31,10 +26,10 @@ export function getRunningLoop(): EventLoop {
 }
 
 /**
- * Sets the loop that {@linkcode getRunningLoop} returns. Call it before the first use of that.
+ * Sets the loop that {@linkcode getRunningLoop} returns. Call this before the first call of `getRunningLoop`.
  *
  * @param loop The loop.
- * @throws {TypeError} If it is not an `EventLoop`.
+ * @throws {TypeError} If `loop` is not an `EventLoop`.
  * @throws {InvalidStateError} If `getRunningLoop()` has already returned another loop.
  *
  * @example Usage

@@ -1,8 +1,8 @@
 /**
- * Callbacks in turns: those that are ready run in order, those they schedule run in the next turn.
+ * Callbacks and timers. The callbacks of a turn run in order; callbacks that they schedule run in the next turn.
  *
- * Each callback runs in the `AsyncLocalStorage` context of the code that scheduled it. A promise reaction has the context
- * in which it was made, so each turn is a promise that its callbacks await: 30 ns more for each than a plain list, where
+ * Each callback runs in the `AsyncLocalStorage` context of the code that scheduled it. A promise reaction keeps that
+ * context, so a turn is a promise that its callbacks await. This takes 30 ns more for each callback than a plain list;
  * `AsyncResource` takes 3 µs.
  *
  * @module
@@ -14,10 +14,9 @@ import type { Clock, ClockTimer } from "./clock.ts";
 import type { Exceptions } from "./exceptions.ts";
 import { type Timed, TimerHeap } from "./timer_heap.ts";
 
-/** What can be scheduled. */
 type Callback = (...args: never[]) => unknown;
 
-/** A callback that is ready to run. */
+/** A callback for the next turn. */
 class ReadyHandle implements Handle {
   #callback: Callback | null;
   #args: unknown[];
@@ -53,14 +52,14 @@ class ReadyHandle implements Handle {
   }
 }
 
-/** A callback that waits in the heap. */
+/** A callback for a certain time. */
 class TimedHandle extends ReadyHandle implements TimerHandle, Timed {
   readonly due: number;
   readonly serial: number;
   index = -1;
   /** Whether the timer keeps the process alive. */
   holds = true;
-  /** Resolves when the time has come. */
+  /** Resolves when the timer is due. */
   readonly expired: PromiseWithResolvers<void> = Promise.withResolvers();
   #scheduler: Scheduler;
 
@@ -89,20 +88,19 @@ class TimedHandle extends ReadyHandle implements TimerHandle, Timed {
   }
 }
 
-/** Runs callbacks. */
 export class Scheduler {
   #exceptions: Exceptions;
   #clock: Clock;
-  /** Asks for a call of `turn()`. */
+  /** Asks the engine for a call of `turn()`. */
   #soon: () => void;
-  /** The turn that is to come, if one has been asked for. */
+  /** The next turn, if the engine was asked for one. */
   #next: PromiseWithResolvers<void> | null = null;
   #timers = new TimerHeap<TimedHandle>();
   #serial = 0;
-  /** The one timer of the clock, set for the handle that is due first. */
+  /** The timer of the clock, for the handle that is due first. */
   #timer: ClockTimer | null = null;
   #timerDue = Infinity;
-  /** How many handles in the heap keep the process alive. */
+  /** The number of handles in the heap that keep the process alive. */
   #holding = 0;
 
   #onTimer: () => void = () => this.#expire();
@@ -134,7 +132,7 @@ export class Scheduler {
     return timer;
   }
 
-  /** Takes a timer out of the heap, if it is there. */
+  /** Removes a timer from the heap, if it is there. */
   remove(timer: TimedHandle): void {
     if (!this.#timers.remove(timer)) return;
     if (timer.holds) this.#holding--;
@@ -150,7 +148,7 @@ export class Scheduler {
     this.#refTimer();
   }
 
-  /** Runs the callbacks that are ready, before the microtask queue is empty. */
+  /** Runs the callbacks that are ready, as microtasks. */
   turn(): void {
     const turn = this.#next;
     this.#next = null;
@@ -188,7 +186,7 @@ export class Scheduler {
     this.#exceptions.report({ message: `Exception in callback ${handle.name}`, error: toError(error), handle });
   }
 
-  /** Sets the clock's timer for the handle that is due first. */
+  /** Starts the clock's timer for the handle that is due first. */
   #arm(): void {
     const due = this.#timers.first?.due ?? Infinity;
     if (due !== this.#timerDue) {

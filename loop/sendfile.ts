@@ -1,8 +1,3 @@
-/**
- * Sending a file over a transport, at the pace that its reader takes it.
- *
- * @module
- */
 import { checkOptions, namesOf } from "../check_options.ts";
 import { checkBoolean, checkInteger } from "../checks.ts";
 import { giveBuffer, takeBuffer } from "../memory/buffer_pool.ts";
@@ -14,26 +9,25 @@ import type { StreamConnection } from "../transports/stream_connection.ts";
 import { connectionOf } from "../transports/stream_transport.ts";
 import type { WriteTransport } from "../transports/transport.ts";
 
-/** How much is read from the file at a time; two such pieces are in memory at most. */
+/** The size of one read. At most two blocks are in memory. */
 const BLOCK_SIZE = 128 * 1024;
 
-/** What part of a file to send. */
+/** The options of {@linkcode EventLoop.sendfile}. */
 export interface SendfileOptions {
   /**
-   * Where in the file to start, in bytes.
+   * The position of the first byte in the file.
    *
    * @default {0}
    */
   offset?: number | undefined;
   /**
-   * How many bytes to send.
+   * The number of bytes to send.
    *
    * @default {undefined} up to the end of the file
    */
   count?: number | undefined;
   /**
-   * Read and write where the system cannot do it all by itself. Deno never can: `false` is
-   * `Deno.errors.NotSupported`.
+   * Read and write if sendfile(2) cannot be used. Deno has no sendfile(2), so `false` is a `Deno.errors.NotSupported`.
    *
    * @default {true}
    */
@@ -60,7 +54,7 @@ export async function sendfile(
   checkInteger(METHOD, "offset", offset, 0, undefined, "bytes");
   if (count !== undefined) checkInteger(METHOD, "count", count, 1, undefined, "bytes");
   checkBoolean(METHOD, "fallback", fallback);
-  if (!fallback) throw new Deno.errors.NotSupported("fallback: false needs a sendfile(2) that Deno does not have");
+  if (!fallback) throw new Deno.errors.NotSupported("fallback: false is not supported: Deno has no sendfile(2)");
   if (!connection.acceptsWrites("sendfile()", transport)) {
     throw new InvalidStateError("sendfile() cannot be called on a closing transport");
   }
@@ -78,7 +72,7 @@ export async function sendfile(
     throw new SendfileError(`sendfile() ended after ${sent} bytes`, sent, { cause });
   } finally {
     connection.sendingFile = false;
-    // As asyncio leaves it, also after an error: behind the last byte sent.
+    // Behind the last byte sent, as in asyncio, also after an error.
     await seekTo(file, offset + sent);
   }
 }
@@ -100,11 +94,11 @@ async function copy(
       break;
     }
     if (!connection.acceptsWrites("sendfile()", connection.transport)) {
-      await connection.sender.drained(0); // Tells how many of the bytes before these have not left, and why.
+      await connection.sender.drained(0); // Rejects with the number of unsent bytes and the error, if there are any.
       throw new DrainInterrupted(0, null);
     }
     progress.written += read;
-    // Lent and returned in one step: the block goes back to the pool once the kernel has taken it.
+    // Lent and returned at once, so that the block goes back to the pool after it was sent.
     const data = block.subarray(0, read);
     lendWindow(data, block, null);
     connection.sender.own(data);

@@ -1,8 +1,3 @@
-/**
- * Servers: the loops that accept connections, and the connections that came of it.
- *
- * @module
- */
 import { checkOptions, namesOf } from "../check_options.ts";
 import { checkSignal } from "../checks.ts";
 import { InvalidStateError, toError } from "../errors.ts";
@@ -18,13 +13,10 @@ import { makeConnection, type TcpOptions } from "./connect.ts";
 import type { LoopCore } from "./loop_core.ts";
 import type { ProtocolFactory } from "./protocol_factory.ts";
 
-/** How long to wait after the system has run out of something, in milliseconds; asyncio's ACCEPT_RETRY_DELAY. */
+/** The pause after an error of the listener, such as EMFILE, in milliseconds; asyncio's ACCEPT_RETRY_DELAY. */
 const ACCEPT_RETRY_DELAY = 1000;
 
-/**
- * Errors of accept() that belong to the connection, not to the listener: accept(2) names them as to be tried again
- * at once. A peer that has reset by the time Deno asks for its address gives NotConnected besides.
- */
+/** Errors of a connection, not of the listener. As accept(2) says, the next accept follows at once. */
 const CONNECTION_ERRORS: ReadonlySet<string> = new Set([
   "EPERM",
   "EPROTO",
@@ -37,13 +29,13 @@ const CONNECTION_ERRORS: ReadonlySet<string> = new Set([
   "EOPNOTSUPP",
 ]);
 
-/** Why a handshake ends that the server itself gives up; not an error of the peer's. */
+/** Aborts handshakes in `closeClients()` and `abortClients()`. It is not reported. */
 const GIVEN_UP = new DOMException("the server ends its connections", "AbortError");
 
-/** What servers of both kinds may be given. */
+/** The options of all servers. */
 export interface ServeOptions {
   /**
-   * Accept connections at once; otherwise `startServing()` or `serveForever()` does.
+   * Accept connections at once. Otherwise call `startServing()` or `serveForever()`.
    *
    * @default {true}
    */
@@ -53,19 +45,19 @@ export interface ServeOptions {
 const FOREVER_OPTIONS = namesOf<{ signal?: AbortSignal }>({ signal: true });
 
 /**
- * Accepts connections and makes a protocol for each.
+ * Accepts connections and creates a protocol for each. {@linkcode EventLoop.createServer} creates servers.
  *
  * @example Usage
  * ```ts ignore
  * const server = await loop.createServer(() => new Echo(), { port: 0 });
  * console.log(server.addresses);
- * server.close(); // accepts no more, leaves connections alone
+ * server.close(); // stops accepting; connections go on
  * server.closeClients();
  * await server.waitClosed();
  * ```
  */
 export class Server implements AsyncDisposable {
-  /** The addresses served, with real ports where 0 was asked for. */
+  /** The addresses of the server, with the ports that the system has chosen. */
   readonly addresses: Deno.Addr[];
 
   #loop: LoopCore;
@@ -78,32 +70,23 @@ export class Server implements AsyncDisposable {
   #closed = false;
   #servingForever = false;
   #connections = new Set<StreamConnection>();
-  /** One for all, so that a connection has no closure for it. */
+  /** Shared, so that a connection needs no closure. */
   #owner: ConnectionOwner = {
     lost: (connection) => {
       this.#connections.delete(connection);
       this.#settle();
     },
   };
-  /** Handshakes that go on. */
+  /** The pending handshakes, the oldest first. */
   #handshakes = new Set<AbortController>();
-  /** Listeners that may still deliver. */
+  /** The number of listeners that can still deliver connections. */
   #accepting = 0;
   #waiters: (() => void)[] = [];
   #onClose: (() => void)[] = [];
-  /** Listeners that wait after an error. */
+  /** The timers of listeners that pause after an error. */
   #retries = new Set<Handle>();
 
-  /**
-   * Called by the loop alone.
-   *
-   * @param loop The loop.
-   * @param method The method that makes the server, for messages.
-   * @param factory Makes the protocols.
-   * @param listeners The listeners.
-   * @param options What was asked for.
-   * @param tls The same of TLS.
-   */
+  /** Called by the loop. */
   constructor(
     loop: LoopCore,
     method: string,
@@ -125,12 +108,12 @@ export class Server implements AsyncDisposable {
   /**
    * The port of the first address.
    *
-   * @throws {InvalidStateError} If the server is on a Unix socket, which has no port.
+   * @throws {InvalidStateError} If the address is a Unix socket.
    */
   get port(): number {
     const address = this.addresses[0]!;
     if ("port" in address) return address.port;
-    throw new InvalidStateError("port: a Unix socket has none, see addresses");
+    throw new InvalidStateError("port: a Unix socket has no port; see addresses");
   }
 
   /** Keeps the process alive while the server accepts connections, which is the default. */
@@ -138,22 +121,18 @@ export class Server implements AsyncDisposable {
     for (const listener of this.#listeners) listener.ref?.();
   }
 
-  /** Lets the process end while the server accepts connections, once nothing else keeps it alive. */
+  /** Lets the process end while the server accepts connections. */
   unref(): void {
     for (const listener of this.#listeners) listener.unref?.();
   }
 
-  /**
-   * Tells whether connections are accepted.
-   *
-   * @returns `false` before `startServing()` and after `close()`.
-   */
+  /** Reports whether connections are accepted: `true` between `startServing()` and `close()`. */
   isServing(): boolean {
     return this.#serving;
   }
 
   /**
-   * Starts to accept connections. Idempotent.
+   * Starts accepting connections. Calling it again does nothing.
    *
    * @throws {InvalidStateError} If the server is closed.
    */
@@ -165,12 +144,11 @@ export class Server implements AsyncDisposable {
   }
 
   /**
-   * Serves until the server is closed.
+   * Starts accepting connections and waits until the server is closed. Connections can outlive the server.
    *
-   * @param options `signal` closes the server.
-   * @returns A promise that resolves once it is closed; connections may go on.
+   * @param options A `signal` that closes the server.
    * @throws {TypeError} If `signal` is not an `AbortSignal`.
-   * @throws {InvalidStateError} If the server is closed, or this is running already.
+   * @throws {InvalidStateError} If the server is closed, or `serveForever` already runs.
    */
   async serveForever(options: { signal?: AbortSignal | undefined } = {}): Promise<void> {
     checkOptions("serveForever()", options, FOREVER_OPTIONS);
@@ -180,7 +158,7 @@ export class Server implements AsyncDisposable {
     this.#servingForever = true;
     const close = () => this.close();
     try {
-      // Both before anything is served: a signal may have been given methods that throw.
+      // Before serving, because the program may have replaced members of the signal by ones that throw.
       const aborted = signal?.aborted;
       signal?.addEventListener("abort", close, { once: true });
       this.startServing();
@@ -192,7 +170,7 @@ export class Server implements AsyncDisposable {
     }
   }
 
-  /** Stops accepting and leaves connections alone. Idempotent. */
+  /** Stops accepting connections. Accepted connections go on. Calling it again does nothing. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
@@ -203,33 +181,25 @@ export class Server implements AsyncDisposable {
     this.#settle();
   }
 
-  /**
-   * Waits until the server is closed and its last connection lost.
-   *
-   * @returns A promise that resolves then.
-   */
+  /** Waits until the server is closed and its last connection is lost. */
   waitClosed(): Promise<void> {
     if (this.#isOver()) return Promise.resolve();
     return new Promise((resolve) => this.#waiters.push(resolve));
   }
 
-  /** Calls `close()` on every connection's transport, and ends the handshakes that go on. */
+  /** Closes the transports of all connections, and aborts pending handshakes. */
   closeClients(): void {
     this.#abortHandshakes();
     for (const connection of [...this.#connections]) connection.close();
   }
 
-  /** Calls `abort()` on every connection's transport, and ends the handshakes that go on. */
+  /** Aborts the transports of all connections, and pending handshakes. */
   abortClients(): void {
     this.#abortHandshakes();
     for (const connection of [...this.#connections]) connection.abort();
   }
 
-  /**
-   * Closes the server and its connections, and waits as {@linkcode waitClosed} does.
-   *
-   * @returns A promise that resolves when the last connection is lost.
-   */
+  /** Calls `close()` and `closeClients()`, and waits as {@linkcode waitClosed} does. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.close();
     this.closeClients();
@@ -251,7 +221,7 @@ export class Server implements AsyncDisposable {
       accepted: (end) => this.#serve(end),
       failed: (error) => this.#acceptFailed(listener, sink, error),
       closed: () => {
-        // Something else has closed the last listener: there is nothing left to serve.
+        // The program may have closed its listener itself. Without listeners, the server is closed.
         if (--this.#accepting === 0) this.close();
         this.#settle();
       },
@@ -262,7 +232,7 @@ export class Server implements AsyncDisposable {
   #acceptFailed(listener: ListenHandle, sink: AcceptSink, error: Error): void {
     if (isOfConnection(error)) return;
     listener.acceptStop();
-    this.#loop.report({ message: `accept() failed; the next try is in ${ACCEPT_RETRY_DELAY} ms`, error });
+    this.#loop.report({ message: `accept() failed; trying again in ${ACCEPT_RETRY_DELAY} ms`, error });
     if (this.#closed) return;
     const retry = this.#loop.callLater(ACCEPT_RETRY_DELAY, () => {
       this.#retries.delete(retry);
@@ -278,13 +248,13 @@ export class Server implements AsyncDisposable {
   }
 
   async #startTls(end: StreamEnd): Promise<void> {
-    // The oldest gives way: one that goes well takes a moment, whatever the others wait for.
+    // The oldest handshakes are aborted first, because a handshake that makes progress takes only a moment.
     const { maxHandshakes } = this.#tls ?? { maxHandshakes: MAX_HANDSHAKES };
     for (const oldest of this.#handshakes) {
       if (this.#handshakes.size < maxHandshakes) break;
       this.#handshakes.delete(oldest);
       oldest.abort(
-        new TlsError("FAILED", `TLS: the handshake gave way to newer ones (maxHandshakes: ${maxHandshakes})`),
+        new TlsError("FAILED", `TLS: the handshake was aborted for newer ones (maxHandshakes: ${maxHandshakes})`),
       );
     }
     const controller = new AbortController();
@@ -322,8 +292,9 @@ function describeAddress(address: Deno.Addr | undefined): string {
   return address !== undefined && "hostname" in address ? `${address.hostname} port ${address.port}` : "a client";
 }
 
-/** Whether only the connection has failed, whose peer has gone, say: nothing is wrong here. */
+/** Reports whether a connection has failed, not the listener: for example, the peer has reset. */
 function isOfConnection(error: Error & { code?: string }): boolean {
+  // NotConnected: the peer had reset when Deno asked for its address.
   const { ConnectionAborted, ConnectionReset, NotConnected } = Deno.errors;
   return [ConnectionAborted, ConnectionReset, NotConnected].some((Class) => error instanceof Class) ||
     CONNECTION_ERRORS.has(error.code ?? "");

@@ -1,13 +1,8 @@
-/**
- * Callbacks on signals, one for each.
- *
- * @module
- */
 import { AsyncLocalStorage } from "node:async_hooks";
 import type { LoopContext } from "../transports/loop_context.ts";
 import { describe } from "../errors.ts";
 
-/** The loop's signal handlers. */
+/** The signal handlers of a loop, one for each signal. */
 export class Signals {
   #loop: LoopContext;
   #listeners = new Map<Deno.Signal, () => void>();
@@ -20,7 +15,7 @@ export class Signals {
     if (typeof callback !== "function") {
       throw new TypeError(`addSignalHandler(): callback must be a function, got ${describe(callback)}`);
     }
-    // Each call runs in the context of this one.
+    // The callback runs in the AsyncLocalStorage context of this call.
     const inContext = AsyncLocalStorage.snapshot();
     const listener = () => void inContext(() => this.#loop.callSoon(callback, ...args));
     Deno.addSignalListener(signal, listener);

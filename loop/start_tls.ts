@@ -1,8 +1,3 @@
-/**
- * Upgrading a connection to TLS.
- *
- * @module
- */
 import { checkProtocol } from "../checks.ts";
 import { describe, DrainInterrupted, toError } from "../errors.ts";
 import { handshake, loadTls, makeTlsHandle } from "../tls/secure_stream.ts";
@@ -15,10 +10,10 @@ import { connectionOf, extraOf, StreamTransport } from "../transports/stream_tra
 import type { StreamCallbacks, Transport } from "../transports/transport.ts";
 import type { LoopCore } from "./loop_core.ts";
 
-/** How to upgrade a connection. */
+/** The options of {@linkcode EventLoop.startTls}. */
 export interface StartTlsOptions extends TlsOptions {
   /**
-   * Be the server in the handshake, whoever has dialled.
+   * Be the server in the TLS handshake.
    *
    * @default {false}
    */
@@ -28,8 +23,8 @@ export interface StartTlsOptions extends TlsOptions {
 const METHOD = "startTls()";
 
 /**
- * Does the work of {@linkcode EventLoop.startTls}. A rejection that `connectionLost` is called for as well is handled: it
- * does not end the process if the caller never looks at the promise.
+ * Does the work of {@linkcode EventLoop.startTls}. If `connectionLost` is called with the same error, an unhandled
+ * rejection does not end the process.
  */
 export function startTls(
   loop: LoopCore,
@@ -45,10 +40,10 @@ export function startTls(
     }
     checkProtocol(METHOD, "protocol", protocol);
     checkCallbacks(loop, METHOD, protocol, "stream");
-    // Asked here alone, for a getter may throw: then nothing has happened.
+    // Checked before anything changes, because a getter may throw.
     const buffered = isBuffered(protocol);
     const plan = planUpgrade(METHOD, options);
-    // From here on, before anything is awaited, what arrives belongs to TLS.
+    // Before any `await`: bytes that arrive from now on are TLS.
     const giveBack = connection.beginUpgrade(transport);
     let isLost = true;
     const keep = () => {
@@ -65,7 +60,7 @@ export function startTls(
   return promise;
 }
 
-/** Upgrades. If it rejects, the connection is lost, unless it has called `giveBack`. */
+/** Performs the upgrade. If it rejects, the connection is lost, unless `giveBack` was called. */
 async function upgrade(
   loop: LoopCore,
   transport: Transport,
@@ -75,13 +70,13 @@ async function upgrade(
   plan: TlsPlan,
   giveBack: () => void,
 ): Promise<Transport> {
-  // A peer that asks for TLS and then reads nothing must not hold the connection for ever.
+  // Also limits the time for the plain bytes: a peer that asks for TLS and then reads nothing must not block the upgrade.
   const calledAt = loop.time();
   const { handshakeTimeout } = plan;
   const timer = loop.callLater(handshakeTimeout, () => connection.fail(handshakeTimedOut(handshakeTimeout)));
   try {
     await loadTls(loop, plan);
-    // Plain bytes that were written before leave before.
+    // Bytes that were written before the call are sent unencrypted.
     await connection.sender.drained(0);
   } catch (error) {
     if (error instanceof DrainInterrupted) throw error.error ?? gone();
@@ -105,11 +100,11 @@ async function upgrade(
   try {
     Object.assign(extra, await handshake(handle, plan, loop.time() - calledAt));
   } catch (error) {
-    // The protocol's connection is made already, hence `connectionLost` is called.
+    // Calls connectionLost(), because connectionMade() was called.
     connection.fail(toError(error));
     throw error;
   }
-  // In the next turn, so that the caller who awaits the transport is there before the first bytes are.
+  // In the next turn, so that the caller's `await` returns before the first bytes are delivered.
   loop.callSoon(() => connection.startReading());
   return connection.transport;
 }

@@ -1,8 +1,3 @@
-/**
- * Starting child processes.
- *
- * @module
- */
 import { checkOptions, namesOf } from "../check_options.ts";
 import { checkBoolean, checkFactory, checkInteger, checkOneOf } from "../checks.ts";
 import { describe } from "../errors.ts";
@@ -12,7 +7,7 @@ import type { SubprocessCallbacks, SubprocessTransport as Interface } from "../t
 import type { LoopCore } from "./loop_core.ts";
 import { makeProtocol, type ProtocolFactory } from "./protocol_factory.ts";
 
-/** How to start a child. */
+/** The options of {@linkcode EventLoop.subprocessShell}. */
 export interface SubprocessOptions {
   /**
    * The child's standard input.
@@ -27,10 +22,10 @@ export interface SubprocessOptions {
    */
   stdout?: Stdio;
   /**
-   * The child's standard error; `"stdout"` sends it where standard output goes, in order. That takes a
-   * passing `/bin/sh` and the permission to run it, and is `NotSupported` on Windows. Two kinds of environment variables
-   * may not get past that shell: those whose names are none in a shell (`a.b`), and those that a shell sets for itself
-   * (`IFS`, `PWD`, `_`) and that this process may not read.
+   * The child's standard error; `"stdout"` merges it into standard output, in order. This starts the child by `/bin/sh`,
+   * needs the permission to run that, and is not supported on Windows. The shell may not pass on two kinds of environment
+   * variables: those that are not valid names in a shell (`a.b`), and those that a shell sets itself (`IFS`, `PWD`, `_`)
+   * if this process is not permitted to read them.
    *
    * @default {"piped"}
    */
@@ -38,10 +33,10 @@ export interface SubprocessOptions {
   /**
    * The child's working directory.
    *
-   * @default {undefined} ours
+   * @default {undefined} that of this process
    */
   cwd?: string | URL;
-  /** Environment variables, besides ours. */
+  /** Environment variables, added to those of this process. */
   env?: Record<string, string>;
   /**
    * Pass `env` alone.
@@ -67,7 +62,7 @@ export interface SubprocessOptions {
   windowsRawArguments?: boolean;
 }
 
-/** How to start a program. */
+/** The options of {@linkcode EventLoop.subprocessExec}. */
 export interface SubprocessExecOptions extends SubprocessOptions {
   /**
    * The program's arguments, without its name.
@@ -131,7 +126,7 @@ export async function subprocessShell<P extends SubprocessCallbacks>(
   checkText(method, "command", command);
   checkOptions(method, options, SHELL_OPTIONS);
   if (Deno.build.os === "windows") {
-    // As CPython's subprocess does; /d skips the registry's AutoRun commands.
+    // As in CPython's subprocess. /d skips the registry's AutoRun commands.
     const args = ["/d", "/s", "/c", `"${command}"`];
     return spawn(loop, method, factory, "cmd.exe", args, options, true);
   }

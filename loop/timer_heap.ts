@@ -1,40 +1,32 @@
-/**
- * Timers in the order of their time, and of their making where times are equal.
- *
- * @module
- */
-
-/** What can lie in the heap. */
+/** A timer in a heap. */
 export interface Timed {
-  /** When it is due, in milliseconds of the loop's clock. */
+  /** The time at which it is due, in milliseconds of the loop's clock. */
   readonly due: number;
-  /** A number that grows with each one made. */
+  /** Orders timers that are due at the same time. */
   readonly serial: number;
-  /** Where it lies; the heap keeps this. */
+  /** Its position, set by the heap. */
   index: number;
 }
 
-/** A binary heap that can also give up what lies in its middle, so that a cancelled timer holds nothing. */
+/** A binary heap of timers, ordered by `due` and `serial`. A cancelled timer is removed at once, so it keeps no memory. */
 export class TimerHeap<T extends Timed> {
   #items: T[] = [];
 
-  /** The next one due, if there is one. */
+  /** The timer that is due first. */
   get first(): T | undefined {
     return this.#items[0];
   }
 
-  /** Adds one. */
   push(item: T): void {
     this.#items.push(item);
     this.#rise(this.#items.length - 1, item);
   }
 
-  /** Reports whether one lies in the heap. */
   has(item: T): boolean {
     return this.#items[item.index] === item;
   }
 
-  /** Removes one, and reports whether it was there. */
+  /** Removes a timer, and reports whether it was in the heap. */
   remove(item: T): boolean {
     const index = item.index;
     if (!this.has(item)) return false;

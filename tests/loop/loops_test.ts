@@ -116,5 +116,5 @@ Deno.test("server.port is the port of the first address, and a Unix socket has n
   assertEquals(server.port, portOf(server));
   using temp = tempPath();
   await using unix = await loop.createUnixServer(() => new Protocol(), { path: temp.path });
-  assertThrows(() => unix.port, InvalidStateError, "port: a Unix socket has none, see addresses");
+  assertThrows(() => unix.port, InvalidStateError, "port: a Unix socket has no port; see addresses");
 });

@@ -226,7 +226,7 @@ Deno.test("callExceptionHandler() does not throw where the console does, or a me
   } finally {
     console.error = error;
   }
-  assertEquals(printed, [["%s", "something that cannot be printed was reported"]]);
+  assertEquals(printed, [["%s", "an exception context that cannot be printed was reported"]]);
 });
 
 Deno.test("memory from getBuffer() that refuses to be filled is fatal for its transport only", async () => {

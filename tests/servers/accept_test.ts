@@ -51,7 +51,7 @@ Deno.test("a server that runs out of file descriptors tells the handler, waits, 
   assertEquals(await greeter, "hello");
   for (const [i, context] of captured.contexts.entries()) {
     assertEquals(Object.keys(context).sort(), ["error", "message"]);
-    assertEquals(context.message, "accept() failed; the next try is in 1000 ms");
+    assertEquals(context.message, "accept() failed; trying again in 1000 ms");
     assertStrictEquals(context.error, errors[i]);
   }
 });
