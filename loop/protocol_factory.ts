@@ -1,7 +1,7 @@
 import { checkProtocol } from "../checks.ts";
 import { isPromise, settle } from "../promises.ts";
 import type { LoopContext } from "../transports/loop_context.ts";
-import { checkCallbacks, type ProtocolKind } from "../transports/protocol_check.ts";
+import { checkCallbacks, type ProtocolKind } from "../check_protocol.ts";
 import type { BaseCallbacks } from "../transports/transport.ts";
 
 /** Creates the protocol of one transport. */

@@ -3,7 +3,7 @@ import { describe, DrainInterrupted, toError } from "../errors.ts";
 import { handshake, loadTls, makeTlsHandle } from "../tls/secure_stream.ts";
 import { handshakeTimedOut, type TlsHandle } from "../tls/tls_handle.ts";
 import { planUpgrade, type TlsOptions, type TlsPlan } from "../tls/tls_options.ts";
-import { checkCallbacks } from "../transports/protocol_check.ts";
+import { checkCallbacks } from "../check_protocol.ts";
 import type { StreamConnection } from "../transports/stream_connection.ts";
 import { isBuffered } from "../transports/stream_receiver.ts";
 import { connectionOf, extraOf, StreamTransport } from "../transports/stream_transport.ts";

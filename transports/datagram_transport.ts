@@ -3,7 +3,7 @@ import { giveBuffer, MAX_BUFFER, takeBuffer } from "../memory/buffer_pool.ts";
 import { callProtocol } from "./callbacks.ts";
 import type { LoopContext } from "./loop_context.ts";
 import type { DatagramHandle } from "./datagram_handle.ts";
-import { checkCallbacks } from "./protocol_check.ts";
+import { checkCallbacks } from "../check_protocol.ts";
 import { describe, toError } from "../errors.ts";
 import { lookUpExtraInfo } from "./extra_info.ts";
 import { FlowControl } from "./flow_control.ts";

@@ -16,7 +16,7 @@ import { InvalidStateError, TimeoutError, toError } from "../errors.ts";
 import { checkProtocol } from "../checks.ts";
 import { callProtocol } from "./callbacks.ts";
 import type { Handle, LoopContext } from "./loop_context.ts";
-import { checkCallbacks } from "./protocol_check.ts";
+import { checkCallbacks } from "../check_protocol.ts";
 import type { StreamHandle, StreamSink } from "./stream_handle.ts";
 import { isBuffered, type ReceiverHost, StreamReceiver } from "./stream_receiver.ts";
 import { type SenderHost, StreamSender } from "./stream_sender.ts";

@@ -1,7 +1,7 @@
 import { checkProtocol } from "../checks.ts";
 import { callProtocol } from "./callbacks.ts";
 import type { LoopContext } from "./loop_context.ts";
-import { checkCallbacks } from "./protocol_check.ts";
+import { checkCallbacks } from "../check_protocol.ts";
 import { describe, ProcessLookupError } from "../errors.ts";
 import { lookUpExtraInfo } from "./extra_info.ts";
 import type { ProcessHandle } from "./process_handle.ts";

@@ -7,9 +7,14 @@
  *
  * @module
  */
-import { editDistance, simplify } from "../check_options.ts";
-import { describe } from "../errors.ts";
-import type { LoopContext } from "./loop_context.ts";
+import { editDistance, simplify } from "./check_options.ts";
+import { describe } from "./errors.ts";
+
+/** Where suspicious callbacks are reported: a loop. */
+interface Reporter {
+  readonly debug: boolean;
+  report(context: { message: string; protocol: object }): void;
+}
 
 /** The kind of transport that calls a protocol. */
 export type ProtocolKind = "stream" | "datagram" | "subprocess";
@@ -53,11 +58,11 @@ const verdicts: Readonly<Record<ProtocolKind, WeakMap<object, Verdict>>> = {
 };
 
 /** The warnings that each loop has reported. */
-const reported = new WeakMap<LoopContext, Set<string>>();
+const reported = new WeakMap<Reporter, Set<string>>();
 
 /** Throws if a protocol has a certain mistake, and reports suspicions once in debug mode. */
 export function checkCallbacks(
-  loop: LoopContext,
+  loop: Reporter,
   method: string,
   protocol: object,
   kind: ProtocolKind,
@@ -83,7 +88,7 @@ function lookUp(protocol: object, kind: ProtocolKind, factory: object | null): V
   }
 }
 
-function report(loop: LoopContext, protocol: object, warnings: readonly string[]): void {
+function report(loop: Reporter, protocol: object, warnings: readonly string[]): void {
   let known = reported.get(loop);
   if (known === undefined) reported.set(loop, known = new Set());
   for (const warning of warnings) {

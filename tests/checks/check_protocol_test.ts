@@ -8,7 +8,7 @@ import {
   SubprocessProtocol,
 } from "../../mod.ts";
 import type { LoopContext } from "../../transports/loop_context.ts";
-import { checkCallbacks, type ProtocolKind } from "../../transports/protocol_check.ts";
+import { checkCallbacks, type ProtocolKind } from "../../check_protocol.ts";
 import { assertEquals, assertLess, assertThrows } from "../std.ts";
 import { BufferedRecorder, Recorder } from "../kit.ts";
 
