@@ -1,5 +1,5 @@
 /**
- * Checks of option records: an option that is not known is an error, never ignored.
+ * Checks of options: an unknown option is an error.
  *
  * @module
  */
@@ -7,8 +7,8 @@ import { describe } from "./errors.ts";
 import { isPromise } from "./promises.ts";
 
 /**
- * What other libraries call an option, and what it is called here; the first one that the call knows is suggested. The
- * keys are in the form that `simplify()` gives. asyncio's spelling in snake_case needs no entry.
+ * The names that other libraries have for options, as `simplify()` spells them, and Tandem's names. The first name that
+ * the call knows is suggested. asyncio's snake_case needs no entry.
  */
 const FOREIGN: Readonly<Record<string, readonly string[]>> = {
   // asyncio, and Python's ssl and subprocess.
@@ -61,46 +61,22 @@ const FOREIGN: Readonly<Record<string, readonly string[]>> = {
   addr: ["localAddr"],
 };
 
-/** How {@linkcode checkOptions} reads and reports options. */
+/** The rules of {@linkcode checkOptions}. */
 export interface OptionRules {
-  /**
-   * What stands before each option in a message, such as `"tls."`.
-   *
-   * @default {""}
-   */
+  /** The prefix of options in a message, such as `"tls."`. */
   prefix?: string;
-  /**
-   * What the whole record is called in a message.
-   *
-   * @default {"options"}
-   */
+  /** The name of the whole object in a message; `"options"` by default. */
   name?: string;
-  /**
-   * Options that belong elsewhere, with what to suggest for each: `{ cert: "tls.cert" }`.
-   *
-   * @default {{}}
-   */
+  /** Options that belong elsewhere, with the suggestion for each: `{ cert: "tls.cert" }`. */
   foreign?: Readonly<Record<string, string>>;
-  /**
-   * Properties that are let through and not suggested, because an object of Deno's has them.
-   *
-   * @default {[]}
-   */
+  /** Properties that are ignored and not suggested, because an object of Deno has them. */
   tolerated?: readonly string[];
 }
 
 /**
- * Throws unless options are an object that has only known options.
- *
- * An option counts if it is enumerable, also if it is inherited or `undefined`. Keys that are symbols do not count.
- * Values are not read.
- *
- * @param method The method that was called, as in `"createServer()"`.
- * @param options The argument.
- * @param known The names of the options that the method has.
- * @param rules How to read and report them.
- * @throws {TypeError} If `options` is not an object, or has an option that is not in `known`. The message names the
- * nearest known option, or all if none is near.
+ * Throws unless `options` is an object that has only `known` options. The message names the nearest known option, or all
+ * options if none is near. Enumerable properties are checked, inherited ones and those that are `undefined` included, but
+ * not symbols. Values are not read.
  */
 export function checkOptions(
   method: string,
@@ -114,22 +90,22 @@ export function checkOptions(
   }
   for (const name in options) {
     if (known.has(name) || rules.tolerated?.includes(name)) continue;
-    // What a program has added to all objects is none of its options.
+    // A property that the program has added to all objects is not an option.
     if (!Object.hasOwn(options, name) && name in Object.prototype) continue;
     const shown = /^[\w$-]+$/.test(name) ? prefix + name : prefix + JSON.stringify(name);
     throw new TypeError(`${method}: ${shown} is not an option; ${suggest(name, known, rules)}`);
   }
 }
 
-/** Reports whether a value can be a record of options; some objects would pass for one without any. */
+/** Reports whether a value can be an object of options. Arrays, promises and signals would pass for one without options. */
 function isRecord(value: unknown): value is object {
   return typeof value === "object" && value !== null && !Array.isArray(value) && !isPromise(value) &&
     !(value instanceof AbortSignal);
 }
 
-/** Says which option was meant, or which there are. */
+/** Names the option that was probably meant, or all options. */
 function suggest(name: string, known: ReadonlySet<string>, { prefix = "", foreign = {} }: OptionRules): string {
-  // Each name in its simple form, with what is shown for it.
+  // The simplified name of each option, and the name to show.
   const shown = new Map(Object.entries(foreign).map(([name, meant]) => [simplify(name), meant]));
   for (const name of known) shown.set(simplify(name), prefix + name);
   const meant = nearest(simplify(name), shown);
@@ -138,14 +114,14 @@ function suggest(name: string, known: ReadonlySet<string>, { prefix = "", foreig
   return names.length === 1 ? `the only option is ${names[0]}` : `the options are ${names.join(", ")}`;
 }
 
-/** What is shown for the option that was probably meant, if one was. */
+/** Returns the name to show for the option that was probably meant. */
 function nearest(name: string, shown: ReadonlyMap<string, string>): string | undefined {
   if (shown.has(name)) return shown.get(name);
   const translations = Object.hasOwn(FOREIGN, name) ? FOREIGN[name]! : [];
   const translation = translations.map(simplify).find((candidate) => shown.has(candidate));
   if (translation !== undefined) return shown.get(translation);
   let best: string | undefined;
-  // A third of the letters may be wrong, and one of a short name.
+  // At most a third of the letters may differ, and one letter of a short name.
   let least = Math.max(1, Math.floor(name.length / 3)) + 1;
   for (const candidate of shown.keys()) {
     const distance = editDistance(name, candidate);
@@ -156,25 +132,14 @@ function nearest(name: string, shown: ReadonlyMap<string, string>): string | und
   return best;
 }
 
-/**
- * Spells a name without case, underscores and hyphens.
- *
- * @param name The name.
- * @returns For example `"closetimeout"`, for `closeTimeout`, `close_timeout` and `CloseTimeout` alike.
- */
+/** Returns a name in lower case without underscores and hyphens: `"closetimeout"` for `closeTimeout` and `close_timeout`. */
 export function simplify(name: string): string {
   return name.replace(/[_-]/g, "").toLowerCase();
 }
 
-/**
- * Counts the single-letter edits between two words; two neighbours that have changed places are one edit.
- *
- * @param a A word.
- * @param b Another word.
- * @returns The number of edits.
- */
+/** Returns the number of single-letter edits between two words. Swapping two neighbours is one edit. */
 export function editDistance(a: string, b: string): number {
-  // A long key is no misspelling, and would fill a large table.
+  // A much longer name is not a misspelling, and would need a large table.
   if (Math.abs(a.length - b.length) > 40) return Infinity;
   let beforeLast: number[] = [];
   let last = Array.from({ length: b.length + 1 }, (_, j) => j);
@@ -191,13 +156,7 @@ export function editDistance(a: string, b: string): number {
   return last[b.length]!;
 }
 
-/**
- * Returns the names of an interface's options. A name too many or too few is an error of the types.
- *
- * @typeParam O The interface.
- * @param names Each of its options, as a key.
- * @returns The names.
- */
+/** Returns the names of the options of an interface. The types require exactly the interface's keys. */
 export function namesOf<O extends object>(names: { [K in keyof O]-?: true }): ReadonlySet<string> {
   return new Set(Object.keys(names));
 }

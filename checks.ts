@@ -1,55 +1,29 @@
 /**
- * Checks of arguments, one spelling of each. Every message names the method that was called.
- *
- * A value of the wrong kind is a `TypeError`, a number out of range a `RangeError`.
+ * Checks of arguments. A value of the wrong type is a `TypeError`, a number out of range a `RangeError`. The message begins
+ * with `method`, as in `"createServer()"`, and `name`, the name of the argument.
  *
  * @module
  */
 import { describe } from "./errors.ts";
 import { isPromise } from "./promises.ts";
 
-/** The longest path of a Unix socket in bytes: `sun_path` in the system's sys/un.h, less its final zero. */
+/** The longest path of a Unix socket, in bytes: `sun_path` in the system's sys/un.h without its final zero. */
 export const MAX_PATH: number = Deno.build.os === "linux" || Deno.build.os === "android" ? 107 : 103;
 
-/** The longest time that a timer can wait, in milliseconds; a longer one would fire at once. */
+/** The longest delay of a timer, in milliseconds. A longer timer would fire at once. */
 export const MAX_TIMEOUT: number = 2 ** 31 - 1;
 
-/**
- * Throws unless a factory is a function.
- *
- * @param method The method that was called, as in `"createServer()"`.
- * @param factory The argument.
- * @throws {TypeError} If it is not a function.
- */
+/** Throws unless a factory is a function. */
 export function checkFactory(method: string, factory: unknown): void {
   checkFunction(method, "factory", factory, "a function that returns a protocol");
 }
 
-/**
- * Throws unless a value is a function.
- *
- * @param method The method that was called.
- * @param name The argument's name.
- * @param value The argument.
- * @param what What it must be, for the message.
- * @throws {TypeError} If it is not a function.
- */
+/** Throws unless a value is a function. */
 export function checkFunction(method: string, name: string, value: unknown, what = "a function"): void {
   if (typeof value !== "function") throw wrongKind(method, name, what, value);
 }
 
-/**
- * Throws unless a value is a whole number within a range.
- *
- * @param method The method that was called.
- * @param name The argument's name.
- * @param value The argument.
- * @param lowest The smallest number allowed.
- * @param highest The largest number allowed.
- * @param unit What is counted, for the message.
- * @throws {TypeError} If it is not a number.
- * @throws {RangeError} If it is not a whole number, or out of range.
- */
+/** Throws unless a value is a whole number within a range. */
 export function checkInteger(
   method: string,
   name: string,
@@ -63,28 +37,12 @@ export function checkInteger(
   throw wrongNumber(method, name, `a whole number${unit === "" ? "" : ` of ${unit}`}${range}`, value);
 }
 
-/**
- * Throws unless a port is one.
- *
- * @param method The method that was called.
- * @param name The argument's name.
- * @param port The argument.
- * @param lowest 0 where the system may choose one, 1 otherwise.
- * @throws {TypeError} If it is not a number.
- * @throws {RangeError} If it is not a whole number, or out of range.
- */
+/** Throws unless a value is a port. `lowest` is 0 if the system can choose the port. */
 export function checkPort(method: string, name: string, port: unknown, lowest: 0 | 1): asserts port is number {
   checkInteger(method, name, port, lowest, 65535);
 }
 
-/**
- * Throws unless a path can be that of a Unix socket.
- *
- * @param method The method that was called.
- * @param name The argument's name.
- * @param path The argument.
- * @throws {TypeError} If it is not a string, or empty, or longer than the system allows.
- */
+/** Throws unless a value can be the path of a Unix socket. */
 export function checkPath(method: string, name: string, path: unknown): asserts path is string {
   checkString(method, name, path);
   const length = new TextEncoder().encode(path).length;
@@ -93,49 +51,27 @@ export function checkPath(method: string, name: string, path: unknown): asserts 
   }
 }
 
-/**
- * Throws unless a hostname can be one.
- *
- * @param method The method that was called.
- * @param name The argument's name.
- * @param hostname The argument.
- * @throws {TypeError} If it is not a string, or empty.
- */
+/** Throws unless a hostname is a non-empty string. */
 export function checkHostname(method: string, name: string, hostname: unknown): asserts hostname is string {
   if (typeof hostname !== "string" || hostname === "") {
     throw wrongKind(method, name, "a host name or an IP address", hostname);
   }
 }
 
-/**
- * Throws unless a signal is an `AbortSignal` or left out.
- *
- * @param method The method that was called.
- * @param signal The argument.
- * @throws {TypeError} If it is given and not an `AbortSignal`.
- */
+/** Throws unless a signal is an `AbortSignal` or left out. */
 export function checkSignal(method: string, signal: unknown): asserts signal is AbortSignal | undefined {
   if (signal !== undefined && !(signal instanceof AbortSignal)) {
     throw wrongKind(method, "signal", "an AbortSignal", signal);
   }
 }
 
-/** What can be given instead of an address, and what is used of it. */
+/** The options that replace an address, and the members that Tandem uses of their values. */
 const EXISTING = {
   conn: { type: "Deno.Conn", members: ["read", "write", "close", "localAddr", "remoteAddr"] },
   listener: { type: "Deno.Listener", members: ["accept", "close", "addr"] },
 };
 
-/**
- * Throws unless a connection or listener that was given instead of an address is one.
- *
- * @param method The method that was called.
- * @param name The option.
- * @param value Its value.
- * @param rivals Options that cannot be given as well.
- * @param options All options.
- * @throws {TypeError} If it lacks a member that is used, or a rival is given as well.
- */
+/** Throws unless the option `conn` or `listener` has the members of one, and no option of `rivals` is given with it. */
 export function checkExisting(
   method: string,
   name: keyof typeof EXISTING,
@@ -152,79 +88,36 @@ export function checkExisting(
   }
 }
 
-/**
- * Throws unless a protocol is an object.
- *
- * @param method The method that was called.
- * @param name What is checked, such as `"protocol"` or `"what factory returns"`.
- * @param protocol The argument.
- * @throws {TypeError} If it is not an object, or is a promise.
- */
+/** Throws unless a protocol is an object that is not a promise. */
 export function checkProtocol(method: string, name: string, protocol: unknown): void {
   if (typeof protocol !== "object" || protocol === null || isPromise(protocol)) {
     throw wrongKind(method, name, "a protocol", protocol);
   }
 }
 
-/**
- * Throws unless data is bytes.
- *
- * @param method The method that was called.
- * @param name The argument's name.
- * @param data The argument.
- * @throws {TypeError} If it is not a `Uint8Array`.
- */
+/** Throws unless data is a `Uint8Array`. */
 export function checkBytes(method: string, name: string, data: unknown): asserts data is Uint8Array {
   if (!(data instanceof Uint8Array)) throw wrongKind(method, name, "a Uint8Array", data);
 }
 
-/**
- * Throws unless a value is a string that is not empty.
- *
- * @param method The method that was called.
- * @param name The argument's name.
- * @param value The argument.
- * @throws {TypeError} If it is not a string, or empty.
- */
+/** Throws unless a value is a non-empty string. */
 export function checkString(method: string, name: string, value: unknown): asserts value is string {
   if (typeof value !== "string" || value === "") throw wrongKind(method, name, "a non-empty string", value);
 }
 
-/**
- * Throws unless a value is an array of strings that are not empty.
- *
- * @param method The method that was called.
- * @param name The argument's name.
- * @param list The argument.
- * @throws {TypeError} If it is not an array, or one of its elements is not a string, or empty.
- */
+/** Throws unless a value is an array of non-empty strings. */
 export function checkStrings(method: string, name: string, list: unknown): asserts list is string[] {
   if (!Array.isArray(list)) throw wrongKind(method, name, "an array of strings", list);
-  // By index, for forEach() skips holes.
+  // By index, because forEach() skips holes.
   for (let i = 0; i < list.length; i++) checkString(method, `${name}[${i}]`, list[i]);
 }
 
-/**
- * Throws unless a value is a boolean or left out.
- *
- * @param method The method that was called.
- * @param name The argument's name.
- * @param value The argument.
- * @throws {TypeError} If it is given and not a boolean.
- */
+/** Throws unless a value is a boolean or left out. */
 export function checkBoolean(method: string, name: string, value: unknown): asserts value is boolean | undefined {
   if (value !== undefined && typeof value !== "boolean") throw wrongKind(method, name, "a boolean", value);
 }
 
-/**
- * Throws unless a value is one of several strings.
- *
- * @param method The method that was called.
- * @param name The argument's name.
- * @param value The argument.
- * @param accepted The strings.
- * @throws {TypeError} If it is not one of them.
- */
+/** Throws unless a value is one of several strings. */
 export function checkOneOf(method: string, name: string, value: unknown, accepted: readonly string[]): void {
   if (accepted.includes(value as string)) return;
   const quoted = accepted.map((one) => JSON.stringify(one));
@@ -232,39 +125,23 @@ export function checkOneOf(method: string, name: string, value: unknown, accepte
   throw wrongKind(method, name, quoted.length === 0 ? last : `${quoted.join(", ")} or ${last}`, value);
 }
 
-/**
- * Throws unless a time limit is one or left out.
- *
- * @param method The method that was called.
- * @param name The argument's name.
- * @param ms The argument, in milliseconds.
- * @throws {TypeError} If it is given and not a number.
- * @throws {RangeError} If it is negative, `NaN`, or more than a timer can wait.
- */
+/** Throws unless a time limit, in milliseconds, is a possible delay of a timer or left out. */
 export function checkTimeout(method: string, name: string, ms: unknown): asserts ms is number | undefined {
   if (ms === undefined || (typeof ms === "number" && ms >= 0 && ms <= MAX_TIMEOUT)) return;
   throw wrongNumber(method, name, `a number of milliseconds from 0 to ${MAX_TIMEOUT}`, ms);
 }
 
-/**
- * Throws unless a time is finite.
- *
- * @param method The method that was called.
- * @param name The argument's name.
- * @param ms The argument, in milliseconds.
- * @throws {TypeError} If it is not a number.
- * @throws {RangeError} If it is `NaN` or infinite.
- */
+/** Throws unless a time, in milliseconds, is finite. */
 export function checkTime(method: string, name: string, ms: unknown): asserts ms is number {
   if (!Number.isFinite(ms)) throw wrongNumber(method, name, "a finite number of milliseconds", ms);
 }
 
-/** The error for a value of the wrong kind. */
+/** Returns the error for a value of the wrong type. */
 function wrongKind(method: string, name: string, what: string, value: unknown): TypeError {
   return new TypeError(`${method}: ${name} must be ${what}, got ${describe(value)}`);
 }
 
-/** The error for a value that is not a number, or not one of those allowed. */
+/** Returns the error for a value that is not a number, or out of range. */
 function wrongNumber(method: string, name: string, what: string, value: unknown): TypeError | RangeError {
   const error = wrongKind(method, name, what, value);
   return typeof value === "number" ? new RangeError(error.message) : error;

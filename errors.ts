@@ -1,15 +1,12 @@
 /**
- * Tandem's own error classes. Errors of the operating system keep Deno's classes, with their `code`.
+ * Tandem's own error classes. Errors of the operating system keep Deno's classes and their `code`.
  *
  * @module
  */
+
 /** Thrown if an object's state does not allow the call, such as `write()` after `writeEof()`. */
 export class InvalidStateError extends DOMException {
-  /**
-   * Creates the error.
-   *
-   * @param message The call, and why it is not possible.
-   */
+  /** Creates the error. The message names the call and the reason. */
   constructor(message: string) {
     super(message, "InvalidStateError");
   }
@@ -17,17 +14,13 @@ export class InvalidStateError extends DOMException {
 
 /** A time limit was exceeded, such as `closeTimeout` or `handshakeTimeout`. */
 export class TimeoutError extends DOMException {
-  /**
-   * Creates the error.
-   *
-   * @param message What took too long, and the limit.
-   */
+  /** Creates the error. The message names the time limit and the pending operation. */
   constructor(message: string) {
     super(message, "TimeoutError");
   }
 }
 
-/** Thrown if a signal is sent to a child process that has ended. */
+/** Thrown if a signal is sent to a child process after its `connectionLost`. */
 export class ProcessLookupError extends Deno.errors.NotFound {
   /** `"ProcessLookupError"`, as in Python. */
   override name = "ProcessLookupError";
@@ -36,29 +29,23 @@ export class ProcessLookupError extends Deno.errors.NotFound {
 }
 
 /**
- * Rejects `sendfile()` that could not send the whole file. `cause` is the error of the file, or the error that
- * `connectionLost` is called with; there is no `cause` after `close()` or `abort()`.
+ * Rejects a `sendfile()` that has not sent the whole file. `cause` is the error of the file, or the error of
+ * `connectionLost`; after `close()` or `abort()` there is no `cause`.
  */
 export class SendfileError extends Error {
   /** `"SendfileError"`. */
   override name = "SendfileError";
-  /** The number of bytes of the file that the kernel had taken by then. */
+  /** The number of bytes of the file that the kernel has taken. */
   readonly bytesSent: number;
 
-  /**
-   * Creates the error.
-   *
-   * @param message What happened.
-   * @param bytesSent The number of bytes that the kernel had taken.
-   * @param options The `cause`, if there is one.
-   */
+  /** Creates the error. */
   constructor(message: string, bytesSent: number, options?: ErrorOptions) {
     super(message, options);
     this.bytesSent = bytesSent;
   }
 }
 
-/** Rejects a wait for the write buffer to drain, because the transport has ended. Internal: no caller sees it. */
+/** Rejects a wait for an empty write buffer because the transport has ended. Internal. */
 export class DrainInterrupted extends Error {
   /** The number of bytes that were not sent. */
   readonly remaining: number;
@@ -72,28 +59,18 @@ export class DrainInterrupted extends Error {
   }
 }
 
-/**
- * Returns a thrown value as an error. Never throws.
- *
- * @param thrown The value of a `catch`.
- * @returns The value itself if it is an `Error`, otherwise an error that describes it, with the value as its `cause`.
- */
+/** Returns a thrown value if it is an `Error`, otherwise an error that has the value as its `cause`. Never throws. */
 export function toError(thrown: unknown): Error {
   try {
     return thrown instanceof Error
       ? thrown
       : new Error(`a value that is not an Error was thrown: ${describe(thrown)}`, { cause: thrown });
   } catch {
-    return new Error("a value that cannot be inspected was thrown", { cause: thrown }); // A revoked proxy, say.
+    return new Error("a value that cannot be inspected was thrown", { cause: thrown }); // Such as a revoked proxy.
   }
 }
 
-/**
- * Describes a value for an error message. Never throws.
- *
- * @param value Any value.
- * @returns For example `null`, `string "abc"`, `ArrayBuffer`.
- */
+/** Describes a value for an error message, such as `null`, `string "abc"` or `ArrayBuffer`. Never throws. */
 export function describe(value: unknown): string {
   try {
     return nameOf(value);

@@ -1,8 +1,8 @@
 /**
  * asyncio's transports and protocols for Deno.
  *
- * You write a _protocol_: a class whose methods say what bytes mean. A _transport_ moves the bytes. The event loop makes
- * one transport for one protocol and calls the protocol when a connection is made, when data arrives and when the
+ * You write a _protocol_: a class whose methods say what bytes mean. A _transport_ moves the bytes. The event loop creates
+ * one transport for each protocol and calls the protocol when a connection is made, when data arrives and when the
  * connection is lost. TCP, TLS, Unix sockets, pipes, datagrams and child processes all work this way. A side that is too
  * fast is paused, so memory stays bounded. Names, rules and the order of callbacks are those of Python's asyncio.
  *
@@ -14,20 +14,20 @@
  *
  * ## Entry points
  *
- * `@tandem/io` has what programs need. Each part is also an entry point of its own:
+ * `@tandem/io` has what programs need. Each part also has an entry point:
  *
  * - [`@tandem/io/protocols`](/@tandem/io/doc/protocols): the classes that you extend, such as {@linkcode Protocol}.
  * - [`@tandem/io/transports`](/@tandem/io/doc/transports): the interfaces of transports, such as {@linkcode Transport},
  *   TLS contexts, and errors.
  * - [`@tandem/io/loop`](/@tandem/io/doc/loop): {@linkcode getRunningLoop}, {@linkcode EventLoop} and {@linkcode Server}.
- * - [`@tandem/io/engines/deno`](/@tandem/io/doc/engines/deno): the default engine, for a loop of your own. It is not in
+ * - [`@tandem/io/engines/deno`](/@tandem/io/doc/engines/deno): the default engine, to create a second loop. It is not in
  *   `@tandem/io`.
  *
  * ## Three rules
  *
- * - **Bytes.** The array that `dataReceived` gets is yours for good. The array that you pass to
+ * - **Bytes.** The array that `dataReceived` is called with is yours. The array that you pass to
  *   {@linkcode WriteTransport.write} is yours again when the call returns. The array that you pass to
- *   {@linkcode WriteTransport.writeOwned} is the transport's.
+ *   {@linkcode WriteTransport.writeOwned} belongs to the transport.
  * - **Flow control.** After `pauseWriting`, write nothing until `resumeWriting`.
  * - **Exceptions.** An exception in a data callback closes the connection. An exception in another callback goes to the
  *   exception handler only.

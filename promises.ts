@@ -1,6 +1,6 @@
 /**
- * Promises that a program's callbacks return. A rejection that nothing handles ends a Deno process, so each is handled,
- * whatever its `then`, `catch`, `constructor` and class do: none of them is called.
+ * Promises that a program's callbacks return. An unhandled rejection ends a Deno process, so each rejection is handled,
+ * without calling the promise's own `then`, `catch`, `constructor` or class, which the program may have replaced.
  *
  * @module
  */
@@ -8,14 +8,12 @@ import { isPromise as isNative } from "node:util/types";
 
 const { then } = Promise.prototype;
 
-/** Rejections of promises that cannot be handled in any other way, once one has been met. */
+/** The handlers of promises that only the event `unhandledrejection` can handle. Created for the first such promise. */
 let orphans: WeakMap<Promise<unknown>, (error: unknown) => void> | null = null;
 
 /**
- * Reports whether a value is a promise. A thenable is none: its `then` may start work that is not wanted.
- *
- * @param value The value.
- * @returns `true` also for a promise of another realm, of a subclass or in a proxy.
+ * Reports whether a value is a promise, perhaps of another realm, of a subclass or in a proxy. A thenable is not a promise,
+ * because its `then` may start work.
  */
 export function isPromise(value: unknown): value is Promise<unknown> {
   if (typeof value !== "object" || value === null) return false;
@@ -27,14 +25,7 @@ export function isPromise(value: unknown): value is Promise<unknown> {
   }
 }
 
-/**
- * Handles a promise as its `then` would. Never throws.
- *
- * @typeParam T What it resolves to.
- * @param promise The promise.
- * @param onFulfilled Is given its value. Must not throw.
- * @param onRejected Is given its error. Must not throw.
- */
+/** Calls a handler when a promise settles, as `then` does. Never throws. The handlers must not throw. */
 export function settle<T>(
   promise: Promise<T>,
   onFulfilled: ((value: T) => void) | undefined,
@@ -42,19 +33,13 @@ export function settle<T>(
 ): void {
   try {
     if (isNative(promise as unknown)) settleNative(promise, onFulfilled, onRejected);
-    else promise.then(onFulfilled, onRejected); // A proxy lets nothing else through.
+    else promise.then(onFulfilled, onRejected); // The only way for a promise in a proxy.
   } catch (error) {
     onRejected(error);
   }
 }
 
-/**
- * Makes a promise that can be awaited of something that a callback has returned.
- *
- * @typeParam T What it resolves to.
- * @param value A value or a promise of one.
- * @returns The promise.
- */
+/** Returns a promise that is safe to await for a value that a callback has returned. */
 export function toPromise<T>(value: T | PromiseLike<T>): Promise<T> {
   return new Promise((resolve, reject) => {
     if (isPromise(value)) settle(value as Promise<T>, resolve, reject);
@@ -62,11 +47,7 @@ export function toPromise<T>(value: T | PromiseLike<T>): Promise<T> {
   });
 }
 
-/**
- * Closes something of the program's. Never throws, for it may be closed already, which is what was wanted.
- *
- * @param resource What to close.
- */
+/** Closes a resource of the program, which may be closed already. Never throws. */
 export function closeQuietly(resource: { close(): unknown }): void {
   try {
     const result = resource.close();
@@ -86,7 +67,7 @@ function settleNative<T>(
     then.call(promise, onFulfilled, onRejected);
     return;
   }
-  // `then` makes its result with the promise's constructor, which may throw there, or in a microtask later.
+  // `then` calls the promise's constructor, which may throw, at once or in a microtask. So it is replaced for the call.
   if (Reflect.defineProperty(promise, "constructor", { value: Promise, configurable: true })) {
     then.call(promise, onFulfilled, onRejected);
     if (own === undefined) Reflect.deleteProperty(promise, "constructor");
@@ -97,7 +78,7 @@ function settleNative<T>(
   }
 }
 
-/** Handles a rejection by the event that tells of it, where `then` cannot be used. */
+/** Handles a rejection by the event `unhandledrejection`, for a promise whose `then` cannot be used. */
 function adopt(promise: Promise<unknown>, onRejected: (error: unknown) => void): void {
   if (orphans === null) {
     orphans = new WeakMap();
