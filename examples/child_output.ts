@@ -1,12 +1,12 @@
 /**
- * Reading a child's output: asks `date` for the time.
+ * Output of a child process: runs `date` and prints the time.
  *
  *     deno run --allow-run=date examples/child_output.ts [arguments of date]
  */
 import { getRunningLoop, SubprocessProtocol } from "../mod.ts";
 
 class Output extends SubprocessProtocol {
-  /** Resolves when the child has ended and its output is complete, whichever comes last. */
+  /** Resolves when the child has ended and its output is complete. */
   readonly lost = Promise.withResolvers<void>();
   text = "";
   #decoder = new TextDecoder();

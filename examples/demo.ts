@@ -1,6 +1,6 @@
 /**
- * The guided tour: transport and protocol pairs at work on real sockets, pipes and files, with a line for each
- * callback. It checks what it shows, and ends with 0 only if everything was as promised.
+ * The guided tour: transports and protocols on real sockets, pipes and files. Prints a line for each callback, checks the
+ * results, and exits with 0 only if all checks pass.
  *
  *     deno run --allow-net --allow-read --allow-write --allow-run=sort examples/demo.ts
  */
@@ -33,23 +33,23 @@ const chapters = [
 const loop = getRunningLoop();
 const story = new Story();
 loop.setExceptionHandler(({ message, error }) => {
-  story.check(`the exception handler has nothing to do, but: ${message} ${error ?? ""}`, false);
+  story.check(`the exception handler was called: ${message} ${error ?? ""}`, false);
 });
 
-console.log("Tandem: transports and protocols at work. Lines name who saw which callback with what;");
-console.log("a line with > is a call that somebody made, a line with ok is a promise that was kept.");
+console.log("Tandem: transports and protocols at work. Each line is a callback, with its protocol and arguments.");
+console.log("A line with > is a call of the program. A line with ok is a check that has passed.");
 for (const chapter of chapters) await story.tell(chapter, loop);
 
 if (story.broken.length === 0) {
-  console.log(`\nAll ${story.promises} promises were kept.`);
+  console.log(`\nAll ${story.promises} checks have passed.`);
 } else {
-  console.log(`\n${story.broken.length} of ${story.promises} promises were not kept:`);
+  console.log(`\n${story.broken.length} of ${story.promises} checks have failed:`);
   for (const promise of story.broken) console.log(`   ${promise}`);
   Deno.exit(1);
 }
 
-// With everything closed, nothing keeps the process; a timer that does not either sees to it.
+// Everything is closed, so the process ends here. The timer, which does not keep it alive, checks that.
 Deno.unrefTimer(setTimeout(() => {
-  console.log("Something still keeps the process.");
+  console.log("Something still keeps the process alive.");
   Deno.exit(1);
 }, 2000));

@@ -1,5 +1,5 @@
 /**
- * Connecting an existing socket: a protocol waits for data on a socket that something else has opened.
+ * An existing socket: a protocol waits for data on a socket that other code has opened.
  *
  *     deno run --allow-net examples/existing_socket.ts [message]
  */
@@ -15,7 +15,7 @@ class Waiter extends Protocol {
 
   override dataReceived(data: Uint8Array): void {
     console.log(`received ${JSON.stringify(new TextDecoder().decode(data))}`);
-    // We are done: close the transport; connectionLost() follows.
+    // connectionLost() is called next.
     this.#transport.close();
   }
 
@@ -27,11 +27,11 @@ class Waiter extends Protocol {
 const [message = "abc"] = Deno.args;
 const loop = getRunningLoop();
 
-// Two connected sockets: the transport takes one, we keep the other.
+// Two connected sockets: the transport owns one, this program the other.
 const [theirs, ours] = await socketPair();
 const [, waiter] = await loop.createConnection(() => new Waiter(), { conn: theirs });
 
-// Stands for data that arrives from elsewhere.
+// Simulates data from elsewhere.
 loop.callSoon(() => ours.write(new TextEncoder().encode(message)));
 await waiter.lost.promise;
 ours.close();

@@ -1,6 +1,6 @@
 /**
- * File receiver: a BufferedProtocol that has each file read straight to its place in memory, with no copy
- * on the way. A file is 8 bytes that tell its size, most significant first, and then its bytes.
+ * File receiver: a BufferedProtocol that reads each file into its final place in memory, without a copy. A file is sent as
+ * 8 bytes with its size, most significant first, and then its bytes.
  *
  *     deno run --allow-net examples/file_receiver.ts [port] [host]
  *     deno run --allow-net --allow-read examples/file_receiver.ts --send [file] [port] [host]
@@ -8,12 +8,12 @@
 import { createHash } from "node:crypto";
 import { BufferedProtocol, getRunningLoop, Protocol, type Transport } from "../mod.ts";
 
-/** Whoever sends a larger size is cut off: it is how much memory a stranger may make us take. */
+/** The largest file. A client that announces more is disconnected, so that it cannot make us allocate more. */
 const MAX_SIZE = 1024 ** 3;
 
 class FileReceiver extends BufferedProtocol {
   #header = new Uint8Array(8);
-  /** What is being filled now: the header or a file. */
+  /** The memory that is being filled: the header or a file. */
   #target = this.#header;
   #filled = 0;
 
@@ -27,7 +27,7 @@ class FileReceiver extends BufferedProtocol {
     this.#filled = 0;
     if (this.#target === this.#header) {
       const size = new DataView(this.#header.buffer).getBigUint64(0);
-      // An exception here closes the connection, and the loop's exception handler is told.
+      // An exception here closes the connection and goes to the loop's exception handler.
       if (size > MAX_SIZE) throw new RangeError(`a file of ${size} bytes is too large`);
       this.#target = new Uint8Array(Number(size));
       if (size > 0n) return;

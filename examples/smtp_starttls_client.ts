@@ -1,5 +1,5 @@
 /**
- * SMTP client: connects in the clear, upgrades to TLS, and sends one message; sends nothing to a server that will not.
+ * SMTP client: connects unencrypted, upgrades to TLS, and sends one message. Without TLS it sends no message.
  *
  *     deno run --allow-net --allow-read examples/smtp_starttls_client.ts [port] [host] [text] [authority's certificate]
  */
@@ -10,10 +10,10 @@ class SmtpClient extends Protocol {
   readonly lost = Promise.withResolvers<void>();
   #transport!: Transport;
   #lines = new LineReader();
-  /** The lines of a reply that is not complete. */
+  /** The lines of an incomplete reply. */
   #reply: string[] = [];
   #waiter: PromiseWithResolvers<string[]> | null = null;
-  /** Why there will be no more replies. */
+  /** The error that ended the connection. */
   #error: Error | null = null;
 
   override connectionMade(transport: Transport): void {
@@ -21,8 +21,8 @@ class SmtpClient extends Protocol {
   }
 
   override dataReceived(data: Uint8Array): void {
-    // Ends the connection; connectionLost() is given the error.
-    if (this.#waiter === null) throw new Error("the server speaks out of turn");
+    // Closes the connection. connectionLost() is called with the error.
+    if (this.#waiter === null) throw new Error("the server has sent a reply without a command");
     this.#lines.push(data);
     while (this.#waiter !== null) {
       const bytes = this.#lines.next();
@@ -30,7 +30,7 @@ class SmtpClient extends Protocol {
       const line = new TextDecoder().decode(bytes);
       console.log(`< ${line}`);
       this.#reply.push(line);
-      // All lines of a reply but the last one have a dash behind the code.
+      // All lines of a reply except the last have a dash after the code.
       if (line[3] === "-") continue;
       this.#waiter.resolve(this.#reply);
       this.#waiter = null;
@@ -44,10 +44,10 @@ class SmtpClient extends Protocol {
     this.lost.resolve();
   }
 
-  /** Sends a command, where there is one, and waits for the reply. */
+  /** Sends a command, unless it is `null`, and waits for the reply. */
   async command(command: string | null, expected: number): Promise<string[]> {
     if (command !== null) {
-      // Or somebody's address could bring commands of its own.
+      // Otherwise an address with a line break could add commands.
       if (/[\r\n]/.test(command)) throw new TypeError(`a command is one line: ${JSON.stringify(command)}`);
       console.log(`> ${command}`);
       this.#transport.write(new TextEncoder().encode(`${command}\r\n`));
@@ -57,14 +57,14 @@ class SmtpClient extends Protocol {
 
   /** Upgrades the connection, after the reply to STARTTLS. */
   async startTls(options: StartTlsOptions): Promise<void> {
-    // Not encrypted, hence from nobody knows whom: to take it for a reply that came over TLS would be a gift.
-    if (!this.#lines.isEmpty) throw new Error("the server said more than the reply to STARTTLS");
+    // These bytes were not encrypted, so an attacker may have sent them. They must not count as replies over TLS.
+    if (!this.#lines.isEmpty) throw new Error("the server has sent more than the reply to STARTTLS");
     this.#transport = await loop.startTls(this.#transport, this, options);
     const { version, name } = this.#transport.getExtraInfo("cipher")!;
     console.log(`${version}, ${name}, certificate of ${this.#transport.getExtraInfo("peercert")!.subject["CN"]}`);
   }
 
-  /** Sends a message, after the reply to DATA. A dot that begins a line is doubled, for one alone is the end. */
+  /** Sends a message, after the reply to DATA. A leading dot is doubled, because a dot alone on a line is the end. */
   async text(text: string): Promise<void> {
     const lines = text.split(/\r\n|\r|\n/).map((line) => line.startsWith(".") ? `.${line}` : line);
     this.#transport.write(new TextEncoder().encode([...lines, ".", ""].join("\r\n")));
@@ -79,7 +79,9 @@ class SmtpClient extends Protocol {
     if (this.#error !== null) throw this.#error;
     this.#waiter = Promise.withResolvers();
     const reply = await this.#waiter.promise;
-    if (!reply.at(-1)!.startsWith(`${expected} `)) throw new Error(`the server said ${JSON.stringify(reply.at(-1))}`);
+    if (!reply.at(-1)!.startsWith(`${expected} `)) {
+      throw new Error(`the server replied ${JSON.stringify(reply.at(-1))}`);
+    }
     return reply;
   }
 }
@@ -92,11 +94,11 @@ try {
   await client.command(null, 220);
   const extensions = await client.command("EHLO client.test", 250);
   if (!extensions.some((line) => line.slice(4).toUpperCase() === "STARTTLS")) {
-    throw new Error("the server has no STARTTLS, and in the clear we send nothing");
+    throw new Error("the server does not support STARTTLS");
   }
   await client.command("STARTTLS", 220);
   await client.startTls({ serverHostname: hostname, caCerts });
-  // All that was said before does not count any more.
+  // The replies before TLS may be forged, so ask again.
   await client.command("EHLO client.test", 250);
   await client.command("MAIL FROM:<me@example.test>", 250);
   await client.command("RCPT TO:<you@example.test>", 250);

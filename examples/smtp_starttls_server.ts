@@ -1,9 +1,9 @@
 /**
- * SMTP server that demands STARTTLS, takes mail from anybody for everybody, and prints it.
+ * SMTP server that requires STARTTLS, accepts mail from any sender to any recipient, and prints it.
  *
  *     deno run --allow-net --allow-read examples/smtp_starttls_server.ts [port] [host] [certificate] [key]
  *
- * Send it something with examples/smtp_starttls_client.ts, Python's smtplib, or
+ * Send mail with examples/smtp_starttls_client.ts, Python's smtplib, or
  *
  *     curl --ssl-reqd --cacert examples/certs/ca.pem --crlf --mail-from me@example.test --mail-rcpt you@example.test \
  *       --upload-file README.md smtp://localhost:2525
@@ -15,11 +15,11 @@ import { LineReader } from "./smtp/line_reader.ts";
 const MAX_RECIPIENTS = 100;
 const MAX_MESSAGE = 1024 ** 2;
 
-/** A message on its way in. */
+/** A message that is being received. */
 interface Mail {
   sender: string;
   recipients: string[];
-  /** What it says, since DATA; no longer written to where it is too large. */
+  /** The text, from DATA on. Nothing is added once the message is too large. */
   body: Uint8Array | null;
   size: number;
 }
@@ -51,7 +51,7 @@ class SmtpServer extends Protocol {
     }
   }
 
-  // A client that does not read our replies gets to ask no more.
+  // If the client stops reading replies, stop reading its commands.
   override pauseWriting(): void {
     this.#transport.pauseReading();
   }
@@ -135,7 +135,7 @@ class SmtpServer extends Protocol {
       body.set(text, mail.size);
       body.set([13, 10], mail.size + text.length);
     }
-    // One that is too large is counted on, so that no later line fits again.
+    // Counted even if the line does not fit, so that no later line fits.
     mail.size += text.length + 2;
   }
 
@@ -149,20 +149,20 @@ class SmtpServer extends Protocol {
 
   #startTls(): void {
     this.#reply("220 go ahead");
-    // Whatever was said in the clear may have been said by somebody in between, so none of it counts (RFC 3207, 4.2),
-    // least of all commands that came right behind this one (CVE-2011-0411).
+    // Everything before TLS may come from an attacker, so discard it (RFC 3207, 4.2), including commands that have arrived
+    // together with STARTTLS (CVE-2011-0411).
     this.#lines = new LineReader();
     this.#greeted = false;
     this.#mail = null;
     this.#secure = true;
-    // Called before this callback returns, so that all that comes from now on is TLS.
+    // Called inside this callback, so that all bytes from now on are TLS.
     loop.startTls(this.#transport, this, { serverSide: true, context, handshakeTimeout: 10_000, shutdownTimeout: 2000 })
       .then(
         (transport) => {
           this.#transport = transport;
           console.log(`STARTTLS: ${transport.getExtraInfo("cipher")!.version}`);
         },
-        // connectionLost() is called, too.
+        // connectionLost() is also called.
         (error: Error) => console.log(`STARTTLS failed: ${error.message}`),
       );
   }
@@ -173,7 +173,7 @@ const [port = "2525", hostname = "127.0.0.1", certFile = `${certs}/server.pem`, 
   Deno.args;
 const loop = getRunningLoop();
 const context = new TlsContext({ cert: await Deno.readTextFile(certFile), key: await Deno.readTextFile(keyFile) });
-// Bad files are found here, not by the first client.
+// Throws here if the files are bad, and not when the first client connects.
 await context.load();
 
 const server = await loop.createServer(() => new SmtpServer(), { hostname, port: Number(port), closeTimeout: 2000 });

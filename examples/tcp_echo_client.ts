@@ -1,5 +1,5 @@
 /**
- * TCP echo client: sends one message, prints what comes back.
+ * TCP echo client: sends one message and prints the reply.
  *
  *     deno run --allow-net examples/tcp_echo_client.ts [port] [host] [message]
  */
@@ -17,7 +17,7 @@ class EchoClient extends Protocol {
 
   override connectionMade(transport: Transport): void {
     transport.write(new TextEncoder().encode(this.#message));
-    // Tells the server that this is all; its answer still arrives.
+    // Tells the server that the message is complete. The reply can still be received.
     transport.writeEof();
     console.log(`sent ${JSON.stringify(this.#message)}`);
   }

@@ -1,5 +1,5 @@
 /**
- * TCP echo server: sends back whatever a client sends.
+ * TCP echo server: sends every byte back to its client.
  *
  *     deno run --allow-net examples/tcp_echo_server.ts [port] [host]
  */
@@ -19,7 +19,7 @@ class EchoServer extends Protocol {
     this.#transport.write(data);
   }
 
-  // A client that sends and does not read is not read from either, or we would keep all that it sends.
+  // If the client stops reading replies, stop reading its requests: memory stays bounded.
   override pauseWriting(): void {
     this.#transport.pauseReading();
   }
@@ -35,7 +35,7 @@ class EchoServer extends Protocol {
 
 const [port = "8888", hostname = "127.0.0.1"] = Deno.args;
 const loop = getRunningLoop();
-// A client that does not read cannot hold up the end for more than two seconds.
+// With closeTimeout, a client that does not read can delay the end by at most two seconds.
 const options = { hostname, port: Number(port), closeTimeout: 2000 };
 const server = await loop.createServer(() => new EchoServer(), options);
 loop.addSignalHandler("SIGINT", () => server.close());

@@ -1,12 +1,12 @@
 /**
- * TCP proxy: joins each client to a connection of its own to an upstream server. When one side takes bytes
- * more slowly than the other sends them, the sender is paused: memory stays bounded at any difference in speed.
+ * TCP proxy: connects each client to an upstream server. If one side reads more slowly than the other sends, the sender is
+ * paused, so memory stays bounded.
  *
  *     deno run --allow-net examples/tcp_proxy.ts [port] [upstream port] [upstream host]
  */
 import { getRunningLoop, Protocol, type Transport } from "../mod.ts";
 
-/** One of the two sides; what it receives leaves on the other. */
+/** One of the two connections. It sends what it receives to the other. */
 class Side extends Protocol {
   transport!: Transport;
   other?: Side;
@@ -17,11 +17,11 @@ class Side extends Protocol {
   }
 
   override dataReceived(data: Uint8Array): void {
-    // We have no more use for the bytes, so they need not be copied.
+    // Not copied: this protocol does not use the bytes any more.
     this.other!.transport.writeOwned(data);
   }
 
-  // Flow control, the whole of it: what cannot leave here must not enter there.
+  // Flow control: while this connection cannot send, the other one does not read.
   override pauseWriting(): void {
     this.other!.transport.pauseReading();
   }
@@ -30,7 +30,7 @@ class Side extends Protocol {
     this.other!.transport.resumeReading();
   }
 
-  // Half-close: the end of one direction is passed on, and the other direction lives until its own end.
+  // Half-close: the end of one direction is passed on. The other direction goes on until its own end.
   override eofReceived(): boolean {
     this.#ended = true;
     this.other!.transport.writeEof();
@@ -45,7 +45,7 @@ class Side extends Protocol {
   }
 }
 
-/** The side that we dial. */
+/** The connection to the upstream server. */
 class UpstreamSide extends Side {
   constructor(client: Side) {
     super();
@@ -60,7 +60,7 @@ class UpstreamSide extends Side {
   }
 }
 
-/** The side that dials us. Its bytes wait in the kernel until there is somebody to give them to. */
+/** The connection of a client. It does not read until the upstream server is connected. */
 class ClientSide extends Side {
   #connecting = new AbortController();
 

@@ -1,5 +1,5 @@
 /**
- * TLS echo client: tells whom it speaks to, sends one message, prints what comes back.
+ * TLS echo client: prints the server's certificate, sends one message and prints the reply.
  *
  *     deno run --allow-net --allow-read examples/tls_echo_client.ts [port] [host] [message] [authority's certificate]
  */
@@ -27,7 +27,7 @@ class EchoClient extends Protocol {
     console.log(`sent ${this.#message.length} bytes`);
   }
 
-  // TLS has no writeEof() to tell the server that this is all: we must know when the answer is complete.
+  // TLS does not support writeEof(), so count the bytes to know when the reply is complete.
   override dataReceived(data: Uint8Array): void {
     this.#received.set(data.subarray(0, this.#received.length - this.#count), this.#count);
     this.#count += data.length;

@@ -1,10 +1,9 @@
 /**
- * TLS echo server: sends back whatever a client sends. SIGHUP makes it read its certificate again; connections that
- * exist live on.
+ * TLS echo server: sends every byte back to its client. On SIGHUP it reloads its certificate; existing connections go on.
  *
  *     deno run --allow-net --allow-read examples/tls_echo_server.ts [port] [host] [certificate] [key]
  *
- * Speak to it with examples/tls_echo_client.ts, or with
+ * Connect with examples/tls_echo_client.ts, or with
  *
  *     openssl s_client -CAfile examples/certs/ca.pem -verify_return_error -connect localhost:8443
  */
@@ -13,7 +12,7 @@ import { getRunningLoop, Protocol, TlsContext, type Transport } from "../mod.ts"
 class EchoServer extends Protocol {
   #transport!: Transport;
 
-  // The handshake is done; whoever has failed it is never seen here.
+  // Called after the handshake. If the handshake fails, no protocol is created.
   override connectionMade(transport: Transport): void {
     const { name, version } = transport.getExtraInfo("cipher")!;
     console.log(`connection, ${version}, ${name}`);
@@ -25,7 +24,7 @@ class EchoServer extends Protocol {
     this.#transport.write(data);
   }
 
-  // A client that sends and does not read is not read from either, or we would keep all that it sends.
+  // If the client stops reading replies, stop reading its requests: memory stays bounded.
   override pauseWriting(): void {
     this.#transport.pauseReading();
   }
@@ -46,10 +45,10 @@ const loop = getRunningLoop();
 const readFiles = async () => ({ cert: await Deno.readTextFile(certFile), key: await Deno.readTextFile(keyFile) });
 const context = new TlsContext(await readFiles());
 
-// A handshake that fails comes here, among other things, and harms nobody else.
+// Called for failed handshakes, among other errors. The server goes on.
 loop.setExceptionHandler(({ message, error }) => console.error(`${message}: ${error?.message}`));
 
-// A client that does not read, or does not say that it has heard the end, holds nothing up for more than two seconds.
+// A client that does not read, or does not answer close_notify, can delay the end by at most two seconds.
 const tls = { context, handshakeTimeout: 10_000, shutdownTimeout: 2000 };
 const options = { hostname, port: Number(port), closeTimeout: 2000, tls };
 const server = await loop.createServer(() => new EchoServer(), options);

@@ -1,5 +1,5 @@
 /**
- * UDP echo client: sends one datagram and waits for the answer, for a second at most.
+ * UDP echo client: sends one datagram and waits at most a second for the reply.
  *
  *     deno run --allow-net examples/udp_echo_client.ts [port] [host] [message]
  */
@@ -9,7 +9,7 @@ const ANSWER_TIMEOUT = 1000;
 const loop = getRunningLoop();
 
 class EchoClient extends DatagramProtocol {
-  /** Resolves to whether an answer came. */
+  /** Resolves to `true` if a reply was received. */
   readonly done = Promise.withResolvers<boolean>();
   #message: string;
   #answered = false;
@@ -25,7 +25,7 @@ class EchoClient extends DatagramProtocol {
     this.#transport = transport;
     transport.sendto(new TextEncoder().encode(this.#message));
     console.log(`sent ${JSON.stringify(this.#message)}`);
-    // A lost datagram is nobody's error, so nobody tells of it.
+    // A lost datagram is not an error, so only a timer can notice it.
     this.#timer = loop.callLater(ANSWER_TIMEOUT, () => transport.close());
   }
 

@@ -19,7 +19,7 @@ class EchoServer extends DatagramProtocol {
   }
 
   override errorReceived(error: Error): void {
-    // UDP has no connection to lose: the next datagram may well get through.
+    // The transport stays open, and the next datagram may be sent.
     console.log(`error: ${error.message}`);
   }
 

@@ -50,7 +50,7 @@ leaf client client "DNS:client" clientAuth 20200101000000Z 20860101000000Z
 leaf expired localhost "DNS:localhost,IP:127.0.0.1" serverAuth 20200101000000Z 20200201000000Z
 leaf future localhost "DNS:localhost,IP:127.0.0.1" serverAuth 20800101000000Z 20860101000000Z
 
-# Signed by somebody who only has the name of the authority: one of version 1, and one that is badly encoded.
+# Signed by another key under the CA's name: one of version 1, and one that is badly encoded.
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 21900 -keyout "$work/liar.key" -out "$work/liar.pem" \
   -subj "/CN=Tandem test authority" -addext "basicConstraints=critical,CA:TRUE"
 # forged NAME EXTENSIONS

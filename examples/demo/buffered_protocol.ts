@@ -7,7 +7,7 @@ const LENGTH = 1_000_000;
 
 export async function run(loop: EventLoop, story: Story): Promise<void> {
   class Receiver extends BufferedProtocol {
-    // One byte more than there will be: an empty buffer is an error, also where only the end is to come.
+    // One byte more than the data: an empty buffer is an error, even if only the end of file follows.
     readonly memory = new Uint8Array(LENGTH + 1);
     readonly lost = Promise.withResolvers<void>();
     received = 0;

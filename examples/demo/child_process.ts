@@ -1,7 +1,7 @@
 import { type EventLoop, SubprocessProtocol, type SubprocessTransport } from "../../mod.ts";
 import { bytes, quote, type Story, text } from "./story.ts";
 
-export const title = "A child process: `sort`, fed and read through pipes";
+export const title = "A child process: `sort`, written and read through pipes";
 
 export async function run(loop: EventLoop, story: Story): Promise<void> {
   class Sorter extends SubprocessProtocol {

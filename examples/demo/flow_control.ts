@@ -5,13 +5,13 @@ export const title = "Flow control: a fast writer and a slow reader";
 
 const TOTAL = 16 * 1024 * 1024;
 const BLOCK = 32 * 1024;
-/** The default high-water mark, and the write that goes over it. */
+/** The default high-water mark, plus the write that exceeds it. */
 const MOST_BUFFERED = 64 * 1024 + BLOCK;
 
 export async function run(loop: EventLoop, story: Story): Promise<void> {
   class Writer extends Protocol {
     written = 0;
-    /** The most that ever waited in the transport. */
+    /** The largest size of the write buffer. */
     mostBuffered = 0;
     pauses = 0;
     resumes = 0;

@@ -68,5 +68,5 @@ export async function run(loop: EventLoop, story: Story): Promise<void> {
   }
   story.check("a write after writeEof() is an InvalidStateError", refused === "InvalidStateError");
   await client.lost.promise;
-  story.check("the answer came after the end of the question", client.answer === "IS THIS ALL?");
+  story.check("the answer arrived after the end of the question", client.answer === "IS THIS ALL?");
 }

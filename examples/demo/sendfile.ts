@@ -1,7 +1,7 @@
 import { type EventLoop, Protocol } from "../../mod.ts";
 import { size, type Story } from "./story.ts";
 
-export const title = "sendfile: a part of a file, at the pace of its reader";
+export const title = "sendfile: a part of a file, at the pace of the receiver";
 
 const LENGTH = 3_000_000;
 const OFFSET = 1_000_000;
@@ -47,7 +47,7 @@ export async function run(loop: EventLoop, story: Story): Promise<void> {
     transport.close();
     await receiver.lost.promise;
     const isSame = receiver.data.every((byte, i) => byte === content[OFFSET + i]);
-    story.check("just that part of the file arrived", sent === COUNT && receiver.received === COUNT && isSame);
+    story.check("exactly that part of the file arrived", sent === COUNT && receiver.received === COUNT && isSame);
     story.check(
       "the file's position is behind the last byte sent",
       await file.seek(0, Deno.SeekMode.Current) === OFFSET + COUNT,

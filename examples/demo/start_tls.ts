@@ -31,7 +31,7 @@ export async function run(loop: EventLoop, story: Story): Promise<void> {
     #take(line: string): void {
       if (line === "STARTTLS") {
         this.#transport.write(bytes("220 go ahead\r\n"));
-        // What came behind it in the clear is forgotten.
+        // Commands that have arrived together with STARTTLS were not encrypted, so discard them.
         this.#lines = new LineReader();
         loop.startTls(this.#transport, this, { serverSide: true, context }).then((transport) => {
           story.did("server", "startTls", "done");
@@ -74,7 +74,7 @@ export async function run(loop: EventLoop, story: Story): Promise<void> {
   const { port } = server.addresses[0] as Deno.NetAddr;
   const [plain, client] = await loop.createConnection(() => new MailClient(), { port });
   await client.reply();
-  // Somebody on the way adds a command that would count as if it had come over TLS (CVE-2011-0411).
+  // An attacker on the path adds a command, which must not count as if it had come over TLS (CVE-2011-0411).
   plain.write(bytes("STARTTLS\r\nMAIL FROM:<mallory@example.test>\r\n"));
   await client.reply();
 
@@ -90,13 +90,13 @@ export async function run(loop: EventLoop, story: Story): Promise<void> {
     refused = error;
   }
   story.check(
-    "the old transport is dead, and says so",
+    "the old transport is dead, and write() throws",
     plain.isClosing() && refused instanceof InvalidStateError,
   );
   transport.write(bytes("MAIL FROM:<alice@example.test>\r\n"));
   story.check("the same protocol goes on over TLS", await client.reply() === "250 OK\r\n");
   story.check(
-    "what was said in the clear behind STARTTLS does not count",
+    "the unencrypted command after STARTTLS was discarded",
     mailServer.senders.join() === "MAIL FROM:<alice@example.test>",
   );
   transport.close();

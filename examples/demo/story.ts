@@ -1,10 +1,10 @@
-/** How the demo tells what happens, and checks it. */
+/** Prints the callbacks of the demo, and counts its checks. */
 import type { EventLoop } from "../../mod.ts";
 
-/** Longer than this many milliseconds, and a chapter is stuck. */
+/** The time limit of a chapter, in milliseconds. */
 const CHAPTER_TIMEOUT = 5000;
 
-/** So many callbacks of a kind have a line each; what comes more often is counted. */
+/** The number of calls of a callback that are printed. Further calls are counted. */
 const MAX_LINES = 3;
 
 /** A part of the tour. */
@@ -13,18 +13,18 @@ export interface Chapter {
   run(loop: EventLoop, story: Story): Promise<void>;
 }
 
-/** Prints one line for each callback, and keeps the promises that did not hold. */
+/** Prints one line for each callback, and collects failed checks. */
 export class Story {
   readonly broken: string[] = [];
   promises = 0;
   #title = "";
   #number = 0;
-  /** Who saw which callbacks in this chapter, in order. */
+  /** The callbacks of each protocol in this chapter, in order. */
   #seen = new Map<string, string[]>();
-  /** Callbacks that were not printed, and how many. */
+  /** The numbers of callbacks that were not printed. */
   #unprinted = new Map<string, { who: string; callback: string; count: number }>();
 
-  /** A callback ran. */
+  /** Prints a callback. */
   saw(who: string, callback: string, detail = ""): void {
     const seen = this.#seen.get(who) ?? [];
     this.#seen.set(who, seen);
@@ -40,24 +40,24 @@ export class Story {
     this.#unprinted.set(key, { who, callback, count });
   }
 
-  /** Whether somebody has seen a callback in this chapter. */
+  /** Reports whether a callback was called in this chapter. */
   hasSeen(who: string, callback: string): boolean {
     return this.#seen.get(who)?.includes(callback) ?? false;
   }
 
-  /** The program did something. */
+  /** Prints a call of the program. */
   did(who: string, call: string, detail = ""): void {
     tell(who, `> ${call}`, detail);
   }
 
-  /** Something was promised; `holds` tells whether it is so. */
+  /** Prints a check and whether it has passed. */
   check(promise: string, holds: boolean): void {
     this.promises++;
     if (!holds) this.broken.push(`${this.#title}: ${promise}`);
     console.log(`   ${holds ? "ok " : "NOT"}      ${promise}`);
   }
 
-  /** Tells a chapter. */
+  /** Runs a chapter. */
   async tell(chapter: Chapter, loop: EventLoop): Promise<void> {
     this.#title = chapter.title;
     this.#seen.clear();
@@ -67,7 +67,7 @@ export class Story {
     try {
       await Promise.race([chapter.run(loop, this), stuck.promise]);
     } catch (error) {
-      this.check(`no error, but: ${error}`, false);
+      this.check(`an error ended the chapter: ${error}`, false);
     } finally {
       timer.cancel();
     }
@@ -97,32 +97,32 @@ function isWhole(seen: string[]): boolean {
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
-/** Text as bytes. */
+/** Encodes text. */
 export function bytes(text: string): Uint8Array {
   return encoder.encode(text);
 }
 
-/** Bytes as text. */
+/** Decodes text. */
 export function text(data: Uint8Array): string {
   return decoder.decode(data);
 }
 
-/** Bytes as quoted text. */
+/** Decodes text and quotes it. */
 export function quote(data: Uint8Array): string {
   return JSON.stringify(text(data));
 }
 
-/** A number of bytes, readable. */
+/** Formats a number of bytes. */
 export function size(count: number): string {
   return `${count.toLocaleString("en")} bytes`;
 }
 
-/** A host and a port. */
+/** Formats an address. */
 export function at(addr: Deno.Addr): string {
   return "hostname" in addr ? `${addr.hostname}:${addr.port}` : JSON.stringify(addr);
 }
 
-/** A certificate or key among those of the examples, as PEM. */
+/** Reads a certificate or key of the examples, as PEM. */
 export function readCert(name: string): Promise<string> {
   return Deno.readTextFile(new URL(`../certs/${name}`, import.meta.url));
 }

@@ -34,7 +34,7 @@ export async function run(loop: EventLoop, story: Story): Promise<void> {
     override connectionMade(transport: Transport): void {
       story.saw("client", "connectionMade", `to ${at(transport.getExtraInfo("peername")!)}`);
       this.#transport = transport;
-      // Three writes in one callback leave in one system call.
+      // Three writes in one callback are one system call.
       transport.writelines([bytes("Hello"), bytes(", ")]);
       transport.write(bytes("world!"));
     }
@@ -54,7 +54,7 @@ export async function run(loop: EventLoop, story: Story): Promise<void> {
   await using server = await loop.createServer(() => new Echo(), { hostname: "127.0.0.1", port: 0 });
   const { port } = server.addresses[0] as Deno.NetAddr;
   const [, client] = await loop.createConnection(() => new Client(), { port });
-  story.check("connectionMade has run when createConnection resolves", story.hasSeen("client", "connectionMade"));
+  story.check("connectionMade was called before createConnection resolved", story.hasSeen("client", "connectionMade"));
   await client.lost.promise;
-  story.check("what came back is what was sent", client.answer === "Hello, world!");
+  story.check("the reply is what was sent", client.answer === "Hello, world!");
 }

@@ -1,7 +1,7 @@
 import { type EventLoop, Protocol, TlsContext, TlsError, type Transport } from "../../mod.ts";
 import { bytes, quote, readCert, type Story, text } from "./story.ts";
 
-export const title = "TLS: who is there, who is refused, and a new certificate for a server that runs";
+export const title = "TLS: certificates, a refused handshake, and a new certificate for a running server";
 
 export async function run(loop: EventLoop, story: Story): Promise<void> {
   let connections = 0;
@@ -40,7 +40,7 @@ export async function run(loop: EventLoop, story: Story): Promise<void> {
       this.#who = who;
     }
 
-    /** What its peer's certificate is for. */
+    /** The name in the peer's certificate. */
     get peer(): unknown {
       return this.transport.getExtraInfo("peercert")?.subject["CN"];
     }
@@ -79,13 +79,13 @@ export async function run(loop: EventLoop, story: Story): Promise<void> {
   story.did("client 1", "getExtraInfo", `cipher: ${cipher?.version}, ${cipher?.name}, ${cipher?.bits} bits`);
   const names = first.transport.getExtraInfo("peercert")?.subjectAltName.map(([, name]) => name);
   story.did("client 1", "getExtraInfo", `peercert: for ${names?.join(", ")}`);
-  story.check("the client knows how it is encrypted, and with whom", cipher !== null && first.peer === "localhost");
-  story.check("TLS cannot end one direction alone", !first.transport.canWriteEof());
+  story.check("the client knows the cipher and the server's name", cipher !== null && first.peer === "localhost");
+  story.check("writeEof() is not supported with TLS", !first.transport.canWriteEof());
 
-  const { told, refusal } = await withoutTrust(loop, () => dial("nobody", { serverHostname: "localhost" }));
+  const { told, refusal } = await withoutTrust(loop, () => dial("stranger", { serverHostname: "localhost" }));
   story.did("client", "createConnection", String(refusal));
   story.check(
-    "a certificate that nobody trusts is refused, and both sides are told",
+    "a certificate of an untrusted CA is refused, and both sides get an error",
     refusal instanceof TlsError && refusal.code === "UNKNOWN_ISSUER" && told instanceof TlsError,
   );
 
@@ -93,7 +93,7 @@ export async function run(loop: EventLoop, story: Story): Promise<void> {
   await context.reload({ cert: await readCert("second.pem"), key: await readCert("second.key") });
   const second = await dial("client 2", { caCerts, serverHostname: "second.test" });
   story.check("new connections see the new certificate", second.peer === "second.test");
-  story.check("old ones live on", await first.ask("still there?") === "still there?");
+  story.check("old connections go on", await first.ask("still there?") === "still there?");
 
   for (const client of [first, second]) {
     client.transport.close();
@@ -101,7 +101,7 @@ export async function run(loop: EventLoop, story: Story): Promise<void> {
   }
 }
 
-/** Makes a connection that must fail; tells what its caller heard of it, and what the server's exception handler did. */
+/** Makes a connection that must fail. Returns the error of the caller and that of the server's exception handler. */
 async function withoutTrust(
   loop: EventLoop,
   connect: () => Promise<unknown>,

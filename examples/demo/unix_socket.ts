@@ -51,11 +51,11 @@ export async function run(loop: EventLoop, story: Story): Promise<void> {
     const server = await loop.createUnixServer(() => new Greeter(), { path });
     const [, client] = await loop.createUnixConnection(() => new Client(), { path });
     await client.lost.promise;
-    story.check("close() flushed what was written", client.greeting === "good day");
+    story.check("close() sent what was written", client.greeting === "good day");
     server.close();
     await server.waitClosed();
     const left = [...Deno.readDirSync(directory)];
-    story.check("the socket file went with the server", left.length === 0);
+    story.check("the server has removed its socket file", left.length === 0);
   } finally {
     await Deno.remove(directory, { recursive: true });
   }

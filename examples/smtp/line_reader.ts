@@ -1,31 +1,31 @@
-/** The longest line, without its end: RFC 5321, 4.5.3.1.6. */
+/** The longest line, without its CR LF: RFC 5321, 4.5.3.1.6. */
 const MAX_LINE = 998;
 
 const CR = 13;
 const LF = 10;
 
 /**
- * Cuts what arrives into lines that end with CR LF and nothing else. Where one server took a bare LF for an end and
- * the next one did not, a message could smuggle another one past the first (CVE-2023-51764).
+ * Splits bytes into lines. Only CR LF ends a line: if one server accepts a bare LF as the end and the next does not, an
+ * attacker can hide a message inside another (CVE-2023-51764).
  */
 export class LineReader {
   #bytes = new Uint8Array(0);
 
-  /** Whether nothing waits, not even the beginning of a line. */
+  /** Whether there are no bytes, not even of an incomplete line. */
   get isEmpty(): boolean {
     return this.#bytes.length === 0;
   }
 
-  /** Takes what has arrived. */
+  /** Adds received bytes. */
   push(data: Uint8Array): void {
-    // What waits is shorter than a line, or there would have been one, so that this costs little.
+    // Cheap, because the bytes that are left are less than a line.
     const both = new Uint8Array(this.#bytes.length + data.length);
     both.set(this.#bytes);
     both.set(data, this.#bytes.length);
     this.#bytes = both;
   }
 
-  /** The next line without its end, or `null` where it is not complete. Throws if it is too long or ends badly. */
+  /** Returns the next line without CR LF, or `null` if it is incomplete. Throws if it is too long or ends with a bare LF. */
   next(): Uint8Array | null {
     const end = this.#bytes.indexOf(LF);
     if ((end === -1 ? this.#bytes.length : end) > MAX_LINE + 1) throw new Error("line too long");

@@ -45,7 +45,7 @@ Deno.test("smtp_starttls_client.ts sends smtp_starttls_server.ts a message, dots
   assertEquals(await server.end(), { code: 0, stdout: "stopped\n", stderr: "" });
 });
 
-Deno.test("smtp_starttls_server.ts forgets what was said in the clear, and what came behind STARTTLS", async () => {
+Deno.test("smtp_starttls_server.ts discards what arrived unencrypted, together with STARTTLS included", async () => {
   await using server = new Example("smtp_starttls_server.ts", ["0"]);
   using wire = await Wire.connect(await server.port());
   assertEquals(await wire.reply(), "220 tandem.test ESMTP");
@@ -276,12 +276,12 @@ async function sendTo(replies: string[], authority = "ca") {
 Deno.test("smtp_starttls_client.ts sends nothing in the clear", async () => {
   assertEquals(await sendTo(["220 hello\r\n", "250-hello\r\n250 SIZE 1\r\n"]), {
     code: 1,
-    stderr: "not sent: the server has no STARTTLS, and in the clear we send nothing\n",
+    stderr: "not sent: the server does not support STARTTLS\n",
     asked: ["EHLO client.test", null],
   });
   assertEquals(await sendTo(["220 hello\r\n", "250 STARTTLS\r\n", "454 not today\r\n"]), {
     code: 1,
-    stderr: 'not sent: the server said "454 not today"\n',
+    stderr: 'not sent: the server replied "454 not today"\n',
     asked: ["EHLO client.test", "STARTTLS", null],
   });
 });
@@ -290,7 +290,7 @@ Deno.test("smtp_starttls_client.ts takes no reply from before TLS for one of aft
   const injected = "220 go ahead\r\n250 I take anything\r\n";
   assertEquals(await sendTo(["220 hello\r\n", "250 STARTTLS\r\n", injected]), {
     code: 1,
-    stderr: "not sent: the server said more than the reply to STARTTLS\n",
+    stderr: "not sent: the server has sent more than the reply to STARTTLS\n",
     asked: ["EHLO client.test", "STARTTLS", null],
   });
 });
