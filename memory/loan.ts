@@ -25,7 +25,7 @@ export interface Lender {
 export interface LoanHolder {
   /** The window to recycle afterwards, if the bytes are a whole window. */
   window: Uint8Array | null;
-  /** Is told afterwards. A window without a lender goes to the pool. */
+  /** Called afterwards. Without a lender, the window goes to the pool. */
   lender: Lender | null;
 }
 

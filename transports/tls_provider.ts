@@ -1,6 +1,5 @@
 /**
- * The seam under TLS: what encrypts. A provider makes an engine for each connection. An engine takes ciphertext and gives
- * cleartext, and the other way round; it sees no socket.
+ * The seam below TLS. A provider creates an engine for each connection. An engine encrypts and decrypts, and has no socket.
  *
  * @module
  */
@@ -88,7 +87,7 @@ export interface TlsSide {
 
 /** An implementation of TLS. */
 export interface TlsProvider {
-  /** What debug mode reports, such as `"node:tls"`. */
+  /** A short name, such as `"node:tls"`, which debug mode reports. */
   readonly name: string;
   /**
    * Parses certificates and keys. Called before `open`, and again for the same settings, which must then cost nothing.
@@ -101,49 +100,33 @@ export interface TlsProvider {
    */
   load(settings: TlsSettings, former?: TlsSettings): Promise<void>;
   /**
-   * Makes the engine of one connection, before its handshake.
+   * Creates the engine of one connection, before its handshake.
    *
-   * @param sink Where the engine delivers.
+   * @param sink The receiver of the engine's output.
    * @param side This side of the connection.
    * @returns The engine.
-   * @throws {Deno.errors.NotSupported} If this provider cannot do what `side` asks for.
+   * @throws {Deno.errors.NotSupported} If this provider does not support a setting of `side`.
    */
   open(sink: TlsEngineSink, side: TlsSide): TlsEngine;
 }
 
-/** Where an engine delivers. Never throws. */
+/** The receiver of an engine's output. Never throws. */
 export interface TlsEngineSink {
-  /**
-   * Takes ciphertext for the peer.
-   *
-   * @param data The bytes, which the sink owns from now on.
-   */
+  /** Delivers ciphertext for the peer. The sink owns it from now on. */
   ciphertext(data: Uint8Array): void;
-  /**
-   * Takes cleartext that comes later than the `decrypt()` that it belongs to.
-   *
-   * @param data The bytes, which the sink owns from now on.
-   */
+  /** Delivers cleartext later than the `decrypt()` that it belongs to. The sink owns it from now on. */
   cleartext(data: Uint8Array): void;
-  /** The peer has sent close_notify. */
+  /** Reports that the peer has sent close_notify. */
   ended(): void;
-  /**
-   * The engine waits for `sni`, or continues. Meanwhile it is given no ciphertext.
-   *
-   * @param pending Whether it waits.
-   */
+  /** Reports that the engine waits for `sni` (`true`) or goes on (`false`). While it waits, `decrypt` is not called. */
   choosing(pending: boolean): void;
-  /** The handshake is complete, and the peer is verified. */
+  /** Reports that the handshake is complete, and the peer is verified. */
   ready(): void;
-  /**
-   * The connection has failed. The alert has been given to `ciphertext`.
-   *
-   * @param error Why.
-   */
+  /** Reports that the connection has failed. The alert was passed to `ciphertext` before. */
   failed(error: Error): void;
 }
 
-/** What an engine knows after the handshake. */
+/** The results of a handshake. */
 export interface TlsSession {
   /** The negotiated cipher suite; `null` if it is unknown. */
   cipher: TlsCipher | null;
@@ -153,9 +136,9 @@ export interface TlsSession {
   alpnProtocol: string | null;
 }
 
-/** One side of a TLS connection. None of its methods throws. */
+/** One side of a TLS connection. Its methods never throw. */
 export interface TlsEngine {
-  /** What encrypts, for `getExtraInfo("sslObject")`. */
+  /** The value of `getExtraInfo("sslObject")`. */
   readonly sslObject: object;
   /** Starts the handshake. Called once, before anything else. */
   start(): void;
@@ -163,21 +146,21 @@ export interface TlsEngine {
    * Decrypts.
    *
    * @param data The ciphertext; the caller's again when this returns.
-   * @returns The cleartext, which the caller owns, or `null` if there is none or it comes by `sink.cleartext`.
+   * @returns The cleartext, which the caller owns; `null` if there is none, or if it is delivered by `sink.cleartext`.
    */
   decrypt(data: Uint8Array): Uint8Array | null;
   /**
-   * Encrypts. Called after the handshake, and not again before the result is there.
+   * Encrypts. Called after the handshake, and not while an earlier result is pending.
    *
-   * @param data The cleartext; the caller's again when the result is there.
-   * @returns The ciphertext, which the caller owns, or a promise that resolves when all of it has been given to
+   * @param data The cleartext; the caller's again when the result is available.
+   * @returns The ciphertext, which the caller owns, or a promise that resolves when all ciphertext was passed to
    * `sink.ciphertext`.
    */
   encrypt(data: Uint8Array): Uint8Array | Promise<void>;
   /** Makes a close_notify for the peer. */
   closeNotify(): void | Promise<void>;
-  /** Returns what is known after the handshake. */
+  /** Returns the results of the handshake. */
   session(): TlsSession;
-  /** Frees what the engine holds. Afterwards, `failed` of the sink may be called, and nothing else. */
+  /** Frees the engine's resources. Afterwards, the engine may only call `failed` of the sink. */
   destroy(): void;
 }

@@ -86,12 +86,12 @@ Deno.test("createDatagramEndpoint() with a remote path does not deliver datagram
   assertEquals(client.log.entries, ["connectionMade", 'datagramReceived "friend"']);
 });
 
-Deno.test("errorReceived() is told of a Unix datagram too large and of nobody there, and the transport lives on", async () => {
+Deno.test("errorReceived() is called for a Unix datagram that is too large or has no receiver, and the transport stays open", async () => {
   using temp = tempPath();
   await using server = await openUnix(temp.path);
   await using client = await openUnix(`${temp.directory}/client`);
   client.transport.sendto(new Uint8Array(4 * 1024 * 1024), addrOf(temp.path));
-  client.transport.sendto(bytes("lost"), addrOf(`${temp.directory}/nobody`));
+  client.transport.sendto(bytes("lost"), addrOf(`${temp.directory}/missing`));
   client.transport.sendto(pattern(30_000), addrOf(temp.path));
   await server.untilReceived(1);
   assertEquals(client.errors.map(codeOf), ["EMSGSIZE", "ENOENT"]);
@@ -174,13 +174,13 @@ Deno.test("close() on a Unix socket sends what is queued and removes the file, a
   assertLess(server.texts.length, 23);
 });
 
-Deno.test("close() on a Unix socket leaves a file alone that somebody else put in its place", async () => {
+Deno.test("close() on a Unix socket does not remove a file of another program in its place", async () => {
   using temp = tempPath();
   const endpoint = await openUnix(temp.path);
   Deno.removeSync(temp.path);
-  Deno.writeTextFileSync(temp.path, "somebody else's");
+  Deno.writeTextFileSync(temp.path, "another program's");
   await endpoint.close();
-  assertEquals(Deno.readTextFileSync(temp.path), "somebody else's");
+  assertEquals(Deno.readTextFileSync(temp.path), "another program's");
 });
 
 Deno.test("createDatagramEndpoint() replaces the Unix socket file of a dead endpoint", async () => {

@@ -43,7 +43,7 @@ export const FIXED_IN: { version: Version; bug: string; scenarios: string[] }[] 
   },
   {
     version: [3, 11, 0],
-    bug: "TLS did not take leave of the other side, and there was none in TLS",
+    bug: "TLS did not send close_notify, and had no half-close",
     scenarios: [
       ...Object.keys(tls).map((name) => `tls: ${name}`),
       ...Object.keys(start_tls).map((name) => `start_tls: ${name}`),
@@ -187,8 +187,7 @@ export const DIFFERENCES: Difference[] = [
   },
   {
     scenarios: ["servers: a Unix server in place of a stale socket file, a live one and a regular file"],
-    reason:
-      "A socket file that somebody listens on is not taken away from him. asyncio replaces whatever socket it finds.",
+    reason: "The file of a live socket is not replaced. asyncio replaces any socket file.",
     asyncio: "live: replaced",
     tandem: "live: AddrInUse",
   },
@@ -206,15 +205,15 @@ export const DIFFERENCES: Difference[] = [
     until: [3, 13, 0],
   },
   {
-    scenarios: ["datagrams: sendto() after close() of an endpoint that talks to everybody"],
+    scenarios: ["datagrams: sendto() after close() of an endpoint without a remote address"],
     reason: "What is sent after close() is dropped, as on every transport. asyncio still sends it where no remote " +
       "address is set.",
     asyncio: 'server: datagram_received "too late"\n',
     tandem: "",
   },
   {
-    scenarios: ["datagrams: nobody listens at the remote address"],
-    reason: "Deno cannot connect a datagram socket, so the system does not tell that nobody listens.",
+    scenarios: ["datagrams: no socket at the remote address"],
+    reason: "Deno cannot connect a datagram socket, so the system does not report that no socket is there.",
     asyncio: "client: error_received ConnectionRefused\n",
     tandem: "",
   },
@@ -311,7 +310,7 @@ export const DIFFERENCES: Difference[] = [
     tandem: "fatal in data_received",
   },
   {
-    scenarios: ["tls: a handshake that fails: nobody knows the issuer", "tls: a handshake that fails: another name"],
+    scenarios: ["tls: a handshake that fails: an unknown issuer", "tls: a handshake that fails: another name"],
     reason: HANDSHAKE_REPORTED,
     asyncio: /$/,
     tandem: "\nexception handler: exception handler: a TLS handshake, TlsError [error peername]",
@@ -334,7 +333,7 @@ export const DIFFERENCES: Difference[] = [
       "start_tls: a handshake that fails: the other side closes",
     ],
     reason:
-      "A connection that ends during the handshake is an UnexpectedEof, as in Deno's own TLS. Nobody has reset it.",
+      "A connection that ends during the handshake is an UnexpectedEof, as in Deno's own TLS. The peer has not reset it.",
     asyncio: /ConnectionReset/g,
     tandem: "UnexpectedEof",
   },
@@ -345,7 +344,7 @@ export const DIFFERENCES: Difference[] = [
     tandem: "TypeError",
   },
   {
-    scenarios: ["start_tls: a handshake that fails: nobody knows the issuer"],
+    scenarios: ["start_tls: a handshake that fails: an unknown issuer"],
     reason: "An alert tells the other side why. asyncio closes before it has left.",
     asyncio: /ConnectionReset/g,
     tandem: "TlsError",

@@ -41,7 +41,7 @@ for (const { name, native } of ENGINES) {
     assertEquals(concat(child.stdout), BIG.slice(0, 1_500_000));
   });
 
-  foreign("curl", `createServer() hears of it when curl does not trust the certificate (${name} engine)`, async () => {
+  foreign("curl", `createServer() reports that curl does not trust the certificate (${name} engine)`, async () => {
     using captured = captureExceptions();
     await using served = await serve(() => new Http(), { ...SERVER, native });
     await using child = new Child("curl", ["-sS", `https://localhost:${served.port}/`]);

@@ -10,7 +10,7 @@ import { BIG, opensslClient, opensslServer, Smtp, VERSIONS } from "./kit.ts";
 const MUTUAL = ["-Verify", "1", "-verify_return_error", "-CAfile", `${certs}ca.pem`];
 
 for (const { version, flag } of VERSIONS) {
-  foreign("openssl", `createServer() talks ${version} with openssl s_client, and hears its close_notify`, async () => {
+  foreign("openssl", `createServer() talks ${version} with openssl s_client, and reads its close_notify`, async () => {
     await using served = await serve(() => new Echo(), { ...SERVER, alpnProtocols: ["h2", "http/1.1"] });
     const verify = ["-verify_return_error", "-verify_hostname", "localhost"];
     await using child = opensslClient(served.port, "-brief", flag, "-alpn", "http/1.1", ...verify);

@@ -184,7 +184,7 @@ Deno.test("a client that resets while the server is closing on it is lost quietl
     await politely(port);
   }));
 
-Deno.test("a client that floods without reading is slowed down in bounded memory, and stops nobody else", () =>
+Deno.test("a client that floods without reading is slowed down in bounded memory, and does not block others", () =>
   serveEcho(async (server, port) => {
     const ends = await Promise.all(Array.from({ length: 8 }, () => flood(port)));
     const before = Deno.memoryUsage();

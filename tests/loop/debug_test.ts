@@ -61,7 +61,7 @@ Deno.test("debug mode tells of slow callbacks of callSoon() and callLater(), wit
   assertStrictEquals(exceptions.contexts[1]!.handle, later);
 });
 
-Deno.test("slow callbacks are nobody's business without debug mode", async () => {
+Deno.test("slow callbacks are not reported without debug mode", async () => {
   using exceptions = captureExceptions(loop);
   {
     using _ = debug(SLOW);
@@ -217,7 +217,7 @@ Deno.test("debug mode tells of transports that are open when the process ends", 
   assertEquals(messages.slice(1).sort(), ["DatagramTransport was never closed", "StreamTransport was never closed"]);
 });
 
-Deno.test("transports that are open when the process ends are nobody's business without debug mode", async () => {
+Deno.test("transports that are open when the process ends are not reported without debug mode", async () => {
   assertEquals(await messagesOf(`await connect(); Deno.exit();`), []);
   assertEquals(await messagesOf(`loop.setDebug(true); await connect(); loop.setDebug(false); Deno.exit();`), []);
 });

@@ -80,7 +80,7 @@ Deno.test("tcp_echo_server.ts sends megabytes back in order", async () => {
   assertEquals(await exchange(await server.port(), data), data);
 });
 
-Deno.test("tcp_echo_client.ts ends with Deno's error when nobody serves", async () => {
+Deno.test("tcp_echo_client.ts ends with Deno's error without a server", async () => {
   const { code, stderr } = await run("tcp_echo_client.ts", ["1"]);
   assertEquals(code, 1);
   assertStringIncludes(stderr, "ConnectionRefused");

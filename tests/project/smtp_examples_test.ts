@@ -295,7 +295,7 @@ Deno.test("smtp_starttls_client.ts takes no reply from before TLS for one of aft
   });
 });
 
-Deno.test("smtp_starttls_client.ts sends nothing to a server that nobody it trusts has vouched for", async () => {
+Deno.test("smtp_starttls_client.ts sends nothing to a server whose CA is not trusted", async () => {
   await using server = new Example("smtp_starttls_server.ts", ["0"]);
   const args = [`${await server.port()}`, "localhost", "hello", `${certs}stranger.pem`];
   const { code, stdout, stderr } = await run("smtp_starttls_client.ts", args);

@@ -20,7 +20,7 @@ Deno.test("tls_echo_server.ts and tls_echo_client.ts talk, and SIGINT stops the 
   assertEquals(await server.end(), { code: 0, stdout: "stopped\n", stderr: "" });
 });
 
-Deno.test("tls_echo_client.ts refuses a server that nobody it trusts has vouched for, and the server serves on", async () => {
+Deno.test("tls_echo_client.ts refuses a server whose CA is not trusted, and the server goes on", async () => {
   await using server = new Example("tls_echo_server.ts", ["0"]);
   const args = [`${await server.port()}`, "127.0.0.1", "good day"];
   const { code, stdout, stderr } = await run("tls_echo_client.ts", [...args, `${certs}stranger.pem`]);
@@ -60,7 +60,7 @@ Deno.test("tls_echo_server.ts sends megabytes back in order", async () => {
   assertEquals(concat(pieces), data);
 });
 
-Deno.test("tls_echo_server.ts takes a new certificate at SIGHUP and drops nobody", {
+Deno.test("tls_echo_server.ts reloads its certificate at SIGHUP and keeps its connections", {
   ignore: Deno.build.os === "windows",
 }, async () => {
   const folder = await Deno.makeTempDir({ prefix: "tandem-test-" });

@@ -41,7 +41,7 @@ async function greeting(medium: Medium, server: Server): Promise<string> {
 
 const servers = new Scenarios();
 
-servers.add("createServer() with startServing: false accepts nobody until startServing()", async (medium) => {
+servers.add("createServer() with startServing: false accepts no connection until startServing()", async (medium) => {
   const log = new EventLog();
   const factory = () => {
     log.add("factory");
@@ -245,7 +245,7 @@ servers.add(
 );
 
 servers.add(
-  "a factory that returns no protocol costs that connection only, and the handler hears what it was",
+  "a factory that returns no protocol costs that connection only, and its result is reported",
   async (medium) => {
     using captured = medium.captureExceptions();
     const returning: (() => unknown)[] = [
@@ -255,7 +255,7 @@ servers.add(
       () => "text",
       () => () => {},
       () => Promise.resolve(new Greeter()),
-      () => Promise.reject(new Error("nobody awaits this")),
+      () => Promise.reject(new Error("not awaited")),
     ];
     let calls = 0;
     const factory = () => calls === returning.length ? new Greeter() : returning[calls++]!() as Protocol;
@@ -288,7 +288,7 @@ servers.add("Server.close() inside the factory still makes and ends that connect
   assertEquals(recorder.log.entries, ["connectionMade", "connectionLost null"]);
 });
 
-servers.add("a client that leaves at once harms nobody else", async (medium) => {
+servers.add("a client that closes at once does not affect other clients", async (medium) => {
   using captured = medium.captureExceptions();
   const recorders: Recorder[] = [];
   class Answers extends Recorder {

@@ -68,7 +68,7 @@ Deno.test("Server.close() while accept() waits to be tried again leaves no timer
   assertEquals(clock.due, null);
 });
 
-Deno.test("Server.close() inside the exception handler that hears of accept() leaves no timer", async () => {
+Deno.test("Server.close() inside the exception handler that an accept() error calls leaves no timer", async () => {
   const server = await loop.createServer(() => new Greeter(), {
     listener: failingListener(emfile()),
     startServing: false,
@@ -90,7 +90,7 @@ Deno.test("a connection that was reset before accept() took it is no error at al
   assertEquals(captured.contexts, []);
 });
 
-Deno.test("a connection that was closed or reset while it waited to be accepted harms nobody", async () => {
+Deno.test("a connection that was closed or reset before accept() does not affect the server", async () => {
   using captured = captureExceptions();
   const recorders: Recorder[] = [];
   const factory = () => {
@@ -137,7 +137,7 @@ Deno.test("a connection that accept() yields after Server.close() is closed and 
   assertEquals(made, 0);
 });
 
-Deno.test("a listener that somebody else closes ends the accept loop without a word", async () => {
+Deno.test("a listener that the program closes ends the accept loop without a report", async () => {
   using captured = captureExceptions();
   const listener = Deno.listen(LOCAL);
   const server = await loop.createServer(() => new Greeter(), { listener });

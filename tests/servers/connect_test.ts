@@ -115,7 +115,7 @@ Deno.test("createConnection() sets TCP_NODELAY unless noDelay is false, and SO_K
   }
 });
 
-Deno.test("createConnection() with a signal that is aborted already rejects with its reason and dials nobody", async () => {
+Deno.test("createConnection() with an aborted signal rejects with its reason and does not connect", async () => {
   using listener = Deno.listen(LOCAL);
   const reason = new Error("changed my mind");
   let made = 0;
@@ -307,7 +307,7 @@ Deno.test("createConnection() whose factory is async rejects, also if its promis
   using listener = Deno.listen(LOCAL);
   const { port } = listener.addr;
   for (
-    const factory of [() => Promise.resolve(new Protocol()), () => Promise.reject(new Error("nobody awaits this"))]
+    const factory of [() => Promise.resolve(new Protocol()), () => Promise.reject(new Error("not awaited"))]
   ) {
     await assertRejects(
       () => loop.createConnection(factory as unknown as () => Protocol, { port }),

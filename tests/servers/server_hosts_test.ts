@@ -60,7 +60,7 @@ for (const [hosts, addresses] of SAME) {
   });
 }
 
-Deno.test("createServer() with two names of one address that somebody else has rejects with AddrInUse", async () => {
+Deno.test("createServer() with two names of one address that another socket has rejects with AddrInUse", async () => {
   using taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const { port } = taken.addr;
   for (const hostname of [["127.0.0.1", "127.1"], ["127.0.0.2", "127.0.0.1", "127.1"]]) {

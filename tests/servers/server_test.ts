@@ -142,7 +142,7 @@ Deno.test("Server.serveForever() on a closed server does not listen to the signa
   await server.waitClosed();
 });
 
-Deno.test("a server whose listener somebody else closes is closed, too", async () => {
+Deno.test("a server whose listener the program closes is closed, too", async () => {
   const listener = Deno.listen(LOCAL);
   const server = await loop.createServer(() => new Recorder(), { listener });
   listener.close();

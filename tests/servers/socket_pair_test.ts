@@ -86,7 +86,7 @@ Deno.test("socketPair() with no permission rejects with NotCapable", async () =>
   assertEquals([code, stdout], [0, "true\n"]);
 });
 
-Deno.test("socketPair() makes sockets that nobody else has been let into", async () => {
+Deno.test("socketPair() returns sockets that no other program has connected to", async () => {
   const [a, b] = await socketPair();
   if (Deno.build.os !== "windows") {
     // A Unix socket whose file is gone cannot be connected to.

@@ -32,7 +32,7 @@ function behind(
 /** Puts a file at a path, whatever lies there. */
 function replace(path: string): void {
   Deno.removeSync(path);
-  Deno.writeTextFileSync(path, "somebody else's");
+  Deno.writeTextFileSync(path, "another program's");
 }
 
 function contents(path: string): string {
@@ -49,7 +49,7 @@ for (const links of [true, false]) {
     server.close();
     await server.waitClosed();
     await turn();
-    assertEquals([filesIn(temp.directory), contents(temp.path)], [["socket"], "somebody else's"]);
+    assertEquals([filesIn(temp.directory), contents(temp.path)], [["socket"], "another program's"]);
   });
 }
 
@@ -69,7 +69,7 @@ Deno.test("createDatagramEndpoint() leaves alone what is put in its file's place
   const endpoint = await open({ localAddr: { path: temp.path } });
   assertEquals(hook.acted, true);
   await endpoint.close();
-  assertEquals([filesIn(temp.directory), contents(temp.path)], [["socket"], "somebody else's"]);
+  assertEquals([filesIn(temp.directory), contents(temp.path)], [["socket"], "another program's"]);
 });
 
 Deno.test("createDatagramEndpoint() does not overwrite a file that is put there amid the claim", async () => {
@@ -85,7 +85,7 @@ Deno.test("createDatagramEndpoint() does not overwrite a file that is put there 
   } finally {
     Deno.listenDatagram = listenDatagram;
   }
-  assertEquals([filesIn(temp.directory), contents(temp.path)], [["socket"], "somebody else's"]);
+  assertEquals([filesIn(temp.directory), contents(temp.path)], [["socket"], "another program's"]);
 });
 
 for (const kind of ["createUnixServer()", "createDatagramEndpoint()"]) {
@@ -100,7 +100,7 @@ for (const kind of ["createUnixServer()", "createDatagramEndpoint()"]) {
     await turn();
     await turn();
     assertEquals(hook.acted, true);
-    assertEquals([filesIn(temp.directory), contents(temp.path)], [["socket"], "somebody else's"]);
+    assertEquals([filesIn(temp.directory), contents(temp.path)], [["socket"], "another program's"]);
   });
 
   Deno.test(`${kind} leaves alone what is put in a stale socket's place while that is removed`, async () => {
@@ -113,7 +113,7 @@ for (const kind of ["createUnixServer()", "createDatagramEndpoint()"]) {
       : open({ localAddr: { path: temp.path } });
     await assertRejects(() => call, Deno.errors.AddrInUse);
     assertEquals(hook.acted, true);
-    assertEquals([filesIn(temp.directory), contents(temp.path)], [["socket"], "somebody else's"]);
+    assertEquals([filesIn(temp.directory), contents(temp.path)], [["socket"], "another program's"]);
   });
 
   Deno.test(`${kind} removes no socket that has the number of a stale one that has gone`, async () => {
@@ -181,7 +181,7 @@ Deno.test("createUnixServer() that closes overwrites nothing when it puts back w
   assertEquals([first.acted, second.acted, contents(temp.path)], [true, true, "a third's"]);
   // What could not be put back is still there, under another name.
   const others = filesIn(temp.directory).filter((name) => name !== "socket");
-  assertEquals(others.map((name) => contents(`${temp.directory}/${name}`)), ["somebody else's"]);
+  assertEquals(others.map((name) => contents(`${temp.directory}/${name}`)), ["another program's"]);
 });
 
 Deno.test("createUnixServer() serves where sockets cannot be linked, and never over a file that has just come", async () => {

@@ -80,16 +80,16 @@ Deno.test("createUnixServer() with cleanupSocket: false keeps its file, also whe
   await again.serverSide.untilReceived(5);
 });
 
-Deno.test("createUnixServer() does not remove what somebody else has put in its file's place", async () => {
+Deno.test("createUnixServer() does not remove a file of another program in its place", async () => {
   using temp = tempPath();
   const server = await loop.createUnixServer(() => new Recorder(), { path: temp.path });
   Deno.removeSync(temp.path);
-  Deno.writeTextFileSync(temp.path, "somebody else's");
+  Deno.writeTextFileSync(temp.path, "another program's");
   server.close();
-  assertEquals(Deno.readTextFileSync(temp.path), "somebody else's");
+  assertEquals(Deno.readTextFileSync(temp.path), "another program's");
   await server.waitClosed();
   await turn();
-  assertEquals(Deno.readTextFileSync(temp.path), "somebody else's");
+  assertEquals(Deno.readTextFileSync(temp.path), "another program's");
 });
 
 Deno.test("createUnixServer() does not remove the socket of another server that has taken its place", async () => {
@@ -287,7 +287,7 @@ Deno.test("createUnixServer() serves a listener that exists, and createUnixConne
   assertEquals(pair.clientSide.transport.getExtraInfo("peername"), unixAddr(temp.path));
 });
 
-Deno.test("createUnixConnection() to nobody rejects with Deno's own error", async () => {
+Deno.test("createUnixConnection() without a server rejects with Deno's own error", async () => {
   using temp = tempPath();
   const error = await assertRejects(
     () => loop.createUnixConnection(() => new Recorder(), { path: temp.path }),

@@ -30,7 +30,7 @@ const MOMENTS: Record<string, (handle: WireHandle, hello: Uint8Array, upgrade: (
     handle.transport!.resumeReading();
     upgrade();
   },
-  "when nobody reads": (handle, hello, upgrade) => {
+  "without a reader": (handle, hello, upgrade) => {
     upgrade();
     handle.hold(hello);
   },

@@ -17,7 +17,7 @@ interface Failure {
 const FAILURES: Record<string, Failure> = {
   "an unknown issuer": { client: { caCerts: [STRANGER] }, codes: ["UNKNOWN_ISSUER", "ALERT"] },
   "a wrong name": { client: { serverHostname: "other.test" }, codes: ["WRONG_NAME", "ALERT"] },
-  "a client certificate of nobody's": {
+  "a client certificate of an untrusted CA": {
     client: CLIENT,
     server: { requestCert: true, caCerts: [STRANGER] },
     codes: ["ok", "UNKNOWN_ISSUER"],

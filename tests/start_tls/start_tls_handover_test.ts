@@ -130,7 +130,7 @@ Deno.test("startTls() inside connectionMade comes before any data callback", asy
   }
 });
 
-Deno.test("startTls() gives the connection to the protocol that it is given; the old one hears no more", async () => {
+Deno.test("startTls() gives the connection to its protocol; the old protocol is not called again", async () => {
   await using pair = await plainPair("TCP");
   const before = pair.clientSide;
   const heir = new BufferedRecorder();

@@ -42,7 +42,7 @@ for (
     ["it takes too long", '{ serverHostname: "x", handshakeTimeout: 20 }', "", "lost TimeoutError"],
   ] as const
 ) {
-  Deno.test(`startTls() whose promise nobody looks at ends no process where connectionLost() has the error: ${how}`, async () => {
+  Deno.test(`startTls() whose promise is ignored does not end the process if connectionLost() has the error: ${how}`, async () => {
     const { code, stdout, stderr } = await runProgram(program(options, peer), { flags });
     assertEquals([code, stderr, stdout.split("\n").slice(1)], [0, "", ["end", ""]]);
     assertStringIncludes(stdout, lost);
@@ -55,7 +55,7 @@ for (
     ["certificates", '{ serverHostname: "x", caCerts: ["no PEM"] }', "caCerts[0] must be a PEM certificate"],
   ]
 ) {
-  Deno.test(`startTls() whose promise nobody looks at ends the process where its ${what} are wrong, which no callback tells`, async () => {
+  Deno.test(`startTls() whose promise is ignored ends the process if its ${what} are wrong, which no callback reports`, async () => {
     const { code, stderr } = await runProgram(program(options!, ""), { flags });
     assertEquals(code, 1);
     assertStringIncludes(stderr, message!);

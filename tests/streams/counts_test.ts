@@ -217,7 +217,7 @@ for (const Kind of [Echo, OwnedEcho, BufferedEcho]) {
     });
   }
 
-  Deno.test(`${Kind.name}: a message costs one promise besides Deno's own two, and no closure`, async () => {
+  Deno.test(`${Kind.name}: a message costs one promise in addition to Deno's two, and no closure`, async () => {
     await using counted = await Counted.connect(new Kind());
     await readsPerMessage(counted.conn, 512, 100);
     assertEquals(counted.conn.readThens, 0);

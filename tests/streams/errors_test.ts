@@ -192,7 +192,7 @@ Deno.test("a {conn} whose methods throw at once ends that connection only", asyn
   }
 });
 
-Deno.test("createConnection() to a port where nobody listens rejects with Deno's own error and its code", async () => {
+Deno.test("createConnection() to a port without a listener rejects with Deno's own error and its code", async () => {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const { port } = listener.addr;
   listener.close();

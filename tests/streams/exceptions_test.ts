@@ -55,7 +55,7 @@ Deno.test("setExceptionHandler() inside a handler counts from the next exception
   assertEquals([calls, exceptions.contexts], [1, [{ message: "second" }]]);
 });
 
-Deno.test("the default exception handler prints the message, the error with its stack, and whom it concerns", async () => {
+Deno.test("the default exception handler prints the message, the error with its stack, and the transport and protocol concerned", async () => {
   const stderr = await errorsOf(`
     class Chatty extends Protocol {
       dataReceived() {

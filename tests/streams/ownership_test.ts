@@ -2,7 +2,7 @@ import { assert, assertEquals, assertNotEquals } from "../std.ts";
 import { bytes, concat, connect, pattern, Recorder, turn } from "../kit.ts";
 import { FakeHandle, makeTransport, microtasks } from "./kit.ts";
 
-Deno.test("writeOwned() memory that the kernel still reads when the transport is aborted is used by nobody else", async () => {
+Deno.test("writeOwned() memory that the kernel still reads after abort() is not recycled", async () => {
   class Gives extends Recorder {
     override dataReceived(data: Uint8Array): void {
       this.transport.writeOwned(data);
@@ -29,7 +29,7 @@ Deno.test("writeOwned() memory that the kernel still reads when the transport is
   await turn();
 });
 
-Deno.test("write() memory that the kernel still reads is used by nobody else", async () => {
+Deno.test("write() memory that the kernel still reads is not recycled", async () => {
   const handle = new FakeHandle();
   const transport = makeTransport(new Recorder(), handle);
   transport.write(bytes("in the kernel's hands"));
@@ -45,7 +45,7 @@ Deno.test("write() memory that the kernel still reads is used by nobody else", a
   await turn();
 });
 
-Deno.test("dataReceived() bytes can only be transferred away where that harms nobody else's", async () => {
+Deno.test("dataReceived() bytes can be transferred only if that detaches no other bytes", async () => {
   class Transfers extends Recorder {
     transferred = 0;
     refused = 0;

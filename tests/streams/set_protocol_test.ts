@@ -161,7 +161,7 @@ Deno.test("setProtocol() moves pauseWriting(), eofReceived() and connectionLost(
   assertEquals(second.log.entries, ["resumeWriting", "pauseWriting", "eofReceived", "connectionLost null"]);
 });
 
-Deno.test("setProtocol() while closing decides who hears connectionLost()", async () => {
+Deno.test("setProtocol() while closing decides whose connectionLost() is called", async () => {
   const [first, second] = [new Recorder(), new Recorder()];
   const transport = makeTransport(first, new FakeHandle());
   transport.close();

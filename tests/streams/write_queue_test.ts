@@ -138,7 +138,7 @@ Deno.test("WriteQueue gives a loan's window back to the pool once it is sent, no
   assertStrictEquals(takeBuffer(65_536), window);
 });
 
-Deno.test("WriteQueue gives no window back that was lent to nobody, kept, or given away twice", () => {
+Deno.test("WriteQueue does not return a window that was not lent, was kept, or was given away twice", () => {
   for (const how of ["kept", "other", "part", "twice"] as const) {
     const window = takeBuffer(65_536);
     const data = window.subarray(0, 50_000);
@@ -157,7 +157,7 @@ Deno.test("WriteQueue gives no window back that was lent to nobody, kept, or giv
   }
 });
 
-Deno.test("WriteQueue gives a loan's window back to nobody when it is cleared while that is in flight", () => {
+Deno.test("WriteQueue does not return a lent window that is in flight when the queue is cleared", () => {
   const window = takeBuffer(65_536);
   const data = window.subarray(0, 50_000);
   const queue = new WriteQueue();

@@ -127,7 +127,7 @@ for (const [how, sni, ErrorClass, message] of badSni) {
   });
 }
 
-Deno.test("reload() changes the certificate of connections to come and drops nobody", async () => {
+Deno.test("reload() changes the certificate of new connections and keeps the others", async () => {
   const context = new TlsContext(SERVER);
   await using old = await tlsRecorders({ serverTls: { context } });
   await context.reload(SECOND);
@@ -150,7 +150,7 @@ Deno.test("reload() that fails leaves the context as it was", async () => {
   await hangUp([transport, client]);
 });
 
-Deno.test("reload() changes whom a client trusts, for connections to come", async () => {
+Deno.test("reload() changes the CAs that a client trusts for new connections", async () => {
   const context = new TlsContext({ caCerts: [STRANGER] });
   await using pair = await tlsRecorders();
   const options = { port: portOf(pair.server!), tls: { context, serverHostname: "localhost" } };

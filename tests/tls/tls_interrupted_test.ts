@@ -75,7 +75,7 @@ for (const { name, native } of ENGINES) {
     });
   }
 
-  Deno.test(`createConnection() rejects where the server echoes what it hears (${name})`, async () => {
+  Deno.test(`createConnection() rejects if the server echoes the handshake (${name})`, async () => {
     await using server = await loop.createServer(() => new Echo(), { hostname: "127.0.0.1", port: 0 });
     const { error, rejected } = await refusal(portOf(server), clientTls({ native }));
     assertInstanceOf(error, TlsError);

@@ -12,7 +12,7 @@ def address(endpoint):
     return endpoint.transport.get_extra_info("sockname")
 
 
-@scenarios("an echo between endpoints that talk to everybody")
+@scenarios("an echo between endpoints without a remote address")
 async def _(t):
     def datagram_received(p, data, addr):
         p.log(f"from the client: {show(addr == address(client))}")
@@ -55,7 +55,7 @@ async def _(t):
     await server.received(5)
 
 
-@scenarios("a connected endpoint does not hear strangers")
+@scenarios("a connected endpoint drops datagrams of other senders")
 async def _(t):
     server = t.datagrams("server")
     await t.endpoint(server)
@@ -167,7 +167,7 @@ async def _(t):
     await t.settle()
 
 
-@scenarios("sendto() after close() of an endpoint that talks to everybody")
+@scenarios("sendto() after close() of an endpoint without a remote address")
 async def _(t):
     server = t.datagrams("server")
     await t.endpoint(server)
@@ -208,7 +208,7 @@ async def _(t):
     await t.settle()
 
 
-@scenarios("nobody listens at the remote address")
+@scenarios("no socket at the remote address")
 async def _(t):
     gone = t.datagrams("gone")
     await t.endpoint(gone)

@@ -10,7 +10,7 @@ function address(endpoint: DatagramRecorder): Deno.NetAddr {
 }
 
 export const scenarios: Scenarios = {
-  "an echo between endpoints that talk to everybody": async (t) => {
+  "an echo between endpoints without a remote address": async (t) => {
     const server = t.datagrams("server", {
       datagramReceived(p, data, addr) {
         p.log(`from the client: ${(addr as Deno.NetAddr).port === address(client).port}`);
@@ -51,7 +51,7 @@ export const scenarios: Scenarios = {
     await server.received(5);
   },
 
-  "a connected endpoint does not hear strangers": async (t) => {
+  "a connected endpoint drops datagrams of other senders": async (t) => {
     const server = t.datagrams("server");
     await t.endpoint(server);
     const client = t.datagrams("client");
@@ -155,7 +155,7 @@ export const scenarios: Scenarios = {
     await t.settle();
   },
 
-  "sendto() after close() of an endpoint that talks to everybody": async (t) => {
+  "sendto() after close() of an endpoint without a remote address": async (t) => {
     const server = t.datagrams("server");
     await t.endpoint(server);
     const client = t.datagrams("client");
@@ -193,7 +193,7 @@ export const scenarios: Scenarios = {
     await t.settle();
   },
 
-  "nobody listens at the remote address": async (t) => {
+  "no socket at the remote address": async (t) => {
     const gone = t.datagrams("gone");
     await t.endpoint(gone);
     const client = t.datagrams("client");

@@ -204,7 +204,7 @@ async def _(t):
     await client.received(60_009)
 
 
-@scenarios("a handshake that fails: nobody knows the issuer")
+@scenarios("a handshake that fails: an unknown issuer")
 async def _(t):
     client, server = t.recorder("client"), t.recorder("server")
     await connect_plain(t, client, server)

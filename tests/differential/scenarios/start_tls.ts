@@ -186,7 +186,7 @@ export const scenarios: Scenarios = {
     await client.received(60_009);
   },
 
-  "a handshake that fails: nobody knows the issuer": async (t) => {
+  "a handshake that fails: an unknown issuer": async (t) => {
     const [client, server] = [t.recorder("client"), t.recorder("server")];
     await connectPlain(t, client, server);
     await Promise.all([

@@ -69,7 +69,7 @@ async def _(t):
     await client.until_lost()
 
 
-@scenarios("write_eof() is not to be had, and changes nothing")
+@scenarios("write_eof() is not supported, and changes nothing")
 async def _(t):
     client, server = t.recorder("client"), echoing(t)
     await connect_tls(t, client, server)
@@ -233,7 +233,7 @@ async def _(t):
     await server.until_lost()
 
 
-@scenarios("a handshake that fails: nobody knows the issuer")
+@scenarios("a handshake that fails: an unknown issuer")
 async def _(t):
     client, server = t.recorder("client"), t.recorder("server")
     await t.attempt_async("client", "connect", connect_tls(t, client, server, ca="stranger"))

@@ -62,7 +62,7 @@ export const scenarios: Scenarios = {
     await client.untilLost();
   },
 
-  "write_eof() is not to be had, and changes nothing": async (t) => {
+  "write_eof() is not supported, and changes nothing": async (t) => {
     const [client, server] = [t.recorder("client"), echoing(t)];
     await connectTls(t, client, server);
     t.attempt("client", "can_write_eof", () => client.transport.canWriteEof());
@@ -213,7 +213,7 @@ export const scenarios: Scenarios = {
     await server.untilLost();
   },
 
-  "a handshake that fails: nobody knows the issuer": async (t) => {
+  "a handshake that fails: an unknown issuer": async (t) => {
     const [client, server] = [t.recorder("client"), t.recorder("server")];
     await t.attemptAsync("client", "connect", connectTls(t, client, server, { ca: "stranger" }));
     // asyncio's server tells nobody.

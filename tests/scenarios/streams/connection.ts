@@ -61,7 +61,7 @@ connection.add("a plain object with some of the callbacks works as a protocol", 
 
 connection.add("a plain object with no callback at all reads to the end and closes", async (medium) => {
   await using pair = await medium.connect((): StreamCallbacks => ({}), () => new Recorder());
-  pair.clientTransport.write(bytes("nobody hears this"));
+  pair.clientTransport.write(bytes("never delivered"));
   medium.end(pair.clientTransport);
   await pair.clientSide.untilLost();
   pair.server.close();

@@ -258,7 +258,7 @@ eof.add("writeEof() then close() flushes and closes once", async (medium) => {
   assertEquals(serverSide.log.entries, entries);
 }, ALONE);
 
-eof.add("writeEof() on both sides leaves both open until somebody closes", async (medium) => {
+eof.add("writeEof() on both sides leaves both open until one of them closes", async (medium) => {
   await using pair = await medium.recorders({ keepOpen: true });
   const { serverSide, clientSide } = pair;
   clientSide.transport.writeEof();

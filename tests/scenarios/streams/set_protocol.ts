@@ -115,7 +115,7 @@ setProtocol.add(
   },
 );
 
-setProtocol.add("setProtocol() while closing decides who hears connectionLost()", async (medium) => {
+setProtocol.add("setProtocol() while closing decides whose connectionLost() is called", async (medium) => {
   await using pair = await medium.recorders();
   const { serverSide: first } = pair;
   const second = new Recorder();

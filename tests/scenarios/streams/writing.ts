@@ -35,7 +35,7 @@ writing.add("write() takes a view of any buffer, and sends that part only", asyn
   assertEquals(pair.serverSide.text, "2367abc");
 });
 
-writing.add("write() never blocks: it takes megabytes at once though nobody reads", async (medium) => {
+writing.add("write() never blocks: it takes megabytes at once while the peer does not read", async (medium) => {
   await using pair = await medium.recorders();
   const { serverSide, clientSide } = pair;
   clientSide.transport.pauseReading();
