@@ -20,7 +20,7 @@ import {
   SERVER,
   STRANGER,
   TRUSTING,
-} from "./kit.ts";
+} from "../tls/kit.ts";
 
 const HANDSHAKES = 1000;
 const AT_ONCE = 48;
