@@ -4,8 +4,8 @@
  * not belong here.
  */
 import "./checks/check_options_test.ts";
+import "./checks/check_protocol_test.ts";
 import "./checks/checks_test.ts";
-import "./checks/protocol_check_test.ts";
 import "./datagrams/datagram_test.ts";
 import "./engines/deno_test.ts";
 import "./engines/seam_test.ts";
