@@ -1,55 +1,55 @@
 /**
- * Reads a certificate (RFC 5280, 4.1) as strictly as rustls does, and where OpenSSL is stricter, as that.
+ * Parses a certificate (RFC 5280, 4.1) as strictly as rustls does, and as OpenSSL does where that is stricter.
  *
- * Strictness is what security rests on here: where rustls cannot read a certificate, the `node:tls` of Deno accepts it
- * by names alone (`is_v1_error` in its ext/node/ops/tls_wrap.rs), and asks for no proof of the private key. What
- * {@linkcode readCertificate} accepts rustls reads without an error, whatever path it tries; what it throws for must be
- * refused. It mirrors cert.rs, verify_cert.rs and subject_name/ of rustls-webpki 0.103: every reading there that ends in
- * BadDer, BadDerTime, TrailingData or UnsupportedCertVersion is an error here.
+ * Security depends on this: if rustls cannot parse a certificate, Deno's `node:tls` compares only names (`is_v1_error` in
+ * its ext/node/ops/tls_wrap.rs), and requires no proof of the private key. rustls parses every certificate that
+ * {@linkcode readCertificate} accepts, whatever path it tries; all others must be rejected. The code mirrors cert.rs,
+ * verify_cert.rs and subject_name/ of rustls-webpki 0.103: what is BadDer, BadDerTime, TrailingData or
+ * UnsupportedCertVersion there is an error here.
  *
  * @module
  */
 import { DerError, DerReader, TAG, toOid } from "./der.ts";
 
-/** A name that a certificate is for: its tag (RFC 5280, 4.2.1.6) and its bytes. */
+/** A name of a certificate: RFC 5280, 4.2.1.6. */
 export interface GeneralName {
-  /** The number of its kind: 2 is a DNS name, 7 an address. */
+  /** The number of its kind; 2 is a DNS name, 7 an address. */
   kind: number;
-  /** Its contents. */
+  /** The contents. */
   value: Uint8Array;
 }
 
-/** What a certificate says. */
+/** A parsed certificate. */
 export interface Certificate {
-  /** The whole, as DER. */
+  /** The certificate as DER. */
   der: Uint8Array;
-  /** 1 to 3; rustls verifies version 3 alone. */
+  /** 1 to 3. rustls verifies only version 3. */
   version: number;
-  /** Its number, big-endian. */
+  /** The serial number, big-endian. */
   serialNumber: Uint8Array;
-  /** Who signed it: the contents of a Name. */
+  /** The contents of the issuer's Name. */
   issuer: Uint8Array;
-  /** Whose it is, likewise. */
+  /** The contents of the subject's Name. */
   subject: Uint8Array;
-  /** From when on it is valid. */
+  /** When it becomes valid. */
   notBefore: Date;
-  /** Until when. */
+  /** When it expires. */
   notAfter: Date;
-  /** What it is for; empty where it does not say. */
+  /** The names that it is for (subjectAltName). */
   names: GeneralName[];
-  /** Whether it may sign others (basicConstraints). */
+  /** Whether it is a CA certificate (basicConstraints). */
   isCa: boolean;
-  /** How many authorities may stand between it and a peer's own certificate (pathLenConstraint); `null`: any number. */
+  /** How many CAs may be between it and a peer's own certificate (pathLenConstraint); `null` if any number may. */
   pathLength: number | null;
-  /** The bits of keyUsage, the first one lowest; `null` where it does not say. */
+  /** The bits of keyUsage, the first one lowest; `null` if it has none. */
   keyUsage: number | null;
-  /** The bits of Netscape's certificate type likewise, which OpenSSL goes by. */
+  /** The bits of Netscape's certificate type, which OpenSSL checks; `null` if it has none. */
   netscapeType: number | null;
-  /** Whether it limits the email addresses of what it signs (nameConstraints). */
+  /** Whether it constrains the email addresses of the certificates below it (nameConstraints). */
   limitsEmail: boolean;
-  /** An extension that it calls critical, and that is unknown here; `null` if there is none. */
+  /** A critical extension that is not supported; `null` if there is none. */
   unknownCritical: string | null;
-  /** What its key may be used for (extKeyUsage), as object identifiers; `null` where it does not say. */
+  /** The object identifiers of its purposes (extKeyUsage); `null` if it has none. */
   purposes: string[] | null;
 }
 
@@ -61,22 +61,22 @@ const NAME_CONSTRAINTS = "2.5.29.30";
 const CRL_DISTRIBUTION_POINTS = "2.5.29.31";
 const EXT_KEY_USAGE = "2.5.29.37";
 const SCT_LIST = "1.3.6.1.4.1.11129.2.4.2";
-/** netscape-cert-type, of the time before extKeyUsage. */
+/** netscape-cert-type, which is older than extKeyUsage. */
 const NETSCAPE_CERT_TYPE = "2.16.840.1.113730.1.1";
 
 /** The tags of the nine kinds of general names: RFC 5280, 4.2.1.6. */
 const NAME_TAGS: readonly number[] = [0xa0, 0x81, 0x82, 0xa3, 0xa4, 0xa5, 0x86, 0x87, 0x88];
-/** The kinds that matter here. */
+/** The kinds that are used. */
 const EMAIL = 1;
 export const DNS_NAME = 2;
 export const IP_ADDRESS = 7;
 
 /**
- * Reads a certificate.
+ * Parses a certificate.
  *
  * @param der The certificate.
- * @returns What it says.
- * @throws {DerError} If it is not encoded as rustls reads it.
+ * @returns The parsed certificate.
+ * @throws {DerError} If rustls or OpenSSL would not parse it.
  */
 export function readCertificate(der: Uint8Array): Certificate {
   const whole = new DerReader(der);
@@ -90,7 +90,7 @@ export function readCertificate(der: Uint8Array): Certificate {
   const version = readVersion(body);
   const serialNumber = body.read(TAG.INTEGER);
   checkInteger(serialNumber);
-  body.read(TAG.SEQUENCE); // The algorithm of the signature; rustls insists that it is the one outside.
+  body.read(TAG.SEQUENCE); // The algorithm of the signature. rustls checks that it is the same outside.
   const issuer = body.read(TAG.SEQUENCE);
   readName(issuer);
   const validity = body.open(TAG.SEQUENCE);
@@ -131,13 +131,13 @@ function readExtensions(tagged: DerReader, certificate: Certificate): void {
     const critical = extension.flag();
     const value = extension.open(TAG.OCTET_STRING);
     extension.end();
-    if (seen.has(id)) throw new DerError(`extension ${id} is there twice`);
+    if (seen.has(id)) throw new DerError(`extension ${id} is repeated`);
     seen.add(id);
     if (!readExtension(id, value, certificate) && critical) certificate.unknownCritical ??= id;
   }
 }
 
-/** Reads those that rustls reads; says whether it was one of them. */
+/** Reads the extensions that rustls reads. Reports whether it is one of them. */
 function readExtension(id: string, value: DerReader, certificate: Certificate): boolean {
   switch (id) {
     case KEY_USAGE:
@@ -192,7 +192,7 @@ function readNames(list: DerReader, addressLengths: readonly number[]): GeneralN
   return names;
 }
 
-/** Reads permittedSubtrees and excludedSubtrees (RFC 5280, 4.2.1.10); says whether they limit email addresses. */
+/** Reads permittedSubtrees and excludedSubtrees (RFC 5280, 4.2.1.10). Reports whether they have email addresses. */
 function readNameConstraints(constraints: DerReader): boolean {
   let limitsEmail = false;
   for (const tag of [TAG.CONTEXT_0, TAG.CONTEXT_1]) {
@@ -231,17 +231,17 @@ function checkInteger(value: Uint8Array): void {
 /** One attribute of a Name: its object identifier, and its value as text. */
 export type NameAttribute = [oid: string, text: string];
 
-/** UTF8String, UniversalString and BMPString; in the others of a Name a character has one byte. */
+/** UTF8String, UniversalString and BMPString. In the other strings of a Name, a character has one byte. */
 const UTF8_STRING = 0x0c;
 const UNIVERSAL_STRING = 0x1c;
 const BMP_STRING = 0x1e;
 
 /**
- * Reads a Name (RFC 5280, 4.1.2.4). rustls does not, OpenSSL does.
+ * Parses a Name (RFC 5280, 4.1.2.4), which OpenSSL does and rustls does not.
  *
- * @param value Its contents.
- * @returns Its attributes, in order.
- * @throws {DerError} If it is not encoded as it must be.
+ * @param value The contents.
+ * @returns The attributes, in order.
+ * @throws {DerError} If it cannot be parsed.
  */
 export function readName(value: Uint8Array): NameAttribute[] {
   const name: NameAttribute[] = [];
@@ -259,7 +259,7 @@ export function readName(value: Uint8Array): NameAttribute[] {
 
 function readString(tag: number, value: Uint8Array): string {
   const wrong = tag === UNIVERSAL_STRING && value.length % 4 !== 0 || tag === BMP_STRING && value.length % 2 !== 0;
-  if (wrong) throw new DerError("a string is cut");
+  if (wrong) throw new DerError("a string is truncated");
   try {
     if (tag === UTF8_STRING) return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(value);
     if (tag === BMP_STRING) return new TextDecoder("utf-16be", { ignoreBOM: true }).decode(value);
@@ -270,7 +270,7 @@ function readString(tag: number, value: Uint8Array): string {
 }
 
 /**
- * Reads bytes as text, one character a byte.
+ * Decodes bytes, one character for each byte.
  *
  * @param bytes The bytes.
  * @returns The text.
@@ -295,14 +295,14 @@ function readTime(reader: DerReader): Date {
   const match = /^(\d\d|\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/.exec(text);
   const digits = match?.slice(1).map(Number) as [number, number, number, number, number, number] | undefined;
   if (digits === undefined || match![1]!.length !== (isUtc ? 2 : 4) || !isUtc && tag !== TAG.GENERALIZED_TIME) {
-    throw new DerError("a time is not of one of the two forms");
+    throw new DerError("a time has neither of the two formats");
   }
   const [year, month, day, hours, minutes, seconds] = digits;
   const fullYear = isUtc ? year + (year >= 50 ? 1900 : 2000) : year;
   const time = new Date(0);
   time.setUTCFullYear(fullYear, month - 1, day);
   time.setUTCHours(hours, minutes, seconds);
-  // What does not exist, the 30th of February, say, has become another day. Before 1970 is an error in rustls.
+  // A date that does not exist, such as the 30th of February, has become another. Years before 1970 are an error in rustls.
   const exists = time.getUTCMonth() === month - 1 && time.getUTCDate() === day && time.getUTCHours() === hours &&
     time.getUTCMinutes() === minutes && time.getUTCSeconds() === seconds && fullYear >= 1970;
   if (!exists) throw new DerError("a time does not exist");

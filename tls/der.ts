@@ -1,5 +1,5 @@
 /**
- * Reads DER, the encoding of certificates, and takes nothing that is encoded in any other way than rustls reads.
+ * Parses DER, the encoding of certificates, and rejects what rustls rejects.
  *
  * @module
  */
@@ -20,32 +20,32 @@ export const TAG = {
   CONTEXT_3: 0xa3,
 } as const;
 
-/** Lengths from here on are an error in rustls, too (`TWO_BYTE_DER_SIZE` in webpki's der.rs). */
+/** An element of this length is an error in rustls, too (`TWO_BYTE_DER_SIZE` in webpki's der.rs). */
 const MAX_LENGTH = 0xffff;
 
-/** The bytes are not the DER that is expected. */
+/** The error of bytes that are not the expected DER. */
 export class DerError extends Error {
   override name = "DerError";
 }
 
-/** Reads the elements of one value, one after the other. */
+/** Reads the elements of a value, one after the other. */
 export class DerReader {
   /** The bytes to read. */
   readonly bytes: Uint8Array;
   #at = 0;
 
-  /** @param bytes The contents of a value; not copied. */
+  /** @param bytes The contents of a value, which are not copied. */
   constructor(bytes: Uint8Array) {
     this.bytes = bytes;
   }
 
-  /** Whether nothing is left. */
+  /** Whether all elements have been read. */
   get atEnd(): boolean {
     return this.#at === this.bytes.length;
   }
 
   /**
-   * Reports whether an element with this tag is next.
+   * Reports whether the next element has this tag.
    *
    * @param tag The tag.
    * @returns `false` also at the end.
@@ -57,7 +57,7 @@ export class DerReader {
   /**
    * Reads an element of any kind.
    *
-   * @returns Its tag, and its contents.
+   * @returns The tag and the contents.
    * @throws {DerError} If there is none, or its length is not encoded in the shortest form.
    */
   next(): { tag: number; value: Uint8Array } {
@@ -85,21 +85,21 @@ export class DerReader {
    * Reads an element of one kind.
    *
    * @param tag The tag that it must have.
-   * @returns Its contents.
-   * @throws {DerError} If another one is next, or none.
+   * @returns The contents.
+   * @throws {DerError} If there is none, or it has another tag.
    */
   read(tag: number): Uint8Array {
     const found = this.next();
     if (found.tag === tag) return found.value;
-    throw new DerError(`tag ${tag} is expected, and ${found.tag} is there`);
+    throw new DerError(`tag ${tag} is expected, got ${found.tag}`);
   }
 
   /**
-   * Reads an element that has elements inside.
+   * Reads an element that contains elements.
    *
    * @param tag The tag that it must have.
-   * @returns A reader of its contents.
-   * @throws {DerError} If another one is next, or none.
+   * @returns A reader of the contents.
+   * @throws {DerError} If there is none, or it has another tag.
    */
   open(tag: number): DerReader {
     return new DerReader(this.read(tag));
@@ -109,7 +109,7 @@ export class DerReader {
    * Reads a BIT STRING of whole bytes.
    *
    * @returns The bytes.
-   * @throws {DerError} If something else is next, or bits are unused.
+   * @throws {DerError} If the next element is none, or bits are unused.
    */
   bits(): Uint8Array {
     const value = this.read(TAG.BIT_STRING);
@@ -120,7 +120,7 @@ export class DerReader {
   /**
    * Reads a BOOLEAN whose default is false.
    *
-   * @returns The value, `false` where something else is next.
+   * @returns The value; `false` if the next element is not a BOOLEAN.
    * @throws {DerError} If the value is neither 0x00 nor 0xff.
    */
   flag(): boolean {
@@ -133,9 +133,9 @@ export class DerReader {
   }
 
   /**
-   * Insists that nothing is left.
+   * Checks that all elements have been read.
    *
-   * @throws {DerError} If there is.
+   * @throws {DerError} If one is left.
    */
   end(): void {
     if (!this.atEnd) throw new DerError("bytes are left at the end");
@@ -143,10 +143,10 @@ export class DerReader {
 }
 
 /**
- * Spells an object identifier.
+ * Formats an object identifier.
  *
  * @param value The contents of the element.
- * @returns Numbers with dots between, such as `2.5.29.17`.
+ * @returns Numbers separated by dots, such as `2.5.29.17`.
  */
 export function toOid(value: Uint8Array): string {
   const arcs: number[] = [];
@@ -154,7 +154,7 @@ export function toOid(value: Uint8Array): string {
   for (const byte of value) {
     arc = arc * 128 + (byte & 0x7f);
     if (byte >= 0x80) continue;
-    // The first two arcs share a number: X.690, 8.19.4.
+    // The first number has two arcs: X.690, 8.19.4.
     if (arcs.length === 0) {
       const first = Math.min(2, Math.floor(arc / 40));
       arcs.push(first, arc - 40 * first);

@@ -1,5 +1,5 @@
 /**
- * What is known about a TLS connection, by the keys of `getExtraInfo`.
+ * The values of `peercert` and `cipher` of `getExtraInfo`.
  *
  * @module
  */
@@ -7,7 +7,7 @@ import { type Certificate, type GeneralName, latin1, readCertificate, readName }
 import { toOid } from "./der.ts";
 import type { PeerCertificate, TlsCipher } from "../transports/transport.ts";
 
-/** The short names of attributes (RFC 4519, and RFC 2985 for the last); others go by their object identifiers. */
+/** The short names of attributes: RFC 4519, and RFC 2985 for the last. Others have their object identifier as name. */
 const ATTRIBUTES: Record<string, string> = {
   "2.5.4.3": "CN",
   "2.5.4.4": "SN",
@@ -25,7 +25,7 @@ const ATTRIBUTES: Record<string, string> = {
   "1.2.840.113549.1.9.1": "emailAddress",
 };
 
-/** What Python calls the kinds of general names: RFC 5280, 4.2.1.6. */
+/** The kinds of general names (RFC 5280, 4.2.1.6), named as in Python. */
 const NAME_TYPES = [
   "othername",
   "email",
@@ -39,12 +39,12 @@ const NAME_TYPES = [
 ];
 
 /**
- * Puts a certificate in our terms.
+ * Returns the value of `peercert`.
  *
  * @param der The certificate.
- * @param sha256 Makes a digest in hexadecimal.
- * @returns What it says. One that is not encoded as it must be, which only `rejectUnauthorized: false` accepts, says
- * nothing but `raw` and `fingerprint256`.
+ * @param sha256 Returns a digest in hexadecimal.
+ * @returns The value. If the certificate cannot be parsed, which only `rejectUnauthorized: false` accepts, it has only
+ * `raw` and `fingerprint256`.
  */
 export function toPeerCertificate(der: Uint8Array, sha256: (data: Uint8Array) => string): PeerCertificate {
   const fingerprint256 = sha256(der).toUpperCase().match(/../g)!.join(":");
@@ -101,13 +101,13 @@ function spellSubject(name: Uint8Array): Record<string, string | string[]> {
 }
 
 /**
- * Puts a cipher in our terms.
+ * Returns the value of `cipher`.
  *
- * @param name The suite's name.
+ * @param name The name of the cipher suite.
  * @param version The version of TLS.
- * @returns Both, and the length of the key.
+ * @returns Both, and the length of the key in bits.
  */
 export function toCipher(name: string, version: string): TlsCipher {
-  // Every suite that Deno has is AES with 128 or 256 bits, or ChaCha20, which always has 256 (RFC 8439).
+  // All cipher suites of Deno are AES with 128 or 256 bits, or ChaCha20, which has 256 (RFC 8439).
   return { name, version, bits: /AES_?128/.test(name) ? 128 : 256 };
 }

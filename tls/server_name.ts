@@ -1,26 +1,26 @@
 /**
- * Compares a certificate's names with the server that was asked for: RFC 9525, 6.
+ * Compares the names of a certificate with the server's: RFC 9525, 6.
  *
- * `tls.checkServerIdentity` does so by a text in which the names are joined by commas, which a name may have itself
- * (CVE-2021-44532), and takes partial wildcards.
+ * `tls.checkServerIdentity` is not used: it joins the names by commas, which a name may contain (CVE-2021-44532), and
+ * accepts partial wildcards.
  *
  * @module
  */
 import { type Certificate, DNS_NAME, IP_ADDRESS, latin1 } from "./certificate.ts";
 
-/** A label of letters, digits and, inside, hyphens; underscores are in use. */
+/** A label: letters, digits, underscores, and hyphens except at the ends. */
 const LABEL = "[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?";
-/** Labels, the first of which may be a wildcard, the last of which is not a number: RFC 9525, 6.3 and 2. */
+/** Labels. The first may be a wildcard, the last is not a number: RFC 9525, 6.3 and 2. */
 const PRESENTED_NAME = new RegExp(`^(?:\\*\\.)?(?:${LABEL}\\.)*(?!\\d+$)${LABEL}$`);
-/** The longest name in bytes: RFC 1035, 2.3.4, as text without the root's dot. */
+/** The longest name as text, in bytes, without the final dot: RFC 1035, 2.3.4. */
 const MAX_NAME = 253;
 
 /**
- * Reports whether a certificate is for a server. The subject's common name does not count (RFC 9525, 2).
+ * Reports whether a certificate is for a server. The common name of the subject is ignored (RFC 9525, 2).
  *
  * @param certificate The server's certificate.
- * @param hostname A name in ASCII, with or without the root's dot, or an address.
- * @returns `false` also for a certificate that names nothing.
+ * @param hostname A name in ASCII, with or without a final dot, or an address.
+ * @returns `false` also for a certificate without names.
  */
 export function isForServer(certificate: Certificate, hostname: string): boolean {
   const address = parseAddress(hostname);
@@ -34,10 +34,10 @@ export function isForServer(certificate: Certificate, hostname: string): boolean
 }
 
 /**
- * Reads an address.
+ * Parses an address.
  *
- * @param hostname A host.
- * @returns The address's 4 or 16 bytes, or `null` for a name.
+ * @param hostname A name or an address.
+ * @returns The 4 or 16 bytes of an address; `null` for a name.
  */
 export function parseAddress(hostname: string): Uint8Array | null {
   const bare = hostname.replace(/^\[(.*)\]$/, "$1").replace(/%.*$/, "");
@@ -65,7 +65,7 @@ function parseIpv6(text: string): Uint8Array | null {
 function matches(presented: string, name: string): boolean {
   if (presented.length > MAX_NAME || !PRESENTED_NAME.test(presented)) return false;
   if (!presented.startsWith("*.")) return presented === name;
-  // A wildcard is a whole label, the first, and stands for one label: RFC 9525, 6.3. Two must follow, so *.com is none.
+  // A wildcard is the whole first label, and matches one label: RFC 9525, 6.3. Two more must follow: *.com is rejected.
   const rest = presented.slice(1);
   const label = name.slice(0, name.length - rest.length);
   return rest.indexOf(".", 1) > 0 && name.endsWith(rest) && /^[a-z0-9-]+$/.test(label);

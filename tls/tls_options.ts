@@ -1,5 +1,5 @@
 /**
- * The options of TLS, and what they come to.
+ * The options of TLS.
  *
  * @module
  */
@@ -18,41 +18,41 @@ import {
 export const HANDSHAKE_TIMEOUT = 60_000;
 /** asyncio's SSL_SHUTDOWN_TIMEOUT, in milliseconds. */
 export const SHUTDOWN_TIMEOUT = 30_000;
-/** How many handshakes of a server may be under way: some 50 KiB each, 50 MiB in all. */
+/** How many handshakes of a server may be under way: about 50 KiB each, 50 MiB in total. */
 export const MAX_HANDSHAKES = 1000;
 
-/** How to speak TLS over a connection. */
+/** The options of TLS of a connection or server. */
 export interface TlsOptions extends TlsContextOptions {
   /**
-   * A context that is shared with other connections, and can be reloaded. It takes the place of all options of
-   * {@linkcode TlsContextOptions}, which cannot be given besides.
+   * A context that other connections use as well and that can be reloaded. It replaces all options of
+   * {@linkcode TlsContextOptions}: none of them can be given with it.
    *
-   * @default {undefined} one of this connection's, or server's, own
+   * @default {undefined} a new context of these options
    */
   context?: TlsContext | undefined;
   /**
-   * Client: the name or address that the server's certificate must be for. A name is also what the server hears (SNI).
+   * Client: the name or address that the server's certificate must be for. A name is also sent to the server (SNI).
    *
-   * @default {hostname} of the connection; there is none with `{ conn }`, on a Unix socket and for `startTls`
+   * @default {hostname} of the connection; required with `{ conn }`, on a Unix socket and for `startTls`
    */
   serverHostname?: string | undefined;
   /**
    * How long the handshake may take, in milliseconds, before it fails with a `TimeoutError`. `startTls` counts from the
-   * call, what was written before included.
+   * call, and includes the time to send what was written before.
    *
    * @default {60000}
    */
   handshakeTimeout?: number | undefined;
   /**
-   * How long `close()` may take to flush and to hear the other side's close_notify, in milliseconds, before it becomes
-   * an abort with a `TimeoutError`.
+   * How long `close()` may take to flush and to receive the peer's close_notify, in milliseconds, before it becomes an
+   * abort with a `TimeoutError`.
    *
    * @default {30000}
    */
   shutdownTimeout?: number | undefined;
   /**
-   * Server: how many handshakes may be under way at once. Each takes some 50 KiB of memory until it ends. If one more
-   * begins, the oldest is given up, so that peers who stall do not keep others out.
+   * Server: how many handshakes may be under way at once. Each takes about 50 KiB of memory until it ends. If one more
+   * begins, the oldest is aborted, so that peers that stall do not keep others out.
    *
    * @default {1000}
    */
@@ -80,7 +80,7 @@ const TLS_OPTIONS = namesOf<TlsOptions>({
 /** Those of `startTls()`. */
 const UPGRADE_OPTIONS: ReadonlySet<string> = new Set([...TLS_OPTIONS, "serverSide"]);
 
-/** What to suggest for an option of TLS that is given beside `tls`, not in it. */
+/** What to suggest for an option of TLS that is given next to `tls`, not in it. */
 export const MISPLACED_OPTIONS: Readonly<Record<string, string>> = Object.fromEntries(
   [...TLS_OPTIONS].map((name) => [name, `tls.${name}`]),
 );
@@ -89,7 +89,7 @@ export const MISPLACED_OPTIONS: Readonly<Record<string, string>> = Object.fromEn
 export interface TlsPlan {
   context: TlsContext;
   serverSide: boolean;
-  /** Empty on a server, and where a client verifies nothing. */
+  /** `""` on a server, and on a client that verifies no name. */
   serverHostname: string;
   handshakeTimeout: number;
   shutdownTimeout: number;
@@ -101,9 +101,9 @@ export interface TlsPlan {
  *
  * @param method The method that was called, for messages.
  * @param tls The option.
- * @param serverSide Whether to be the server in the handshake.
- * @param hostname The name or address that is connected to, if any.
- * @returns What to do, or `null` for no TLS.
+ * @param serverSide Whether this side is the server in the handshake.
+ * @param hostname The name or address of the connection, if it has one.
+ * @returns The plan; `null` for no TLS.
  * @throws {TypeError} If an option is unknown, of the wrong kind, or missing.
  * @throws {RangeError} If a number is out of range.
  */
@@ -128,7 +128,7 @@ export function planTls(
  *
  * @param method The method that was called, for messages.
  * @param options The options.
- * @returns What to do.
+ * @returns The plan.
  * @throws {TypeError} If an option is unknown, of the wrong kind, or missing.
  * @throws {RangeError} If a number is out of range.
  */
@@ -139,7 +139,7 @@ export function planUpgrade(method: string, options: TlsOptions & { serverSide?:
   return plan(method, "", options, serverSide);
 }
 
-/** Checks the values of options; `prefix` stands before their names in messages. */
+/** Checks the values of options. In messages, `prefix` stands before their names. */
 function plan(method: string, prefix: string, options: TlsOptions, serverSide: boolean, hostname?: string): TlsPlan {
   checkTimeout(method, `${prefix}handshakeTimeout`, options.handshakeTimeout);
   checkTimeout(method, `${prefix}shutdownTimeout`, options.shutdownTimeout);
@@ -165,12 +165,12 @@ function plan(method: string, prefix: string, options: TlsOptions, serverSide: b
   };
 }
 
-/** Puts a host's name in the one form that is sent, and compared to the certificate's. */
+/** Returns a host name in the form that is sent and compared with the certificate. */
 function toServerName(hostname: string, method: string, prefix: string): string {
   const option = `${prefix}serverHostname`;
   checkHostname(method, option, hostname);
   const bare = hostname.replace(/^\[(.*)\]$/, "$1");
-  // What a URL has beside a host would be taken for part of one: é@other.test is not the host other.test.
+  // The URL below would drop all but the host: é@other.test is not the host other.test.
   let name = /[@/?#\\\s]/.test(bare) ? "" : bare;
   // deno-lint-ignore no-control-regex -- all of ASCII
   if (/[^\x00-\x7f]/.test(name)) {
@@ -180,7 +180,7 @@ function toServerName(hostname: string, method: string, prefix: string): string 
       name = "";
     }
   }
-  // The certificate may have wildcards, a server has a name; the dot of the root may end it (RFC 1034, 3.1).
+  // Only certificates have wildcards. A name may end with a dot (RFC 1034, 3.1).
   const isName = name.replace(/\.$/, "").split(".").every((label) => /^[^*]{1,63}$/.test(label));
   if (isName) return name;
   throw new TypeError(`${method}: ${option} must be a host name or an IP address, got ${describe(hostname)}`);

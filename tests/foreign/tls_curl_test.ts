@@ -50,7 +50,7 @@ for (const { name, native } of ENGINES) {
     const { error } = captured.contexts[0]!;
     assertInstanceOf(error, TlsError);
     assertEquals(error.code, "ALERT");
-    assertMatch(error.message, /issuer of our certificate/);
+    assertMatch(error.message, /issuer of this side's certificate/);
     assertEquals(served.protocols.length, 0);
   });
 

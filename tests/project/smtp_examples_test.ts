@@ -125,7 +125,7 @@ Deno.test("smtp_starttls_server.ts tells of a client that does not speak TLS aft
     await wire.reply();
     await wire.ask("STARTTLS");
     await wire.send("EHLO after all\r\n");
-    assertMatch(await server.line(), /^STARTTLS failed: TLS: the other side does not speak TLS/);
+    assertMatch(await server.line(), /^STARTTLS failed: TLS: the peer does not speak TLS/);
   }
   using wire = await greeted(port);
   assertEquals(await wire.ask("QUIT"), "221 bye");
@@ -301,6 +301,6 @@ Deno.test("smtp_starttls_client.ts sends nothing to a server whose CA is not tru
   const { code, stdout, stderr } = await run("smtp_starttls_client.ts", args);
   assertEquals(code, 1);
   assertMatch(stdout, /> STARTTLS\n< 220 go ahead\n$/);
-  assertMatch(stderr, /^not sent: TLS: nobody who is trusted has signed the certificate/);
-  assertMatch(await server.line(), /^STARTTLS failed: TLS: the other side does not know the issuer/);
+  assertMatch(stderr, /^not sent: TLS: the certificate is not signed by a trusted CA/);
+  assertMatch(await server.line(), /^STARTTLS failed: TLS: the peer does not trust the issuer/);
 });
