@@ -71,13 +71,7 @@ const EMAIL = 1;
 export const DNS_NAME = 2;
 export const IP_ADDRESS = 7;
 
-/**
- * Parses a certificate.
- *
- * @param der The certificate.
- * @returns The parsed certificate.
- * @throws {DerError} If rustls or OpenSSL would not parse it.
- */
+/** Parses a certificate. */
 export function readCertificate(der: Uint8Array): Certificate {
   const whole = new DerReader(der);
   const signed = whole.open(TAG.SEQUENCE);
@@ -236,13 +230,7 @@ const UTF8_STRING = 0x0c;
 const UNIVERSAL_STRING = 0x1c;
 const BMP_STRING = 0x1e;
 
-/**
- * Parses a Name (RFC 5280, 4.1.2.4), which OpenSSL does and rustls does not.
- *
- * @param value The contents.
- * @returns The attributes, in order.
- * @throws {DerError} If it cannot be parsed.
- */
+/** Parses a Name (RFC 5280, 4.1.2.4), which OpenSSL does and rustls does not. */
 export function readName(value: Uint8Array): NameAttribute[] {
   const name: NameAttribute[] = [];
   for (const sets = new DerReader(value); !sets.atEnd;) {
@@ -269,12 +257,7 @@ function readString(tag: number, value: Uint8Array): string {
   return latin1(value);
 }
 
-/**
- * Decodes bytes, one character for each byte.
- *
- * @param bytes The bytes.
- * @returns The text.
- */
+/** Decodes bytes, one character for each byte. */
 export function latin1(bytes: Uint8Array): string {
   return String.fromCharCode(...bytes);
 }

@@ -44,22 +44,12 @@ export class DerReader {
     return this.#at === this.bytes.length;
   }
 
-  /**
-   * Reports whether the next element has this tag.
-   *
-   * @param tag The tag.
-   * @returns `false` also at the end.
-   */
+  /** Reports whether the next element has this tag. */
   isNext(tag: number): boolean {
     return this.bytes[this.#at] === tag;
   }
 
-  /**
-   * Reads an element of any kind.
-   *
-   * @returns The tag and the contents.
-   * @throws {DerError} If there is none, or its length is not encoded in the shortest form.
-   */
+  /** Reads an element of any kind. */
   next(): { tag: number; value: Uint8Array } {
     const { bytes } = this;
     const tag = bytes[this.#at++];
@@ -81,48 +71,26 @@ export class DerReader {
     return { tag, value };
   }
 
-  /**
-   * Reads an element of one kind.
-   *
-   * @param tag The tag that it must have.
-   * @returns The contents.
-   * @throws {DerError} If there is none, or it has another tag.
-   */
+  /** Reads an element of one kind. */
   read(tag: number): Uint8Array {
     const found = this.next();
     if (found.tag === tag) return found.value;
     throw new DerError(`tag ${tag} is expected, got ${found.tag}`);
   }
 
-  /**
-   * Reads an element that contains elements.
-   *
-   * @param tag The tag that it must have.
-   * @returns A reader of the contents.
-   * @throws {DerError} If there is none, or it has another tag.
-   */
+  /** Reads an element that contains elements. */
   open(tag: number): DerReader {
     return new DerReader(this.read(tag));
   }
 
-  /**
-   * Reads a BIT STRING of whole bytes.
-   *
-   * @returns The bytes.
-   * @throws {DerError} If the next element is none, or bits are unused.
-   */
+  /** Reads a BIT STRING of whole bytes. */
   bits(): Uint8Array {
     const value = this.read(TAG.BIT_STRING);
     if (value[0] !== 0) throw new DerError("a bit string has unused bits");
     return value.subarray(1);
   }
 
-  /**
-   * Reads a BOOLEAN whose default is false.
-   *
-   * @returns The value; `false` if the next element is not a BOOLEAN.
-   * @throws {DerError} If the value is neither 0x00 nor 0xff.
-   */
+  /** Reads a BOOLEAN whose default is false. */
   flag(): boolean {
     if (!this.isNext(TAG.BOOLEAN)) return false;
     const value = this.read(TAG.BOOLEAN);
@@ -132,22 +100,13 @@ export class DerReader {
     return value[0] === 0xff;
   }
 
-  /**
-   * Checks that all elements have been read.
-   *
-   * @throws {DerError} If one is left.
-   */
+  /** Checks that all elements have been read. */
   end(): void {
     if (!this.atEnd) throw new DerError("bytes are left at the end");
   }
 }
 
-/**
- * Formats an object identifier.
- *
- * @param value The contents of the element.
- * @returns Numbers separated by dots, such as `2.5.29.17`.
- */
+/** Formats an object identifier. */
 export function toOid(value: Uint8Array): string {
   const arcs: number[] = [];
   let arc = 0;

@@ -38,14 +38,7 @@ const NAME_TYPES = [
   "Registered ID",
 ];
 
-/**
- * Returns the value of `peercert`.
- *
- * @param der The certificate.
- * @param sha256 Returns a digest in hexadecimal.
- * @returns The value. If the certificate cannot be parsed, which only `rejectUnauthorized: false` accepts, it has only
- * `raw` and `fingerprint256`.
- */
+/** Returns the value of `peercert`. */
 export function toPeerCertificate(der: Uint8Array, sha256: (data: Uint8Array) => string): PeerCertificate {
   const fingerprint256 = sha256(der).toUpperCase().match(/../g)!.join(":");
   let certificate: Certificate;
@@ -100,13 +93,7 @@ function spellSubject(name: Uint8Array): Record<string, string | string[]> {
   return Object.fromEntries(spelled);
 }
 
-/**
- * Returns the value of `cipher`.
- *
- * @param name The name of the cipher suite.
- * @param version The version of TLS.
- * @returns Both, and the length of the key in bits.
- */
+/** Returns the value of `cipher`. */
 export function toCipher(name: string, version: string): TlsCipher {
   // All cipher suites of Deno are AES with 128 or 256 bits, or ChaCha20, which has 256 (RFC 8439).
   return { name, version, bits: /AES_?128/.test(name) ? 128 : 256 };

@@ -23,14 +23,7 @@ export interface TlsLoop extends LoopContext {
   readonly engine: Pick<Engine, "tls">;
 }
 
-/**
- * Parses certificates and keys. Called for each plan, before it is used.
- *
- * @param loop The loop. In debug mode, its TLS is reported once.
- * @param plan The plan; `null` does nothing.
- * @returns A promise that resolves when they have been parsed.
- * @throws {TypeError} If a certificate or key cannot be parsed, or the key does not belong to the certificate.
- */
+/** Parses certificates and keys. Called for each plan, before it is used. `plan`: the plan; `null` does nothing. */
 export async function loadTls(loop: TlsLoop, plan: TlsPlan | null): Promise<void> {
   if (plan === null) return;
   const provider = providerOf(loop);
@@ -48,14 +41,7 @@ function providerOf({ engine }: TlsLoop): TlsProvider {
 }
 
 /**
- * Does the TLS handshake of a stream.
- *
- * @param loop The loop.
- * @param end The stream, which is closed if the handshake fails.
- * @param plan A plan that has been loaded; `null` for a stream that brings its own TLS.
- * @param signal Cancels the handshake.
- * @returns The stream of cleartext.
- * @throws {TlsError} If the handshake fails.
+ * Does the TLS handshake of a stream. `plan`: a plan that has been loaded; `null` for a stream that brings its own TLS.
  */
 export async function secureStream(
   loop: TlsLoop,
@@ -73,15 +59,7 @@ export async function secureStream(
   return { handle, extra: { ...extra, ...known } };
 }
 
-/**
- * Puts TLS over a handle.
- *
- * @param loop The loop.
- * @param lower The handle.
- * @param plan A plan that has been loaded.
- * @returns The handle that encrypts, before its handshake.
- * @throws {Deno.errors.NotSupported} If the loop's TLS cannot do what the plan asks for.
- */
+/** Puts TLS over a handle. */
 export function makeTlsHandle(loop: TlsLoop, lower: StreamHandle, plan: TlsPlan): TlsHandle {
   const { context, serverSide, serverHostname, shutdownTimeout } = plan;
   const provider = providerOf(loop);
@@ -104,15 +82,7 @@ function chooser(provider: TlsProvider, sni: NonNullable<TlsContextOptions["sni"
   };
 }
 
-/**
- * Does the handshake of a handle.
- *
- * @param handle The handle.
- * @param plan Its plan.
- * @param elapsed How much of `handshakeTimeout` has passed, in milliseconds.
- * @returns What `getExtraInfo` answers afterwards.
- * @throws {TlsError} If the handshake fails.
- */
+/** Does the handshake of a handle. `elapsed`: how much of `handshakeTimeout` has passed, in milliseconds. */
 export async function handshake(handle: TlsHandle, plan: TlsPlan, elapsed = 0): Promise<Partial<ExtraInfo>> {
   const { handshakeTimeout } = plan;
   const session = await handle.handshake(Math.max(0, handshakeTimeout - elapsed), handshakeTimeout);

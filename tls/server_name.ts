@@ -15,13 +15,7 @@ const PRESENTED_NAME = new RegExp(`^(?:\\*\\.)?(?:${LABEL}\\.)*(?!\\d+$)${LABEL}
 /** The longest name as text, in bytes, without the final dot: RFC 1035, 2.3.4. */
 const MAX_NAME = 253;
 
-/**
- * Reports whether a certificate is for a server. The common name of the subject is ignored (RFC 9525, 2).
- *
- * @param certificate The server's certificate.
- * @param hostname A name in ASCII, with or without a final dot, or an address.
- * @returns `false` also for a certificate without names.
- */
+/** Reports whether a certificate is for a server. The common name of the subject is ignored (RFC 9525, 2). */
 export function isForServer(certificate: Certificate, hostname: string): boolean {
   const address = parseAddress(hostname);
   if (address !== null) {
@@ -33,12 +27,7 @@ export function isForServer(certificate: Certificate, hostname: string): boolean
   return certificate.names.some(({ kind, value }) => kind === DNS_NAME && matches(latin1(value).toLowerCase(), name));
 }
 
-/**
- * Parses an address.
- *
- * @param hostname A name or an address.
- * @returns The 4 or 16 bytes of an address; `null` for a name.
- */
+/** Parses an address. Returns the 4 or 16 bytes of an address; `null` for a name. */
 export function parseAddress(hostname: string): Uint8Array | null {
   const bare = hostname.replace(/^\[(.*)\]$/, "$1").replace(/%.*$/, "");
   if (bare.includes(":")) return parseIpv6(bare);

@@ -17,12 +17,7 @@ const LARGE = 8 * 1024;
 /** How long the write of an alert may take, in milliseconds, before the connection is closed without it. */
 const ALERT_TIMEOUT = 1000;
 
-/**
- * Makes the error of a handshake that takes too long.
- *
- * @param ms How long it may take, in milliseconds.
- * @returns The error.
- */
+/** Makes the error of a handshake that takes too long. `ms`: how long it may take, in milliseconds. */
 export function handshakeTimedOut(ms: number): TimeoutError {
   return new TimeoutError(`handshakeTimeout: the TLS handshake did not complete within ${ms} ms`);
 }
@@ -135,11 +130,9 @@ export class TlsHandle implements StreamHandle {
   }
 
   /**
-   * Does the handshake. Cleartext that arrives with its last message is kept until `readStart()`.
-   *
-   * @param timeout How long the handshake may take from now on, in milliseconds.
-   * @param limit The whole time limit in milliseconds, for the message.
-   * @returns What was negotiated. If it rejects, only `close()` may be called.
+   * Does the handshake. Cleartext that arrives with its last message is kept until `readStart()`. `timeout`: how long
+   * the handshake may take from now on, in milliseconds. `limit`: the whole time limit in milliseconds, for the
+   * message.
    */
   async handshake(timeout: number, limit: number = timeout): Promise<TlsSession> {
     const { promise, reject } = this.#handshake!;
@@ -302,11 +295,7 @@ export class TlsHandle implements StreamHandle {
     return promise;
   }
 
-  /**
-   * Writes the outbox. Makes no promise if the lower handle makes none, and one if that makes one.
-   *
-   * @returns How much cleartext the last `write()` has taken, once all is written.
-   */
+  /** Writes the outbox. Makes no promise if the lower handle makes none, and one if that makes one. */
   #send(): number | Promise<number> {
     this.#sending = true;
     try {

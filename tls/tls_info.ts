@@ -6,14 +6,7 @@
 import type { TlsSession } from "../transports/tls_provider.ts";
 import type { ExtraInfo, TlsContextLike } from "../transports/transport.ts";
 
-/**
- * Returns what `getExtraInfo` answers about TLS.
- *
- * @param session What the handshake has negotiated.
- * @param sslcontext The context of the connection, if there is one.
- * @param sslObject What encrypts.
- * @returns The keys that have a value. All others have their default.
- */
+/** Returns what `getExtraInfo` answers about TLS. */
 export function tlsInfo(
   session: TlsSession,
   sslcontext: TlsContextLike | undefined,

@@ -96,17 +96,7 @@ export interface TlsPlan {
   maxHandshakes: number;
 }
 
-/**
- * Checks the option `tls`.
- *
- * @param method The method that was called, for messages.
- * @param tls The option.
- * @param serverSide Whether this side is the server in the handshake.
- * @param hostname The name or address of the connection, if it has one.
- * @returns The plan; `null` for no TLS.
- * @throws {TypeError} If an option is unknown, of the wrong kind, or missing.
- * @throws {RangeError} If a number is out of range.
- */
+/** Checks the option `tls`. Returns the plan; `null` for no TLS. */
 export function planTls(
   method: string,
   tls: boolean | TlsOptions | TlsContext | undefined,
@@ -123,15 +113,7 @@ export function planTls(
   return plan(method, "tls.", options, serverSide, hostname);
 }
 
-/**
- * Checks the options of `startTls()`.
- *
- * @param method The method that was called, for messages.
- * @param options The options.
- * @returns The plan.
- * @throws {TypeError} If an option is unknown, of the wrong kind, or missing.
- * @throws {RangeError} If a number is out of range.
- */
+/** Checks the options of `startTls()`. */
 export function planUpgrade(method: string, options: TlsOptions & { serverSide?: boolean | undefined }): TlsPlan {
   checkOptions(method, options, UPGRADE_OPTIONS);
   const { serverSide = false } = options;

@@ -59,22 +59,12 @@ export class Authorities {
     return this.#roots.some(({ certificate }) => certificate.pathLength !== null);
   }
 
-  /**
-   * Returns the CAs that can be trusted today.
-   *
-   * @param purpose The purpose of the peer's certificate.
-   * @returns The CAs.
-   */
+  /** Returns the CAs that can be trusted today. */
   usable(purpose: Purpose): Root[] {
     return this.#roots.filter(({ certificate }) => whyNotRoot(certificate, purpose) === null);
   }
 
-  /**
-   * Describes why the other CAs cannot be trusted, for messages.
-   *
-   * @param purpose The purpose of the peer's certificate.
-   * @returns The reasons, in brackets; `""` if all CAs are trusted.
-   */
+  /** Describes why the other CAs cannot be trusted, for messages. */
   describeUnusable(purpose: Purpose): string {
     const reasons = this.#roots.flatMap(({ certificate }, i) => {
       const why = whyNotRoot(certificate, purpose);
@@ -83,14 +73,7 @@ export class Authorities {
     return reasons.length === 0 ? "" : ` (${reasons.join("; ")})`;
   }
 
-  /**
-   * Follows signatures from the peer's certificate to a CA.
-   *
-   * @param certificates The peer's chain, its own certificate first.
-   * @param purpose The purpose of the peer's certificate.
-   * @returns `"nowhere"` also for signatures that `node:crypto` cannot verify; `"too long"` also for a chain that it
-   * cannot parse, or that needs too many verifications.
-   */
+  /** Follows signatures from the peer's certificate to a CA. */
   reach(certificates: Certificate[], purpose: Purpose): Reach {
     if (certificates.length === 0 || certificates.length > MAX_CHAIN) return "nowhere";
     let best: Reach = "nowhere";
@@ -134,10 +117,6 @@ export class Authorities {
   /**
    * Reports whether a path may be longer than a CA allows, by the names of issuers alone. This is for signatures that
    * rustls can verify and `node:crypto` cannot, such as RSA-PSS.
-   *
-   * @param certificates The peer's chain, its own certificate first.
-   * @param purpose The purpose of the peer's certificate.
-   * @returns `false` also if the names lead to no CA that limits the length.
    */
   mayBeTooLong([own, ...others]: Certificate[], purpose: Purpose): boolean {
     const below = new Set([own!]);
@@ -154,11 +133,7 @@ export class Authorities {
     });
   }
 
-  /**
-   * Remembers a chain that was verified.
-   *
-   * @param chain The peer's chain, as DER.
-   */
+  /** Remembers a chain that was verified. */
   remember(chain: Uint8Array[]): void {
     const digest = this.#digest(chain);
     this.#verified.delete(digest);
@@ -170,21 +145,12 @@ export class Authorities {
     }
   }
 
-  /**
-   * Reports whether a chain was verified before.
-   *
-   * @param chain The peer's chain in the session that it resumes, as DER.
-   * @returns `true` if the chain is remembered.
-   */
+  /** Reports whether a chain was verified before. */
   hasVerified(chain: Uint8Array[]): boolean {
     return this.#verified.has(this.#digest(chain));
   }
 
-  /**
-   * Takes over the chains that other CAs have verified, if all of those CAs are among these.
-   *
-   * @param former The CAs that a context had before `reload()`.
-   */
+  /** Takes over the chains that other CAs have verified, if all of those CAs are among these. */
   inherit(former: Authorities): void {
     const has = (der: Uint8Array) => this.#roots.some(({ certificate }) => equals(certificate.der, der));
     if (former.#roots.every(({ certificate }) => has(certificate.der))) this.#verified = former.#verified;

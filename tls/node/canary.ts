@@ -23,12 +23,7 @@ const CERTIFICATES = 11;
 const SERVER_KEY_EXCHANGE = 12;
 const SERVER_HELLO_DONE = 14;
 
-/**
- * Reports whether `node:tls` reports a certificate that no trusted CA has signed.
- *
- * @param tls Node's modules.
- * @returns `false` if `verifyError()` returns no error. Computed once, in 1 ms.
- */
+/** Reports whether `node:tls` reports a certificate that no trusted CA has signed. */
 export function reportsUnknownIssuer(tls: NodeTls): boolean {
   return answer ??= ask(tls);
 }

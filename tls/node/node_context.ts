@@ -38,22 +38,14 @@ export class NodeContext {
     this.authorities = authorities;
   }
 
-  /**
-   * Returns the credentials of a client.
-   *
-   * @returns The same object, until a CA of `caCerts` expires or becomes valid.
-   */
+  /** Returns the credentials of a client. */
   client(): Credentials {
     return this.#cached("client", SERVER_PURPOSE, (roots) => {
       return makeClientCredentials(this.#tls, identityOf(this.settings), roots.map(({ pem }) => pem));
     });
   }
 
-  /**
-   * Returns the credentials of a server.
-   *
-   * @returns The same object, until a CA of `caCerts` expires or becomes valid.
-   */
+  /** Returns the credentials of a server. */
   server(): Credentials {
     return this.#cached("server", CLIENT_PURPOSE, () => this.choose(this.settings));
   }
@@ -61,10 +53,6 @@ export class NodeContext {
   /**
    * Makes the credentials of one connection of a server for which `sni` has selected other settings. They have the
    * certificate and the key of those settings, and the CAs of these.
-   *
-   * @param chosen The other settings. If they have no version, the version is that of these settings.
-   * @returns The credentials.
-   * @throws {TlsError} If the versions of the two have none in common.
    */
   choose(chosen: TlsSettings): Credentials {
     const { requestCert, minVersion, maxVersion } = this.settings;

@@ -152,20 +152,12 @@ export const NO_STREAM: Duplex = {
 let loaded: Promise<NodeTls> | undefined;
 let documentedOnly = false;
 
-/**
- * Loads Node's modules, once. Programs without TLS save 12 ms, and 1 MB of heap.
- *
- * @returns The parts that are used.
- */
+/** Loads Node's modules, once. Programs without TLS save 12 ms, and 1 MB of heap. */
 export function loadNodeTls(): Promise<NodeTls> {
   return loaded ??= load();
 }
 
-/**
- * Makes new connections use only what is documented, as if the inside of Deno had changed. For tests.
- *
- * @param on Whether they do.
- */
+/** Makes new connections use only what is documented, as if the inside of Deno had changed. For tests. */
 export function useDocumentedTls(on: boolean): void {
   documentedOnly = on;
 }
@@ -201,22 +193,12 @@ function probe(tls: NodeTls): boolean {
   }
 }
 
-/**
- * Returns the rustls connection inside a `TLSSocket`.
- *
- * @param socket The socket.
- * @returns The connection, if `hasWrap` is `true`.
- */
+/** Returns the rustls connection inside a `TLSSocket`. */
 export function wrapOf(socket: TlsSocket): TlsWrap {
   return socket._handle;
 }
 
-/**
- * Returns the peer's certificates.
- *
- * @param wrap The connection.
- * @returns The certificates as DER, the peer's own first.
- */
+/** Returns the peer's certificates. */
 export function readChain(wrap: TlsWrap): Uint8Array[] {
   return wrap.getPeerCertificateChain()?.certificates ?? [];
 }

@@ -9,14 +9,7 @@ import { DerError } from "../der.ts";
 import { Authorities } from "./authorities.ts";
 import type { NodeTls } from "./node_tls.ts";
 
-/**
- * Parses the certificates and the key of settings when they are loaded, not when the first peer connects.
- *
- * @param tls Node's modules.
- * @param settings The settings.
- * @returns The CAs.
- * @throws {TypeError} If a certificate or key cannot be parsed, or the key does not belong to the certificate.
- */
+/** Parses the certificates and the key of settings when they are loaded, not when the first peer connects. */
 export function parseSettings(tls: NodeTls, { caCerts = [], cert, key }: TlsSettings): Authorities {
   const { X509Certificate, createPrivateKey, sha256 } = tls;
   const parse = <T>(name: string, what: string, text: string, make: () => T): T => {

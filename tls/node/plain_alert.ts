@@ -18,10 +18,6 @@ const ALERTS: Partial<Record<TlsErrorCode, number>> = {
 /**
  * Makes an alert that is not encrypted. In TLS 1.3, a client should encrypt it after its first message (RFC 8446, 5), but
  * peers accept it and can report why the handshake failed.
- *
- * @param code The cause.
- * @param alert The alert, if it is not the usual one for this cause.
- * @returns A whole record.
  */
 export function plainAlert(code: TlsErrorCode, alert = ALERTS[code] ?? 42): Uint8Array {
   // A record of type alert, with the version that all records have (1.2), and two bytes: fatal, and the alert.

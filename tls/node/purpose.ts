@@ -42,13 +42,7 @@ export const CLIENT_PURPOSE: Purpose = {
 /** emailAddress in a Name: RFC 2985, 5.2.1. */
 const EMAIL_ADDRESS = "1.2.840.113549.1.9.1";
 
-/**
- * Checks a certificate of `caCerts`.
- *
- * @param root The certificate.
- * @param purpose The purpose of the peer's certificate.
- * @returns Why the CA cannot be trusted today, for messages; `null` if it can.
- */
+/** Checks a certificate of `caCerts`. Returns why the CA cannot be trusted today, for messages; `null` if it can. */
 export function whyNotRoot(root: Certificate, purpose: Purpose): string | null {
   if (!isValidToday(root)) return "it is not valid today";
   if (!equals(root.issuer, root.subject)) return "it is not self-signed";
@@ -63,12 +57,8 @@ export function whyNotRoot(root: Certificate, purpose: Purpose): string | null {
 }
 
 /**
- * Checks a peer's chain, which rustls verifies as well.
- *
- * @param own The peer's own certificate.
- * @param others The other certificates of the chain, and those of `caCerts`.
- * @param purpose The purpose of the peer's certificate.
- * @returns Why the chain is rejected, for messages; `null` if it is accepted.
+ * Checks a peer's chain, which rustls verifies as well. Returns why the chain is rejected, for messages; `null` if it
+ * is accepted.
  */
 export function whyNotPeer(own: Certificate, others: Certificate[], purpose: Purpose): string | null {
   if (own.isCa) return "it is a CA certificate (basicConstraints CA:TRUE)";
@@ -90,24 +80,13 @@ export function whyNotPeer(own: Certificate, others: Certificate[], purpose: Pur
   return null;
 }
 
-/**
- * Reports whether a certificate is valid today.
- *
- * @param certificate The certificate.
- * @returns `false` before `notBefore` and after `notAfter`.
- */
+/** Reports whether a certificate is valid today. */
 export function isValidToday({ notBefore, notAfter }: Certificate): boolean {
   const now = Date.now();
   return notBefore.getTime() <= now && now <= notAfter.getTime();
 }
 
-/**
- * Compares bytes.
- *
- * @param a The bytes.
- * @param b Other bytes.
- * @returns Whether they are the same.
- */
+/** Compares bytes. */
 export function equals(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && a.every((byte, i) => byte === b[i]);
 }

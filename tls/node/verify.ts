@@ -41,14 +41,7 @@ export interface PeerReport {
   resumed: boolean;
 }
 
-/**
- * Verifies the peer.
- *
- * @param side This side of the connection.
- * @param authorities The CAs of `caCerts`.
- * @param report What the peer has sent.
- * @returns Why the peer is rejected, or `null`.
- */
+/** Verifies the peer. Returns why the peer is rejected, or `null`. */
 export function verifyPeer(side: TlsSide, authorities: Authorities, report: PeerReport): TlsError | null {
   const { serverSide, serverHostname } = side;
   const { ciphers, requestCert, rejectUnauthorized } = side.settings;
@@ -152,15 +145,7 @@ function tooLong(): TlsError {
   );
 }
 
-/**
- * Describes an error of rustls.
- *
- * @param code What `verifyError()` has returned; not `""`.
- * @param chain The peer's chain.
- * @param authorities The CAs of `caCerts`.
- * @param purpose The purpose of the peer's certificate.
- * @returns The error.
- */
+/** Describes an error of rustls. */
 function describeVerifyError(code: unknown, { own }: ParsedChain, authorities: Authorities, purpose: Purpose) {
   if (code === VAGUE && own !== null && !isValidToday(own)) {
     const { notBefore, notAfter } = own;

@@ -159,8 +159,6 @@ export class WrapEngine implements TlsEngine {
   /**
    * Does what any call may have made necessary: verifies the peer, and then sends what rustls has to send. A client must
    * not send its Finished to a server that it rejects.
-   *
-   * @returns Whether the connection continues.
    */
   #afterwards(): boolean {
     if (this.#accepted === null) return false;
