@@ -1,8 +1,4 @@
-/**
- * The errors of TLS.
- *
- * @module
- */
+/** The errors of TLS. @module */
 
 /**
  * Why TLS failed.

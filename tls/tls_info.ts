@@ -1,8 +1,3 @@
-/**
- * What `getExtraInfo` answers about TLS.
- *
- * @module
- */
 import type { TlsSession } from "../transports/tls_provider.ts";
 import type { ExtraInfo, TlsContextLike } from "../transports/transport.ts";
 

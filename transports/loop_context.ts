@@ -1,8 +1,4 @@
-/**
- * The part of the loop that transports use.
- *
- * @module
- */
+/** The part of the loop that transports use. @module */
 import type { BaseCallbacks, BaseTransport } from "./transport.ts";
 
 /** A scheduled callback. */

@@ -1,8 +1,4 @@
-/**
- * The seam below a subprocess transport.
- *
- * @module
- */
+/** The seam below a subprocess transport. @module */
 import type { StreamHandle } from "./stream_handle.ts";
 import type { ExtraInfo } from "./transport.ts";
 

@@ -1,8 +1,4 @@
-/**
- * Parses the certificates and the key of settings.
- *
- * @module
- */
+/** Parses the certificates and the key of settings. @module */
 import type { TlsSettings } from "../../transports/tls_provider.ts";
 import { type Certificate, readCertificate } from "../certificate.ts";
 import { DerError } from "../der.ts";

@@ -1,8 +1,3 @@
-/**
- * Alerts that are not encrypted.
- *
- * @module
- */
 import type { TlsErrorCode } from "../tls_error.ts";
 
 /** The alerts of RFC 8446, 6.2, by cause; bad_certificate for all others. */
