@@ -291,7 +291,6 @@ export function startClient<P extends StreamCallbacks>(
   }
   const [connection, protocol] = makeConnection(loop, method, factory, end, options);
   connection.start();
-  // In the next turn, so that the caller's `await` returns before the first bytes are delivered.
-  loop.callSoon(() => connection.startReading());
+  connection.startReadingSoon();
   return [connection.transport, protocol];
 }

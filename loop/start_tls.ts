@@ -104,8 +104,7 @@ async function upgrade(
     connection.fail(toError(error));
     throw error;
   }
-  // In the next turn, so that the caller's `await` returns before the first bytes are delivered.
-  loop.callSoon(() => connection.startReading());
+  connection.startReadingSoon();
   return connection.transport;
 }
 

@@ -128,6 +128,17 @@ export class StreamConnection implements ReceiverHost, SenderHost {
     if (this.#handle.readable && this.isReading) this.#handle.readStart(this.#receiver);
   }
 
+  /**
+   * Starts reading in the next turn, so that the caller's `await` returns before the first bytes are delivered. If
+   * `startTls()` has taken over by then, it starts reading itself, after the handshake.
+   */
+  startReadingSoon(): void {
+    const { transport } = this;
+    this.#loop.callSoon(() => {
+      if (this.transport === transport) this.startReading();
+    });
+  }
+
   /** Reports whether bytes that are written now would be sent. Throws if writing is an error. */
   acceptsWrites(method: string, transport: unknown): boolean {
     if (!this.#handle.writable) throw new InvalidStateError(`${method} cannot be called on a read-only transport`);

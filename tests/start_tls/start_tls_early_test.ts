@@ -1,6 +1,8 @@
 /** Bytes that come before anybody has asked for them: which side of startTls() they go to. */
 import { assertEquals, assertInstanceOf, assertRejects } from "../std.ts";
-import { TlsError, type Transport } from "../../mod.ts";
+import { DenoEngine } from "../../engines/deno/mod.ts";
+import { EventLoop, TlsError, type Transport } from "../../mod.ts";
+import type { StreamEnd } from "../../transports/stream_handle.ts";
 import { BufferedRecorder, bytes, concat, loop, Recorder, text, turn } from "../kit.ts";
 import { makeTransport, readBytes, serveRaw, writeAll } from "../streams/kit.ts";
 import { ANSWERING, WireHandle } from "./kit.ts";
@@ -104,6 +106,57 @@ Deno.test("startTls() resolves before the bytes that came in one piece with the 
   transport.abort();
   await protocol.untilLost();
   await turn();
+});
+
+/** An engine whose connections are a handle of the test's. */
+class OneHandleEngine extends DenoEngine {
+  #handle: WireHandle;
+
+  constructor(handle: WireHandle) {
+    super();
+    this.#handle = handle;
+  }
+
+  override adopt(): StreamEnd {
+    return { handle: this.#handle, extra: {} };
+  }
+}
+
+/** Upgrades as soon as it is connected. */
+class EagerProtocol extends Recorder {
+  readonly upgraded = Promise.withResolvers<Transport>();
+  #loop: EventLoop;
+
+  constructor(onLoop: EventLoop) {
+    super();
+    this.#loop = onLoop;
+  }
+
+  override connectionMade(transport: Transport): void {
+    super.connectionMade(transport);
+    this.#loop.startTls(transport, this, ANSWERING).then((secure) => {
+      this.log.add("resolved");
+      this.upgraded.resolve(secure);
+    });
+  }
+}
+
+Deno.test("startTls() in connectionMade() of an accepted socket resolves before the first bytes are told", async () => {
+  using handle = new WireHandle();
+  const own = new EventLoop({ engine: new OneHandleEngine(handle) });
+  handle.hold(await handle.clientHello());
+  handle.say("a secret");
+  const conn = { read() {}, write() {}, close() {}, localAddr: null, remoteAddr: null } as unknown as Deno.Conn;
+  const [, protocol] = await own.connectAcceptedSocket(() => new EagerProtocol(own), conn);
+  // In this turn reading would have begun without the upgrade.
+  await turn(own);
+  handle.goOn();
+  const transport = await protocol.upgraded.promise;
+  await protocol.untilReceived(8);
+  assertEquals(protocol.log.entries, ["connectionMade", "resolved", "dataReceived 8"]);
+  transport.abort();
+  await protocol.untilLost();
+  await turn(own);
 });
 
 Deno.test("startTls() reads nothing while sni is asked, also where the ClientHello came before", async () => {
