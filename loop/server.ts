@@ -6,7 +6,7 @@ import { TlsError } from "../tls/tls_error.ts";
 import { MAX_HANDSHAKES, type TlsPlan } from "../tls/tls_options.ts";
 import type { StreamEnd } from "../transports/stream_handle.ts";
 import type { AcceptSink, ListenHandle } from "../transports/listen_handle.ts";
-import type { Handle } from "../transports/loop_context.ts";
+import type { TimerHandle } from "../transports/loop_context.ts";
 import type { ConnectionOwner, StreamConnection } from "../transports/stream_connection.ts";
 import type { StreamCallbacks } from "../transports/transport.ts";
 import { makeConnection, type TcpOptions } from "./connect.ts";
@@ -84,7 +84,9 @@ export class Server implements AsyncDisposable {
   #waiters: (() => void)[] = [];
   #onClose: (() => void)[] = [];
   /** The timers of listeners that pause after an error. */
-  #retries = new Set<Handle>();
+  #retries = new Set<TimerHandle>();
+  /** Whether the server keeps the process alive. */
+  #holds = true;
 
   /** Called by the loop. */
   constructor(
@@ -118,12 +120,16 @@ export class Server implements AsyncDisposable {
 
   /** Keeps the process alive while the server accepts connections, which is the default. */
   ref(): void {
+    this.#holds = true;
     for (const listener of this.#listeners) listener.ref?.();
+    for (const retry of this.#retries) retry.ref();
   }
 
-  /** Lets the process end while the server accepts connections. */
+  /** Lets the process end while the server accepts connections. A `Deno.TlsListener` does not support this. */
   unref(): void {
+    this.#holds = false;
     for (const listener of this.#listeners) listener.unref?.();
+    for (const retry of this.#retries) retry.unref();
   }
 
   /** Reports whether connections are accepted: `true` between `startServing()` and `close()`. */
@@ -238,6 +244,7 @@ export class Server implements AsyncDisposable {
       this.#retries.delete(retry);
       listener.acceptStart(sink);
     });
+    if (!this.#holds) retry.unref();
     this.#retries.add(retry);
   }
 

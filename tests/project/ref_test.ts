@@ -2,11 +2,23 @@
 import { runProgram } from "../program.ts";
 import { assertEquals } from "../std.ts";
 
+/** A server whose every accept() fails as `how` says, so that it pauses for a second each time. */
+function failing(how: string): string {
+  return `const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 }); server.unref();
+    const error = Object.assign(new Error("no descriptor is left"), { code: "EMFILE" });
+    listener.accept = () => ${how};
+    const failed = Promise.withResolvers<void>();
+    loop.setExceptionHandler(() => failed.resolve());
+    const opened = await loop.createServer(factory, { listener });`;
+}
+
 /** Opens something, which `opened` names. What is shared by all: a server of their own to talk to. */
 const OPENED: Record<string, string> = {
   "a server": `const opened = server;`,
   "a Unix server":
     `const opened = await loop.createUnixServer(() => new Protocol(), { path: "PATH" }); server.unref();`,
+  "a server that pauses after a failed accept()": `${failing("Promise.reject(error)")} await failed.promise;`,
+  "a server whose accept() fails afterwards": failing("new Promise((_, reject) => setTimeout(reject, 0, error))"),
   "a client": `const [opened] = await loop.createConnection(() => new Protocol(), { port: server.port });
     server.unref(); (await accepted.promise).unref();`,
   "an endpoint": `const [opened] = await loop.createDatagramEndpoint(() => ({})); server.unref();`,
