@@ -94,8 +94,8 @@ export async function createServer(
 ): Promise<Server> {
   const method = "createServer()";
   checkStreamCall(method, factory, options, SERVER_OPTIONS, "tcp");
-  checkBoolean(method, "startServing", options.startServing);
-  if ("listener" in options) return await adopt(loop, method, factory, options, TCP_ADDRESS);
+  const startServing = takeStartServing(method, options);
+  if ("listener" in options) return await adopt(loop, method, factory, options, TCP_ADDRESS, startServing);
   const { hostname = "0.0.0.0", port, backlog, reusePort = false } = options;
   checkPort(method, "port", port, 0);
   if (Array.isArray(hostname)) hostname.forEach((name, i) => checkHostname(method, `hostname[${i}]`, name));
@@ -112,7 +112,7 @@ export async function createServer(
     const target = { hostname, port: anyPort ? 0 : port, backlog, reusePort: anyPort ? false : reusePort };
     return listen(loop, method, { transport: "tcp", ...target, ...settings });
   });
-  return new Server(loop, method, factory, listeners, options, plan);
+  return new Server(loop, method, factory, listeners, options, plan, startServing);
 }
 
 /** Does the work of {@linkcode EventLoop.createUnixServer}. */
@@ -124,14 +124,14 @@ export async function createUnixServer(
   const method = "createUnixServer()";
   const given = typeof options === "object" && options !== null && "listener" in options;
   checkStreamCall(method, factory, options, given ? UNIX_LISTENER_OPTIONS : UNIX_OPTIONS, "unix");
-  checkBoolean(method, "startServing", options.startServing);
-  if ("listener" in options) return await adopt(loop, method, factory, options, UNIX_ADDRESS);
+  const startServing = takeStartServing(method, options);
+  if ("listener" in options) return await adopt(loop, method, factory, options, UNIX_ADDRESS, startServing);
   const { path, cleanupSocket = true } = options;
   checkPath(method, "path", path);
   checkBoolean(method, "cleanupSocket", cleanupSocket);
   const plan = await takePlan(loop, method, options);
   const listener = await listen(loop, method, { transport: "unix", path, cleanupSocket });
-  return new Server(loop, method, factory, [listener], options, plan);
+  return new Server(loop, method, factory, [listener], options, plan, startServing);
 }
 
 async function adopt(
@@ -140,11 +140,18 @@ async function adopt(
   factory: ProtocolFactory<StreamCallbacks>,
   options: ExistingListenerOptions,
   address: ReadonlySet<string>,
+  startServing: boolean,
 ): Promise<Server> {
   checkExisting(method, "listener", options.listener, [...address], options);
   const plan = await takePlan(loop, method, options);
   const listener = loop.engine.adoptListener(options.listener, tcpSettings(options));
-  return new Server(loop, method, factory, [listener], options, plan);
+  return new Server(loop, method, factory, [listener], options, plan, startServing);
+}
+
+/** Reads the option once, before anything listens, because a getter may throw. */
+function takeStartServing(method: string, { startServing = true }: ServeOptions): boolean {
+  checkBoolean(method, "startServing", startServing);
+  return startServing;
 }
 
 /** Listens. Errors name the address. */

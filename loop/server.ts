@@ -94,8 +94,9 @@ export class Server implements AsyncDisposable {
     method: string,
     factory: ProtocolFactory<StreamCallbacks>,
     listeners: ListenHandle[],
-    options: TcpOptions & ServeOptions,
+    options: TcpOptions,
     tls: TlsPlan | null,
+    startServing: boolean,
   ) {
     this.#loop = loop;
     this.#method = method;
@@ -104,7 +105,7 @@ export class Server implements AsyncDisposable {
     this.#options = options;
     this.#tls = tls;
     this.addresses = listeners.map(({ addr }) => addr);
-    if (options.startServing ?? true) this.startServing();
+    if (startServing) this.startServing();
   }
 
   /**

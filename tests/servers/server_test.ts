@@ -205,3 +205,29 @@ Deno.test("createServer() on an address that is not this machine's rejects with 
     Deno.errors.AddrNotAvailable,
   );
 });
+
+Deno.test("createServer() binds nothing if it rejects because a getter of its options throws, at any reading", async () => {
+  const first = await loop.createServer(() => new Echo(), LOCAL);
+  const port = portOf(first);
+  first.close();
+  await first.waitClosed();
+  for (const name of ["startServing", "noDelay", "keepAlive", "closeTimeout", "tls", "reusePort", "backlog"]) {
+    for (let failing = 1, rejected = true; rejected; failing++) {
+      let reads = 0;
+      const options = { hostname: "127.0.0.1", port };
+      const get = () => {
+        if (++reads === failing) throw new EvalError(name);
+      };
+      Object.defineProperty(options, name, { get, enumerable: true });
+      try {
+        const server = await loop.createServer(() => new Echo(), options);
+        server.close();
+        await server.waitClosed();
+        rejected = false;
+      } catch (error) {
+        if (!(error instanceof EvalError)) throw error;
+        Deno.listen(options).close();
+      }
+    }
+  }
+});
