@@ -15,7 +15,7 @@
 import { InvalidStateError, TimeoutError, toError } from "../errors.ts";
 import { checkProtocol } from "../checks.ts";
 import { callProtocol } from "./callbacks.ts";
-import type { Handle, LoopContext } from "./loop_context.ts";
+import type { LoopContext, TimerHandle } from "./loop_context.ts";
 import { checkCallbacks } from "../check_protocol.ts";
 import type { StreamHandle, StreamSink } from "./stream_handle.ts";
 import { isBuffered, type ReceiverHost, StreamReceiver } from "./stream_receiver.ts";
@@ -61,7 +61,9 @@ export class StreamConnection implements ReceiverHost, SenderHost {
   #resuming = false;
   /** `closeWhenEmpty()` was called. */
   #closesWhenEmpty = false;
-  #closeTimer: Handle | undefined;
+  #closeTimer: TimerHandle | undefined;
+  /** Whether the stream keeps the process alive. */
+  #holds = true;
 
   constructor(
     loop: LoopContext,
@@ -205,6 +207,7 @@ export class StreamConnection implements ReceiverHost, SenderHost {
     if (limit < Infinity) {
       const name = limit === closeTimeout ? "closeTimeout" : "shutdownTimeout";
       this.#closeTimer = this.#loop.callLater(limit, () => this.#closeTimedOut(name, limit));
+      if (!this.#holds) this.#closeTimer.unref();
     }
     if (this.#sender.size === 0) this.#flushed();
   }
@@ -264,11 +267,15 @@ export class StreamConnection implements ReceiverHost, SenderHost {
   }
 
   ref(): void {
+    this.#holds = true;
     this.#handle.ref?.();
+    this.#closeTimer?.ref();
   }
 
   unref(): void {
+    this.#holds = false;
     this.#handle.unref?.();
+    this.#closeTimer?.unref();
   }
 
   callFlowControl(name: "pauseWriting" | "resumeWriting"): void {

@@ -1,5 +1,5 @@
 /** unref() lets a program end by itself while something is open, and ref() takes that back. */
-import { runProgram } from "../program.ts";
+import { certs, runProgram } from "../program.ts";
 import { assertEquals } from "../std.ts";
 
 /** A server whose every accept() fails as `how` says, so that it pauses for a second each time. */
@@ -68,4 +68,18 @@ Deno.test("unref() of a client that writes lets the program end only once all is
     opened.write(new Uint8Array(16 * 1024 * 1024));`;
   assertEquals(await run("a client that writes", "opened.unref();", 200), "goes on\nends\n");
   assertEquals(await run("a client that writes", "opened.unref(); peer.resumeReading();"), "ends\n");
+});
+
+Deno.test("unref() of a TLS client that waits for the peer's close_notify lets the program end", async () => {
+  const what = "a TLS client with a silent peer";
+  OPENED[what] = `server.unref();
+    const read = (name: string) => Deno.readTextFileSync("${certs}" + name);
+    const tls = { cert: read("server.pem"), key: read("server.key") };
+    const silent = await loop.createServer(factory, { hostname: "127.0.0.1", port: 0, tls });
+    const trust = { caCerts: [read("ca.pem")], serverHostname: "localhost" };
+    const [opened] = await loop.createConnection(() => new Protocol(), { port: silent.port, tls: trust });
+    const peer = await accepted.promise; peer.pauseReading(); peer.unref(); silent.unref();`;
+  assertEquals(await run(what, "opened.unref(); opened.close();"), "ends\n");
+  assertEquals(await run(what, "opened.close(); opened.unref();"), "ends\n");
+  assertEquals(await run(what, "opened.unref(); opened.close(); opened.ref();", 200), "goes on\nends\n");
 });
