@@ -228,7 +228,8 @@ export interface BaseTransport<P = BaseCallbacks, E = ExtraInfo> extends Disposa
   ref(): void;
   /**
    * Lets the process end while the transport is open. Buffered writes still keep the process alive. Callbacks are called
-   * as long as the process lives.
+   * as long as the process lives. Files, standard streams and web streams do not support this. The pipes of a child follow
+   * the child's transport.
    */
   unref(): void;
   /**
