@@ -11,7 +11,10 @@ import type { TlsProvider } from "./tls_provider.ts";
 
 /** The loop, as its engine sees it. */
 export interface EngineHost {
-  /** Runs the callbacks that are due. The engine calls this once for each `soon()`. Never throws. */
+  /**
+   * Runs the callbacks that are due, as microtasks: they run once the engine has returned to its caller. The engine calls
+   * this once for each `soon()`. Never throws.
+   */
   turn(): void;
 }
 
