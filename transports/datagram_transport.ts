@@ -185,8 +185,8 @@ export class DatagramTransport implements Interface {
     try {
       return this.#handle.trySend(data, addr);
     } catch (error) {
-      // In a later turn, so that errorReceived() is not called inside sendto().
-      this.#loop.callSoon(() => this.#errorReceived(toError(error)));
+      // In a later turn, so that errorReceived() is not called inside sendto(). After close() it still precedes connectionLost().
+      this.#loop.callSoon(() => callProtocol(this.#loop, this, this.#protocol, "errorReceived", toError(error)));
       return true;
     }
   }

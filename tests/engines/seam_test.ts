@@ -340,6 +340,23 @@ Deno.test("sendto() on a handle that sends at once keeps nothing; what would blo
   await turn();
 });
 
+Deno.test("close() in the callback in which sendto() has failed still calls errorReceived() first", async () => {
+  for (const end of ["close", "abort"] as const) {
+    const handle = new ReadyDatagrams();
+    const log: string[] = [];
+    const transport = new DatagramTransport(context, handle, {
+      errorReceived: (error) => void log.push(error.message),
+      connectionLost: () => void log.push("connectionLost"),
+    }, { extra: {}, remoteAddrAsGiven: handle.remoteAddr });
+    handle.fails = new Error("refused");
+    transport.sendto(bytes("a"));
+    transport[end]();
+    assertEquals(log, []);
+    await turn();
+    assertEquals(log, ["refused", "connectionLost"]);
+  }
+});
+
 Deno.test("sendto() that fails at once is errorReceived() in a later turn", async () => {
   const handle = new ReadyDatagrams();
   handle.fails = new Deno.errors.ConnectionRefused("no one there");
