@@ -4,8 +4,6 @@
  * Each callback runs in the `AsyncLocalStorage` context of the code that scheduled it. A promise reaction keeps that
  * context, so a turn is a promise that its callbacks await. This takes 30 ns more for each callback than a plain list;
  * `AsyncResource` takes 3 µs.
- *
- * @module
  */
 import { describe, toError } from "../errors.ts";
 import { isPromise, settle } from "../promises.ts";

@@ -2,8 +2,6 @@
  * A pool of write buffers and receive windows, last in, first out, so that memory is recycled while it is in the
  * processor's cache. Allocation is the largest cost of moving bytes: a new array for each message halves the rate of a
  * 16 KiB echo, an array from the pool costs a tenth (bench/, `write` against `writeOwned`).
- *
- * @module
  */
 import { markAsUntransferable } from "node:worker_threads";
 

@@ -7,8 +7,6 @@
  *
  * Only memory returned within the callback counts. That costs a few comparisons; detecting a later return would need a
  * weak map, at a cost for every garbage collection.
- *
- * @module
  */
 
 /** Waits for lent memory to be sent. Its methods must not call callbacks. */

@@ -6,8 +6,6 @@
  * {@linkcode readCertificate} accepts, whatever path it tries; all others must be rejected. The code mirrors cert.rs,
  * verify_cert.rs and subject_name/ of rustls-webpki 0.103: what is BadDer, BadDerTime, TrailingData or
  * UnsupportedCertVersion there is an error here.
- *
- * @module
  */
 import { DerError, DerReader, TAG, toOid } from "./der.ts";
 

@@ -1,4 +1,4 @@
-/** Parses DER, the encoding of certificates, and rejects what rustls rejects. @module */
+/** Parses DER, the encoding of certificates, and rejects what rustls rejects. */
 
 /** The tags that certificates use (X.690, 8.1.2); `CONTEXT_0` and so on are the constructed ones. */
 export const TAG = {

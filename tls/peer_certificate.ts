@@ -1,4 +1,4 @@
-/** The values of `peercert` and `cipher` of `getExtraInfo`. @module */
+/** The values of `peercert` and `cipher` of `getExtraInfo`. */
 import { type Certificate, type GeneralName, latin1, readCertificate, readName } from "./certificate.ts";
 import { toOid } from "./der.ts";
 import type { PeerCertificate, TlsCipher } from "../transports/transport.ts";

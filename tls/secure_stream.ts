@@ -1,4 +1,4 @@
-/** TLS over a stream: the handshake, and what `getExtraInfo` answers after it. @module */
+/** TLS over a stream: the handshake, and what `getExtraInfo` answers after it. */
 import { describe, toError } from "../errors.ts";
 import { toPromise } from "../promises.ts";
 import type { Engine } from "../transports/engine.ts";

@@ -3,8 +3,6 @@
  *
  * `tls.checkServerIdentity` is not used: it joins the names by commas, which a name may contain (CVE-2021-44532), and
  * accepts partial wildcards.
- *
- * @module
  */
 import { type Certificate, DNS_NAME, IP_ADDRESS, latin1 } from "./certificate.ts";
 

@@ -1,4 +1,4 @@
-/** The certificates, keys and settings of TLS connections. @module */
+/** The certificates, keys and settings of TLS connections. */
 import { checkOptions } from "../check_options.ts";
 import { checkBoolean, checkFunction, checkOneOf, checkString, checkStrings } from "../checks.ts";
 import { describe } from "../errors.ts";

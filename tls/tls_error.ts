@@ -1,4 +1,4 @@
-/** The errors of TLS. @module */
+/** The errors of TLS. */
 
 /**
  * Why TLS failed.

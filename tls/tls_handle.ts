@@ -1,4 +1,4 @@
-/** A handle that encrypts what another handle moves: a socket, or TLS again. @module */
+/** A handle that encrypts what another handle moves: a socket, or TLS again. */
 import { setImmediate } from "node:timers";
 import { TimeoutError, toError } from "../errors.ts";
 import { MAX_BUFFER } from "../memory/buffer_pool.ts";

@@ -1,4 +1,4 @@
-/** The options of TLS. @module */
+/** The options of TLS. */
 import { describe } from "../errors.ts";
 import { checkOptions, namesOf } from "../check_options.ts";
 import { checkBoolean, checkHostname, checkInteger, checkTimeout } from "../checks.ts";

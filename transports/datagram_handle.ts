@@ -1,4 +1,4 @@
-/** The seam below the datagram transport. @module */
+/** The seam below the datagram transport. */
 
 /** The receiver of a handle's datagrams. Never throws. */
 export interface DatagramSink {

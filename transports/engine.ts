@@ -1,7 +1,5 @@
 /**
  * The seam below the loop: an engine provides connections, listeners, datagram sockets, pipes and child processes.
- *
- * @module
  */
 import type { DatagramHandle } from "./datagram_handle.ts";
 import type { ListenHandle } from "./listen_handle.ts";

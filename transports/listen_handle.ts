@@ -1,4 +1,4 @@
-/** The seam below a server: a handle accepts connections. @module */
+/** The seam below a server: a handle accepts connections. */
 import type { StreamEnd } from "./stream_handle.ts";
 
 /** The receiver of a listener's connections. Never throws. */

@@ -1,4 +1,4 @@
-/** The part of the loop that transports use. @module */
+/** The part of the loop that transports use. */
 import type { BaseCallbacks, BaseTransport } from "./transport.ts";
 
 /** A scheduled callback. */

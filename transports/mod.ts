@@ -35,58 +35,14 @@
  *
  * @module
  */
-export type {
-  BaseCallbacks,
-  BaseTransport,
-  DatagramCallbacks,
-  DatagramTarget,
-  DatagramTransport,
-  ExtraInfo,
-  PeerCertificate,
-  ReadTransport,
-  StreamCallbacks,
-  StreamExtraInfo,
-  SubprocessCallbacks,
-  SubprocessTransport,
-  TlsCipher,
-  TlsContextLike,
-  TlsInfo,
-  Transport,
-  WriteBuffer,
-  WriteBufferLimits,
-  WriteTransport,
-} from "./transport.ts";
+export type * from "./transport.ts";
+export type * from "./engine.ts";
+export type * from "./stream_handle.ts";
+export type * from "./datagram_handle.ts";
+export type * from "./listen_handle.ts";
+export type * from "./process_handle.ts";
+export type * from "./tls_provider.ts";
+export type * from "../memory/read_memory.ts";
 export { TlsContext, type TlsContextOptions } from "../tls/tls_context.ts";
 export { TlsError, type TlsErrorCode } from "../tls/tls_error.ts";
-export type { ReadMemory } from "../memory/read_memory.ts";
-export type { DatagramHandle, DatagramSink } from "./datagram_handle.ts";
-export type {
-  DatagramAddr,
-  DatagramEndpoint,
-  DenoConn,
-  DenoFile,
-  DenoListener,
-  Engine,
-  EngineHost,
-  ListenTarget,
-  ReadablePipe,
-  SpawnOptions,
-  Stdio,
-  TcpSettings,
-  TcpTarget,
-  UnixTarget,
-  WritablePipe,
-} from "./engine.ts";
-export type { AcceptSink, ListenHandle } from "./listen_handle.ts";
-export type { ProcessHandle } from "./process_handle.ts";
-export type { StreamEnd, StreamHandle, StreamSink } from "./stream_handle.ts";
-export type {
-  TlsEngine,
-  TlsEngineSink,
-  TlsProvider,
-  TlsSession,
-  TlsSettings,
-  TlsSide,
-  TlsVersion,
-} from "./tls_provider.ts";
 export { InvalidStateError, ProcessLookupError, SendfileError, TimeoutError } from "../errors.ts";

@@ -1,4 +1,4 @@
-/** The seam below a subprocess transport. @module */
+/** The seam below a subprocess transport. */
 import type { StreamHandle } from "./stream_handle.ts";
 import type { ExtraInfo } from "./transport.ts";
 

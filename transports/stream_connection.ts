@@ -9,8 +9,6 @@
  * ```
  *
  * A handle without `shutdown()` goes from flushing to lost. `connectionLost` is called in the turn after that.
- *
- * @module
  */
 import { InvalidStateError, TimeoutError, toError } from "../errors.ts";
 import { checkProtocol } from "../checks.ts";

@@ -4,8 +4,6 @@
  * There are two kinds of handles. A *posting* handle (a `Deno.Conn`) calls `allocate` when it starts a read, and its
  * writes complete later. A *ready* handle (epoll, memory) calls `allocate` when bytes are there, then `filled` in the same
  * stack, and its writes complete at once.
- *
- * @module
  */
 import type { ReadMemory } from "../memory/read_memory.ts";
 import type { ExtraInfo } from "./transport.ts";

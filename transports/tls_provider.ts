@@ -1,7 +1,5 @@
 /**
  * The seam below TLS. A provider creates an engine for each connection. An engine encrypts and decrypts, and has no socket.
- *
- * @module
  */
 import type { PeerCertificate, TlsCipher } from "./transport.ts";
 

@@ -14,8 +14,6 @@
  *
  * Sizes are bytes, times are milliseconds. An exception in a callback goes to the loop's exception handler. An exception
  * in `dataReceived`, `getBuffer`, `bufferUpdated` or `eofReceived` also closes the transport.
- *
- * @module
  */
 
 /** The encryption of a TLS connection. */

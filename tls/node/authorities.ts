@@ -3,8 +3,6 @@
  *
  * rustls verifies certificates. This verifies signatures a second time where rustls alone is not enough: for the clients
  * of a server, and for the length of a path, which rustls does not check for trusted CAs.
- *
- * @module
  */
 import type { X509Certificate } from "node:crypto";
 import type { Certificate } from "../certificate.ts";

@@ -5,8 +5,6 @@
  * reporting errors there, clients would accept every server. So a client in memory gets a self-signed certificate in a
  * server's first messages of TLS 1.2, which are not encrypted, and must report it. The signature of the key exchange is
  * wrong as well, so that no private key is needed; rustls verifies the certificate first.
- *
- * @module
  */
 import { NO_STREAM, type NodeTls, wrapOf } from "./node_tls.ts";
 

@@ -1,8 +1,6 @@
 /**
  * The engine by what `node:tls` documents: a `TLSSocket` over a `Duplex`. It is slower than {@linkcode WrapEngine}, and
  * replaces it if the inside of Deno has changed.
- *
- * @module
  */
 import type { Duplex } from "node:stream";
 import { toError } from "../../errors.ts";

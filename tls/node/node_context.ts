@@ -1,4 +1,4 @@
-/** What `node:tls` makes of settings. @module */
+/** What `node:tls` makes of settings. */
 import type { TlsSettings } from "../../transports/tls_provider.ts";
 import { TlsError } from "../tls_error.ts";
 import type { Authorities, Root } from "./authorities.ts";

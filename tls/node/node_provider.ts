@@ -1,4 +1,4 @@
-/** TLS by Deno's `node:tls`. @module */
+/** TLS by Deno's `node:tls`. */
 import type { TlsProvider, TlsSettings } from "../../transports/tls_provider.ts";
 import { reportsUnknownIssuer } from "./canary.ts";
 import { DuplexEngine } from "./duplex_engine.ts";

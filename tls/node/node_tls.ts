@@ -1,4 +1,4 @@
-/** The parts of `node:tls` that Tandem uses. Some are not documented. @module */
+/** The parts of `node:tls` that Tandem uses. Some are not documented. */
 import type { createPrivateKey, X509Certificate } from "node:crypto";
 import type { Duplex } from "node:stream";
 

@@ -1,4 +1,4 @@
-/** Parses the certificates and the key of settings. @module */
+/** Parses the certificates and the key of settings. */
 import type { TlsSettings } from "../../transports/tls_provider.ts";
 import { type Certificate, readCertificate } from "../certificate.ts";
 import { DerError } from "../der.ts";

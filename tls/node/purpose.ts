@@ -4,8 +4,6 @@
  * rustls trusts every CA certificate that it is given, and ignores keyUsage. OpenSSL, which asyncio uses, checks both
  * (`check_purpose_ssl_server` and others in its v3_purp.c; RFC 5280, 4.2.1.3 and 6.1). Tandem accepts no certificate that
  * one of the two rejects.
- *
- * @module
  */
 import { type Certificate, readName } from "../certificate.ts";
 

@@ -16,8 +16,6 @@
  *
  * A second verifier in place of rustls was the alternative. pkijs checks neither pathLenConstraint nor extKeyUsage, and
  * `@peculiar/x509` builds chains by signatures alone: either is less strict than rustls.
- *
- * @module
  */
 import type { TlsSide } from "../../transports/tls_provider.ts";
 import { type Certificate, readCertificate } from "../certificate.ts";

@@ -7,8 +7,6 @@
  *
  * Of the `TLSSocket`, the callbacks and the start are replaced, so that nothing that a peer sends makes it destroy itself
  * or throw in a later tick.
- *
- * @module
  */
 import { toError } from "../../errors.ts";
 import type { TlsEngine, TlsEngineSink, TlsSession, TlsSide } from "../../transports/tls_provider.ts";
