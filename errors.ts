@@ -84,7 +84,7 @@ function nameOf(value: unknown): string {
     case "function":
       return `function ${value.name || "(anonymous)"}`;
     case "object":
-      return value === null ? "null" : `${value.constructor?.name ?? "object"}`;
+      return value === null ? "null" : `${value.constructor?.name || "object"}`;
     case "string":
       return `string ${JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}...` : value)}`;
     case "undefined":

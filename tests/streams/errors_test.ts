@@ -7,6 +7,7 @@ import {
   assertStrictEquals,
   assertStringIncludes,
 } from "../std.ts";
+import { describe } from "../../errors.ts";
 import { bytes, captureExceptions, connect, loop, pattern, Recorder, turn } from "../kit.ts";
 import { FakeHandle, makeTransport, microtasks, serveRaw } from "./kit.ts";
 
@@ -225,3 +226,12 @@ function assertContexts(actual: ExceptionContext[], expected: ExceptionContext[]
     assertStrictEquals(context.transport as Transport, expected[i]!.transport as Transport);
   }
 }
+
+Deno.test("an error calls an instance of a class without a name an object", () => {
+  const Anonymous = (() => class {})();
+  assertEquals([describe(new Anonymous()), describe({}), describe(Object.create(null))], [
+    "object",
+    "Object",
+    "object",
+  ]);
+});
