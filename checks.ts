@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { describe } from "./errors.ts";
+import { describe, isClass } from "./errors.ts";
 import { isPromise } from "./promises.ts";
 
 /** The longest path of a Unix socket, in bytes: `sun_path` in the system's sys/un.h without its final zero. */
@@ -13,9 +13,13 @@ export const MAX_PATH: number = Deno.build.os === "linux" || Deno.build.os === "
 /** The longest delay of a timer, in milliseconds. A longer timer would fire at once. */
 export const MAX_TIMEOUT: number = 2 ** 31 - 1;
 
-/** Throws unless a factory is a function. */
+/** Throws unless a factory is a function. A class is not one: it cannot be called without `new`. */
 export function checkFactory(method: string, factory: unknown): void {
-  checkFunction(method, "factory", factory, "a function that returns a protocol");
+  const what = "a function that returns a protocol";
+  checkFunction(method, "factory", factory, what);
+  if (!isClass(factory)) return;
+  const name = /^class ([\w$]+)$/.exec(describe(factory))?.[1] ?? "MyProtocol";
+  throw new TypeError(`${wrongKind(method, "factory", what, factory).message}; write () => new ${name}()`);
 }
 
 /** Throws unless a value is a function. */

@@ -79,10 +79,15 @@ export function describe(value: unknown): string {
   }
 }
 
+/** Reports whether a value is a class, by its source text. A method that is named `class` is not one. */
+export function isClass(value: unknown): boolean {
+  return typeof value === "function" && /^class\b(?!\s*\()/.test(Function.prototype.toString.call(value));
+}
+
 function nameOf(value: unknown): string {
   switch (typeof value) {
     case "function":
-      return `function ${value.name || "(anonymous)"}`;
+      return `${isClass(value) ? "class" : "function"} ${value.name || "(anonymous)"}`;
     case "object":
       return value === null ? "null" : `${value.constructor?.name || "object"}`;
     case "string":

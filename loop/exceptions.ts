@@ -2,6 +2,7 @@ import type { ExceptionContext } from "../transports/loop_context.ts";
 import type { Clock } from "./clock.ts";
 import { describe, toError } from "../errors.ts";
 import { isPromise, settle } from "../promises.ts";
+import { formatAddress } from "./name_address.ts";
 import type { BaseTransport } from "../transports/transport.ts";
 
 /** A function that is called with exceptions. Its own exceptions are printed. */
@@ -141,7 +142,14 @@ function format(context: ExceptionContext): string {
     if (context[key] !== undefined) lines.push(`  ${key}: ${describe(context[key])}`);
   }
   const peer = context.transport?.getExtraInfo("peername") ?? null;
-  if (peer !== null) lines.push(`  peer: ${Deno.inspect(peer, { breakLength: Infinity })}`);
+  if (peer !== null) lines.push(`  peer: ${formatPeer(peer)}`);
   if (context.error !== undefined) lines.push(Deno.inspect(context.error));
   return lines.join("\n");
+}
+
+function formatPeer(peer: Deno.Addr): string {
+  if ("hostname" in peer) return formatAddress(peer);
+  // An engine may have addresses of its own.
+  if (!("path" in peer)) return Deno.inspect(peer, { breakLength: Infinity });
+  return peer.path === "" ? "a Unix socket without a path" : formatAddress(peer);
 }

@@ -68,17 +68,21 @@ export class SubprocessTransport implements Interface {
     if (typeof signal !== "string" && !Number.isInteger(signal)) {
       throw new TypeError(`sendSignal(): signal must be a name such as "SIGHUP" or a number, got ${describe(signal)}`);
     }
-    // As in CPython: a child that has ended is an error only after connectionLost has returned.
-    if (this.#over) throw new ProcessLookupError(`sendSignal(): process ${this.#process.pid} has ended`);
-    if (this.#returncode === null) this.#process.kill(signal);
+    this.#send("sendSignal()", signal);
   }
 
   terminate(): void {
-    this.sendSignal("SIGTERM");
+    this.#send("terminate()", "SIGTERM");
   }
 
   kill(): void {
-    this.sendSignal("SIGKILL");
+    this.#send("kill()", "SIGKILL");
+  }
+
+  #send(method: string, signal: Deno.Signal | number): void {
+    // As in CPython: a child that has ended is an error only after connectionLost has returned.
+    if (this.#over) throw new ProcessLookupError(`${method}: process ${this.#process.pid} has ended`);
+    if (this.#returncode === null) this.#process.kill(signal);
   }
 
   close(): void {

@@ -46,6 +46,7 @@ for (
     ["datareceived", "dataReceived", "stream"],
     ["DataReceived", "dataReceived", "stream"],
     ["conectionMade", "connectionMade", "stream"],
+    ["connection_made", "connectionMade", "stream"],
     ["connection_lost", "connectionLost", "stream"],
     ["eofRecieved", "eofReceived", "stream"],
     ["puaseWriting", "pauseWriting", "stream"],

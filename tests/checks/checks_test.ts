@@ -31,6 +31,18 @@ for (
       TypeError,
       "factory must be a function that returns a protocol, got Object",
     ],
+    [
+      "checkFactory",
+      () => checkFactory(M, class Echo {}),
+      TypeError,
+      "factory must be a function that returns a protocol, got class Echo; write () => new Echo()",
+    ],
+    [
+      "checkFactory",
+      () => checkFactory(M, class {}),
+      TypeError,
+      "factory must be a function that returns a protocol, got class (anonymous); write () => new MyProtocol()",
+    ],
     ["checkFunction", () => checkFunction(M, "cb", 1), TypeError, "cb must be a function, got number 1"],
     [
       "checkPort",
@@ -163,6 +175,9 @@ for (
 
 Deno.test("check functions accept what is allowed, at both ends of each range", () => {
   checkFactory(M, () => ({}));
+  for (const factory of [function () {}, { class() {} }.class, { classy() {} }.classy, Object]) {
+    checkFactory(M, factory);
+  }
   for (const port of [0, 1, 65535]) checkPort(M, "port", port, 0);
   for (const n of [1, Number.MAX_SAFE_INTEGER]) checkInteger(M, "n", n, 1);
   checkPath(M, "path", "x".repeat(MAX_PATH));

@@ -94,10 +94,11 @@ Deno.test("sendSignal() reaches a child that handles it", async () => {
 Deno.test("sendSignal(), terminate() and kill() throw ProcessLookupError after connectionLost()", async () => {
   const child = await run("true");
   const { transport } = child;
-  for (const send of [() => transport.sendSignal("SIGTERM"), () => transport.terminate(), () => transport.kill()]) {
-    const error = assertThrows(send, ProcessLookupError, `${transport.getPid()}`);
+  for (const method of ["sendSignal", "terminate", "kill"] as const) {
+    const error = assertThrows(() => transport[method]("SIGTERM"), ProcessLookupError);
     assertInstanceOf(error, Deno.errors.NotFound);
     assertEquals([error.name, error.code], ["ProcessLookupError", "ESRCH"]);
+    assertEquals(error.message, `${method}(): process ${transport.getPid()} has ended`);
   }
   transport.close();
   await turn();

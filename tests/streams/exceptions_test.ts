@@ -78,6 +78,39 @@ Deno.test("the default exception handler prints the message, the error with its 
   assertMatch(stderr, /RangeError: bad bytes\n +at Chatty.dataReceived/);
 });
 
+Deno.test("the default exception handler prints the address of the peer", async () => {
+  const stderr = await errorsOf(`
+    const failing = () => ({
+      connectionMade() {
+        throw new EvalError("no");
+      },
+    });
+    const reported = Promise.withResolvers();
+    loop.setExceptionHandler(reported.resolve);
+    const server = await loop.createServer(failing, { hostname: "127.0.0.1", port: 0 });
+    const conn = await Deno.connect({ port: server.port });
+    console.error("port", conn.localAddr.port);
+    loop.defaultExceptionHandler(await reported.promise);
+    conn.close();
+    await server[Symbol.asyncDispose]();
+    const report = (peername) => {
+      loop.defaultExceptionHandler({ message: "one", transport: { getExtraInfo: () => peername } });
+    };
+    report({ transport: "tcp", hostname: "::1", port: 80 });
+    report({ transport: "unix", path: "/run/socket" });
+    report({ transport: "unix", path: "" });
+    report({ bus: 7 });
+  `);
+  const [, port] = /^port (\d+)\n/.exec(stderr)!;
+  assertEquals([...stderr.matchAll(/^ {2}peer: (.*)$/gm)].map(([, peer]) => peer), [
+    `127.0.0.1:${port}`,
+    "[::1]:80",
+    "/run/socket",
+    "a Unix socket without a path",
+    "{ bus: 7 }",
+  ]);
+});
+
 Deno.test("the default exception handler prints messages as they are", async () => {
   const stderr = await errorsOf(`loop.defaultExceptionHandler({ message: "100%d of %s %c %%" });`);
   assertEquals(stderr, "100%d of %s %c %%\n");
