@@ -11,7 +11,7 @@ class Output extends SubprocessProtocol {
   text = "";
   #decoder = new TextDecoder();
 
-  override pipeDataReceived(_fd: number, data: Uint8Array): void {
+  override pipeDataReceived(_fd: number, data: Uint8Array<ArrayBuffer>): void {
     this.text += this.#decoder.decode(data, { stream: true });
   }
 

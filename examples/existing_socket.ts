@@ -13,7 +13,7 @@ class Waiter extends Protocol {
     this.#transport = transport;
   }
 
-  override dataReceived(data: Uint8Array): void {
+  override dataReceived(data: Uint8Array<ArrayBuffer>): void {
     console.log(`received ${JSON.stringify(new TextDecoder().decode(data))}`);
     // connectionLost() is called next.
     this.#transport.close();

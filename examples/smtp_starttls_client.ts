@@ -20,7 +20,7 @@ class SmtpClient extends Protocol {
     this.#transport = transport;
   }
 
-  override dataReceived(data: Uint8Array): void {
+  override dataReceived(data: Uint8Array<ArrayBuffer>): void {
     // Closes the connection. connectionLost() is called with the error.
     if (this.#waiter === null) throw new Error("the server has sent a reply without a command");
     this.#lines.push(data);

@@ -36,7 +36,7 @@ class SmtpServer extends Protocol {
     this.#reply("220 tandem.test ESMTP");
   }
 
-  override dataReceived(data: Uint8Array): void {
+  override dataReceived(data: Uint8Array<ArrayBuffer>): void {
     this.#lines.push(data);
     try {
       while (!this.#transport.isClosing()) {

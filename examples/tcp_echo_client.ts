@@ -22,7 +22,7 @@ class EchoClient extends Protocol {
     console.log(`sent ${JSON.stringify(this.#message)}`);
   }
 
-  override dataReceived(data: Uint8Array): void {
+  override dataReceived(data: Uint8Array<ArrayBuffer>): void {
     console.log(`received ${JSON.stringify(this.#decoder.decode(data, { stream: true }))}`);
   }
 

@@ -16,7 +16,7 @@ class Side extends Protocol {
     this.transport = transport;
   }
 
-  override dataReceived(data: Uint8Array): void {
+  override dataReceived(data: Uint8Array<ArrayBuffer>): void {
     // Not copied: this protocol does not use the bytes any more.
     this.other!.transport.writeOwned(data);
   }

@@ -28,7 +28,7 @@ class EchoClient extends Protocol {
   }
 
   // TLS does not support writeEof(), so count the bytes to know when the reply is complete.
-  override dataReceived(data: Uint8Array): void {
+  override dataReceived(data: Uint8Array<ArrayBuffer>): void {
     this.#received.set(data.subarray(0, this.#received.length - this.#count), this.#count);
     this.#count += data.length;
     if (this.#count < this.#received.length) return;

@@ -19,7 +19,7 @@ class EchoServer extends Protocol {
     this.#transport = transport;
   }
 
-  override dataReceived(data: Uint8Array): void {
+  override dataReceived(data: Uint8Array<ArrayBuffer>): void {
     console.log(`${data.length} bytes`);
     this.#transport.write(data);
   }

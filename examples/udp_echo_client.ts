@@ -29,7 +29,7 @@ class EchoClient extends DatagramProtocol {
     this.#timer = loop.callLater(ANSWER_TIMEOUT, () => transport.close());
   }
 
-  override datagramReceived(data: Uint8Array): void {
+  override datagramReceived(data: Uint8Array<ArrayBuffer>): void {
     console.log(`received ${JSON.stringify(new TextDecoder().decode(data))}`);
     this.#answered = true;
     this.#transport.close();

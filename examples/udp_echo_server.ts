@@ -13,7 +13,7 @@ class EchoServer extends DatagramProtocol {
     this.#transport = transport;
   }
 
-  override datagramReceived(data: Uint8Array, addr: Deno.NetAddr): void {
+  override datagramReceived(data: Uint8Array<ArrayBuffer>, addr: Deno.NetAddr): void {
     console.log(`${data.length} bytes from ${addr.hostname}:${addr.port}`);
     this.#transport.sendto(data, addr);
   }

@@ -17,7 +17,7 @@ export async function run(loop: EventLoop, story: Story): Promise<void> {
       stdin.close();
     }
 
-    override pipeDataReceived(fd: number, data: Uint8Array): void {
+    override pipeDataReceived(fd: number, data: Uint8Array<ArrayBuffer>): void {
       story.saw("parent", "pipeDataReceived", `${fd}, ${quote(data)}`);
       this.output += text(data);
     }

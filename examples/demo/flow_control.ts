@@ -68,7 +68,7 @@ export async function run(loop: EventLoop, story: Story): Promise<void> {
       });
     }
 
-    override dataReceived(data: Uint8Array): void {
+    override dataReceived(data: Uint8Array<ArrayBuffer>): void {
       story.saw("reader", "dataReceived", `${size(data.length)}, and a rest of 1 ms after each`);
       this.received += data.length;
       this.#transport.pauseReading();

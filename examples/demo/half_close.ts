@@ -13,7 +13,7 @@ export async function run(loop: EventLoop, story: Story): Promise<void> {
       this.#transport = transport;
     }
 
-    override dataReceived(data: Uint8Array): void {
+    override dataReceived(data: Uint8Array<ArrayBuffer>): void {
       story.saw("server", "dataReceived", quote(data));
       this.#question += text(data);
     }
@@ -42,7 +42,7 @@ export async function run(loop: EventLoop, story: Story): Promise<void> {
       transport.writeEof();
     }
 
-    override dataReceived(data: Uint8Array): void {
+    override dataReceived(data: Uint8Array<ArrayBuffer>): void {
       story.saw("client", "dataReceived", quote(data));
       this.answer += text(data);
     }

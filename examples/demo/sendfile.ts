@@ -17,7 +17,7 @@ export async function run(loop: EventLoop, story: Story): Promise<void> {
       story.saw("receiver", "connectionMade");
     }
 
-    override dataReceived(data: Uint8Array): void {
+    override dataReceived(data: Uint8Array<ArrayBuffer>): void {
       story.saw("receiver", "dataReceived", size(data.length));
       this.data.set(data, this.received);
       this.received += data.length;

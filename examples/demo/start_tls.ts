@@ -18,7 +18,7 @@ export async function run(loop: EventLoop, story: Story): Promise<void> {
       transport.write(bytes("220 tandem.test\r\n"));
     }
 
-    override dataReceived(data: Uint8Array): void {
+    override dataReceived(data: Uint8Array<ArrayBuffer>): void {
       story.saw("server", "dataReceived", quote(data));
       this.#lines.push(data);
       for (let line = this.#lines.next(); line !== null; line = this.#lines.next()) this.#take(text(line));
@@ -52,7 +52,7 @@ export async function run(loop: EventLoop, story: Story): Promise<void> {
       story.saw("client", "connectionMade");
     }
 
-    override dataReceived(data: Uint8Array): void {
+    override dataReceived(data: Uint8Array<ArrayBuffer>): void {
       story.saw("client", "dataReceived", quote(data));
       this.#reply.resolve(text(data));
     }

@@ -12,7 +12,7 @@ export async function run(loop: EventLoop, story: Story): Promise<void> {
       this.#transport = transport;
     }
 
-    override dataReceived(data: Uint8Array): void {
+    override dataReceived(data: Uint8Array<ArrayBuffer>): void {
       story.saw("server", "dataReceived", quote(data));
       this.#transport.write(data);
     }
@@ -39,7 +39,7 @@ export async function run(loop: EventLoop, story: Story): Promise<void> {
       transport.write(bytes("world!"));
     }
 
-    override dataReceived(data: Uint8Array): void {
+    override dataReceived(data: Uint8Array<ArrayBuffer>): void {
       story.saw("client", "dataReceived", quote(data));
       this.answer += text(data);
       if (this.answer.endsWith("!")) this.#transport.close();

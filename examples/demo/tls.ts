@@ -15,7 +15,7 @@ export async function run(loop: EventLoop, story: Story): Promise<void> {
       this.#transport = transport;
     }
 
-    override dataReceived(data: Uint8Array): void {
+    override dataReceived(data: Uint8Array<ArrayBuffer>): void {
       story.saw(this.#who, "dataReceived", quote(data));
       this.#transport.write(data);
     }
@@ -50,7 +50,7 @@ export async function run(loop: EventLoop, story: Story): Promise<void> {
       this.transport = transport;
     }
 
-    override dataReceived(data: Uint8Array): void {
+    override dataReceived(data: Uint8Array<ArrayBuffer>): void {
       story.saw(this.#who, "dataReceived", quote(data));
       this.#answer.resolve(text(data));
     }

@@ -16,7 +16,7 @@ export async function run(loop: EventLoop, story: Story): Promise<void> {
       this.#transport = transport;
     }
 
-    override datagramReceived(data: Uint8Array, addr: Deno.Addr): void {
+    override datagramReceived(data: Uint8Array<ArrayBuffer>, addr: Deno.Addr): void {
       story.saw("server", "datagramReceived", `${quote(data)} from ${at(addr)}`);
       this.#transport.sendto(data, addr);
     }
@@ -42,7 +42,7 @@ export async function run(loop: EventLoop, story: Story): Promise<void> {
       transport.sendto(new Uint8Array(TOO_MUCH));
     }
 
-    override datagramReceived(data: Uint8Array, addr: Deno.Addr): void {
+    override datagramReceived(data: Uint8Array<ArrayBuffer>, addr: Deno.Addr): void {
       story.saw("client", "datagramReceived", `${quote(data)} from ${at(addr)}`);
       this.answers.push(text(data));
       this.#closeWhenDone();

@@ -30,7 +30,7 @@ export async function run(loop: EventLoop, story: Story): Promise<void> {
       story.saw("client", "connectionMade", `to .../${peer.path.split("/").at(-1)}`);
     }
 
-    override dataReceived(data: Uint8Array): void {
+    override dataReceived(data: Uint8Array<ArrayBuffer>): void {
       story.saw("client", "dataReceived", quote(data));
       this.greeting += text(data);
     }
