@@ -36,11 +36,6 @@ export class Authorities {
   /** Digests of the chains that were verified, the most recent last. */
   #verified = new Set<string>();
 
-  /**
-   * @param roots The CAs.
-   * @param parse Parses a certificate.
-   * @param sha256 Returns the digest in hexadecimal.
-   */
   constructor(roots: Root[], parse: (der: Uint8Array) => X509Certificate, sha256: (data: Uint8Array) => string) {
     this.#roots = roots;
     this.#parse = parse;

@@ -30,12 +30,6 @@ export class DuplexEngine implements TlsEngine {
   /** Nothing is sent any more, since the peer is rejected. If rustls itself has failed, its alert is still sent. */
   #mute = false;
 
-  /**
-   * @param tls Node's modules.
-   * @param sink Where to deliver.
-   * @param context The settings of this side.
-   * @param side This side of the connection.
-   */
   constructor(tls: NodeTls, sink: TlsEngineSink, context: NodeContext, side: TlsSide) {
     this.#tls = tls;
     this.#sink = sink;

@@ -23,11 +23,6 @@ export class NodeContext {
   /** The credentials of each side, and the CAs that were valid when they were made. */
   #made: Partial<Record<"client" | "server", { credentials: Credentials; roots: Root[] }>> = {};
 
-  /**
-   * @param tls Node's modules.
-   * @param settings The settings.
-   * @param authorities The CAs of `caCerts`.
-   */
   constructor(tls: NodeTls, settings: TlsSettings, authorities: Authorities) {
     this.#tls = tls;
     this.settings = settings;

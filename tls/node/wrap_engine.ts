@@ -58,12 +58,6 @@ export class WrapEngine implements TlsEngine {
   /** The error of rustls, until it is reported. */
   #failure: Error | null = null;
 
-  /**
-   * @param tls Node's modules.
-   * @param sink Where to deliver.
-   * @param context The settings of this side.
-   * @param side This side of the connection.
-   */
   constructor(tls: NodeTls, sink: TlsEngineSink, context: NodeContext, side: TlsSide) {
     this.#tls = tls;
     this.#sink = sink;
