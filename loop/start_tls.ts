@@ -74,6 +74,7 @@ async function upgrade(
   const calledAt = loop.time();
   const { handshakeTimeout } = plan;
   const timer = loop.callLater(handshakeTimeout, () => connection.fail(handshakeTimedOut(handshakeTimeout)));
+  timer.unref(); // The socket keeps the process alive, unless the program has let go of it.
   try {
     await loadTls(loop, plan);
     // Bytes that were written before the call are sent unencrypted.

@@ -133,6 +133,7 @@ export class TlsHandle implements StreamHandle {
   async handshake(timeout: number, limit: number = timeout): Promise<TlsSession> {
     const { promise, reject } = this.#handshake!;
     const timer = this.#loop.callLater(timeout, () => reject(handshakeTimedOut(limit)));
+    timer.unref(); // The socket keeps the process alive, unless the program has let go of it.
     try {
       // startTls() may have delivered the ClientHello before, and the engine may wait for sni.
       if (!this.#choosing) this.#lower.readStart(this.lowerSink);

@@ -21,6 +21,11 @@ const OPENED: Record<string, string> = {
   "a server whose accept() fails afterwards": failing("new Promise((_, reject) => setTimeout(reject, 0, error))"),
   "a client": `const [opened] = await loop.createConnection(() => new Protocol(), { port: server.port });
     server.unref(); (await accepted.promise).unref();`,
+  "a client that upgrades to TLS, with a silent peer":
+    `const [opened] = await loop.createConnection(() => new Protocol(), { port: server.port });
+    server.unref(); (await accepted.promise).unref();
+    loop.startTls(opened, new Protocol(), { serverHostname: "localhost" }).catch(() => {});
+    await received.promise;`,
   "an endpoint": `const [opened] = await loop.createDatagramEndpoint(() => ({})); server.unref();`,
   "a child": `const options = { args: ["60"], stdin: "null", stdout: "null", stderr: "null" } as const;
     const [opened] = await loop.subprocessExec(() => ({}), "sleep", options);
@@ -37,7 +42,11 @@ async function run(what: string, then: string, watchMs = 20_000): Promise<string
       import { getRunningLoop, Protocol, type Transport } from "@tandem/io";
       const loop = getRunningLoop();
       const accepted = Promise.withResolvers<Transport>();
-      const factory = () => ({ connectionMade: (transport: Transport) => accepted.resolve(transport) });
+      const received = Promise.withResolvers<void>();
+      const factory = () => ({
+        connectionMade: (transport: Transport) => accepted.resolve(transport),
+        dataReceived: () => received.resolve(),
+      });
       const server = await loop.createServer(factory, { hostname: "127.0.0.1", port: 0 });
       ${OPENED[what]!.replace("PATH", `${directory}/socket`)}
       ${then}
