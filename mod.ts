@@ -22,6 +22,7 @@
  * - [`@tandem/io/loop`](/@tandem/io/doc/loop): {@linkcode getRunningLoop}, {@linkcode EventLoop} and {@linkcode Server}.
  * - [`@tandem/io/engines/deno`](/@tandem/io/doc/engines/deno): the default engine, to create a second loop. It is not in
  *   `@tandem/io`.
+ * - [`@tandem/io/epoll`](/@tandem/io/doc/epoll): a faster engine for Linux, which needs `--allow-ffi`.
  *
  * ## Three rules
  *

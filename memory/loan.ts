@@ -33,6 +33,9 @@ let lentWindow: Uint8Array | null = null;
 let windowLender: Lender | null = null;
 /** The first holder of bytes of the window. */
 let holder: LoanHolder | null = null;
+/** A copy that `dataReceived` is called with, and whether it was returned. */
+let shownCopy: Uint8Array | null = null;
+let copyReturned = false;
 /** The memory that `bufferUpdated` is called for. */
 let lentMemory: Uint8Array | null = null;
 let memoryLender: Lender | null = null;
@@ -51,6 +54,18 @@ export function endWindowLoan(): boolean {
   lentData = lentWindow = null;
   windowLender = holder = null;
   return returned;
+}
+
+/** Watches whether the callback that follows returns a copy. Then the protocol would return a window, too. */
+export function showCopy(data: Uint8Array): void {
+  shownCopy = data;
+  copyReturned = false;
+}
+
+/** Ends the watch, and reports whether the copy was returned. */
+export function endShownCopy(): boolean {
+  shownCopy = null;
+  return copyReturned;
 }
 
 /** Lends a protocol's own memory for the callback that follows. */
@@ -80,5 +95,7 @@ export function returnLoan(data: Uint8Array, by: LoanHolder): void {
     // Any part of the memory counts, because getBuffer() may return that part next.
     by.lender = memoryLender;
     by.lender!.lent();
+  } else if (data === shownCopy) {
+    copyReturned = true;
   }
 }

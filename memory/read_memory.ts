@@ -4,6 +4,13 @@
  */
 export interface ReadMemory {
   /**
+   * Whether all connections of a loop share the memory, which is then larger than most messages. It is given up only to a
+   * protocol that returns it.
+   *
+   * @default {false}
+   */
+  readonly shared?: boolean;
+  /**
    * Returns memory for the next read. Returns the same memory again until `giveAway` is called.
    *
    * @returns Memory that spans its whole `ArrayBuffer`. Its contents are arbitrary.

@@ -2,7 +2,15 @@
 import { checkBytes } from "../checks.ts";
 import { toError } from "../errors.ts";
 import { copyBytes, giveSeenBuffer } from "../memory/buffer_pool.ts";
-import { endMemoryLoan, endWindowLoan, type Lender, lendMemory, lendWindow } from "../memory/loan.ts";
+import {
+  endMemoryLoan,
+  endShownCopy,
+  endWindowLoan,
+  type Lender,
+  lendMemory,
+  lendWindow,
+  showCopy,
+} from "../memory/loan.ts";
 import type { ReadMemory } from "../memory/read_memory.ts";
 import { isPromise } from "../promises.ts";
 import { adoptPromise } from "./callbacks.ts";
@@ -52,7 +60,7 @@ export class StreamReceiver implements StreamSink, Lender {
   #stopped = false;
 
   /** How many windows may be lent before one is returned. A returned window sets this to `MAX_TRUST`. */
-  #trust = 2;
+  #trust: number;
   /** The memory that the handle reads into, and the protocol that provided it; `null` for `#memory`. */
   #target: Uint8Array | null = null;
   #targetOwner: StreamCallbacks | null = null;
@@ -81,6 +89,7 @@ export class StreamReceiver implements StreamSink, Lender {
     this.#host = host;
     this.#protocol = protocol;
     this.#memory = memory;
+    this.#trust = memory.shared ? 0 : 2;
     this.#buffered = buffered;
   }
 
@@ -225,7 +234,11 @@ export class StreamReceiver implements StreamSink, Lender {
   #dispatchWindow(window: Uint8Array, count: number): void {
     const handsOver = this.#trust > 0 ? count * 8 >= window.length : count >= LARGE && count * 2 >= window.length;
     if (!handsOver) {
-      this.#dispatchData(copyBytes(window.subarray(0, count)));
+      const copy = copyBytes(window.subarray(0, count));
+      const watches = this.#memory.shared && this.#trust === 0 && count * 8 >= window.length;
+      if (watches) showCopy(copy);
+      this.#dispatchData(copy);
+      if (watches && endShownCopy()) this.#trust = MAX_TRUST;
       return;
     }
     this.#memory.giveAway();
@@ -294,7 +307,7 @@ export class StreamReceiver implements StreamSink, Lender {
 
   #endLoan(): void {
     if (endWindowLoan()) this.#trust = MAX_TRUST;
-    else if (this.#trust > 0) this.#trust--;
+    else if (this.#trust > 0) this.#trust = this.#memory.shared ? 0 : this.#trust - 1;
   }
 
   #dispatchUpdate(memory: Uint8Array, count: number): void {

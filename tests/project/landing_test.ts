@@ -25,7 +25,8 @@ for (const [name, file] of entryPoints) {
     assertStringIncludes(source, `from "${name}";`);
     using temp = tempPath();
     const [, output = ""] = source.split("\n// Output:\n");
-    assertEquals(await runProgram(temp.directory, source, "--allow-net"), [0, "", output.replaceAll(/^\/\/ /gm, "")]);
+    const permissions = ["--allow-net", ...name.endsWith("/epoll") ? ["--allow-ffi"] : []];
+    assertEquals(await runProgram(temp.directory, source, ...permissions), [0, "", output.replaceAll(/^\/\/ /gm, "")]);
   });
 }
 

@@ -1,0 +1,59 @@
+/** Connects sockets. */
+import { SOCK_STREAM } from "./constants.ts";
+import { EINPROGRESS, EINTR, EPOLLOUT } from "./constants.ts";
+import { lastError, systemError } from "./errors.ts";
+import { Lane } from "./lane.ts";
+import { getOption, openSocket } from "./open_socket.ts";
+import type { Reactor } from "./reactor.ts";
+import type { SockAddr } from "./sockaddr.ts";
+import { SO_ERROR, SOL_SOCKET } from "./socket_options.ts";
+import { Source } from "./source.ts";
+
+/**
+ * Opens a stream socket and connects it. If `signal` aborts, rejects with its reason and leaves nothing open.
+ *
+ * @returns The descriptor, which the caller owns.
+ */
+export async function connectTo(
+  reactor: Reactor,
+  address: SockAddr,
+  signal: AbortSignal | undefined,
+  prepare: (fd: number) => void = () => {},
+): Promise<number> {
+  const { libc } = reactor;
+  const source = openSocket(libc, address.family, SOCK_STREAM, (fd) => {
+    prepare(fd);
+    const { bytes } = address;
+    if (libc.connect(fd, bytes as Uint8Array<ArrayBuffer>, bytes.length) === 0) return fd;
+    const errno = libc.errno();
+    // After a signal, the attempt goes on as well.
+    if (errno !== EINPROGRESS && errno !== EINTR) throw systemError(libc, errno);
+    return new Connecting(reactor, new Lane(), fd);
+  });
+  return typeof source === "number" ? source : await source.finish(signal);
+}
+
+/** A socket that is being connected. */
+class Connecting extends Source {
+  #done = Promise.withResolvers<void>();
+
+  ready(): void {
+    this.#done.resolve();
+  }
+
+  async finish(signal: AbortSignal | undefined): Promise<number> {
+    const abort = () => this.#done.reject(signal!.reason);
+    signal?.addEventListener("abort", abort, { once: true });
+    try {
+      this.want(EPOLLOUT);
+      await this.#done.promise;
+      const { libc } = this.reactor;
+      const errno = getOption(libc, this.fd, SOL_SOCKET, SO_ERROR);
+      if (errno !== 0) throw errno === -1 ? lastError(libc) : systemError(libc, errno);
+      return this.releaseFd();
+    } finally {
+      signal?.removeEventListener("abort", abort);
+      this.closeFd();
+    }
+  }
+}

@@ -1,0 +1,55 @@
+/**
+ * Constants of the Linux system interface, from its header files. They are the same on x86-64 and arm64: `socket.h`, `in.h`,
+ * `tcp.h`, `eventpoll.h` and `errno.h` of `include/uapi`.
+ */
+
+/** Unix sockets, of `socket.h`. */
+export const AF_UNIX = 1;
+/** IPv4. */
+export const AF_INET = 2;
+/** IPv6. */
+export const AF_INET6 = 10;
+
+/** A byte stream. */
+export const SOCK_STREAM = 1;
+/** Datagrams. */
+export const SOCK_DGRAM = 2;
+/** Calls return EAGAIN instead of waiting. */
+export const SOCK_NONBLOCK = 0o4000;
+/** Children do not inherit the descriptor. */
+export const SOCK_CLOEXEC = 0o2000000;
+/** The flags of every descriptor of the engine. */
+export const SOCK_FLAGS = SOCK_NONBLOCK | SOCK_CLOEXEC;
+
+/** The flag of `send` that returns EPIPE instead of sending SIGPIPE. */
+export const MSG_NOSIGNAL = 0x4000;
+
+/** Ends the writing half, of `shutdown`. */
+export const SHUT_WR = 1;
+
+/** Readable. */
+export const EPOLLIN = 1;
+/** Writable. */
+export const EPOLLOUT = 4;
+/** An error is pending. Comes without interest. */
+export const EPOLLERR = 8;
+/** Both halves have ended. Comes without interest. */
+export const EPOLLHUP = 16;
+
+/** Adds a descriptor, of `epoll_ctl`. */
+export const EPOLL_CTL_ADD = 1;
+/** Removes a descriptor. */
+export const EPOLL_CTL_DEL = 2;
+/** Changes the interest in a descriptor. */
+export const EPOLL_CTL_MOD = 3;
+
+/** The errors that the engine handles; see `errors.ts` for all others. */
+export const EINTR = 4;
+export const EAGAIN = 11;
+export const EINVAL = 22;
+export const ENOTSOCK = 88;
+export const EAFNOSUPPORT = 97;
+export const EADDRINUSE = 98;
+export const EADDRNOTAVAIL = 99;
+export const EISCONN = 106;
+export const EINPROGRESS = 115;

@@ -1,0 +1,139 @@
+import type { DatagramHandle } from "../../transports/datagram_handle.ts";
+import type {
+  DatagramEndpoint,
+  Engine,
+  EngineHost,
+  ListenTarget,
+  ReadablePipe,
+  SpawnOptions,
+  TcpSettings,
+  TcpTarget,
+  UnixTarget,
+  WritablePipe,
+} from "../../transports/engine.ts";
+import type { ListenHandle } from "../../transports/listen_handle.ts";
+import type { ProcessHandle } from "../../transports/process_handle.ts";
+import type { StreamEnd, StreamHandle } from "../../transports/stream_handle.ts";
+import { DenoEngine } from "../deno/deno_engine.ts";
+import { type Libc, libcPaths, mayOpenLibc, openLibc } from "./libc.ts";
+import { Reactor } from "./reactor.ts";
+import { StreamSockets } from "./stream_sockets.ts";
+
+/** Whether the engine can be used, and why not. */
+export interface Support {
+  /** Whether `new EpollEngine()` succeeds. */
+  supported: boolean;
+  /** Why it would fail; `null` if it would not. */
+  reason: string | null;
+}
+
+/**
+ * An engine over epoll and the system's own sockets, by Deno's FFI: faster than Deno's sockets, and with what they do not
+ * have. It needs Linux on x86-64 or arm64, and the permission `--allow-ffi`.
+ *
+ * Connections, listeners and datagram sockets that Deno made, web streams and child processes are Deno's on this engine,
+ * too.
+ *
+ * @example Usage
+ * ```ts
+ * import { EventLoop } from "@tandem/io";
+ * import { EpollEngine } from "@tandem/io/epoll";
+ *
+ * const loop = new EventLoop({ engine: new EpollEngine() });
+ * ```
+ */
+export class EpollEngine implements Engine {
+  /** Always `"epoll"`. */
+  readonly name = "epoll";
+  #libc: Libc;
+  #deno: DenoEngine;
+  #reactor!: Reactor;
+  #streams!: StreamSockets;
+
+  /**
+   * Creates the engine of one loop.
+   *
+   * @throws {Deno.errors.NotSupported} If this is not Linux on x86-64 or arm64, or there is no known C library.
+   * @throws {Deno.errors.NotCapable} If the permission to use FFI is missing.
+   */
+  constructor() {
+    this.#libc = openLibc();
+    this.#deno = new DenoEngine();
+  }
+
+  /**
+   * Reports whether the engine can be used here. Never prompts for a permission.
+   *
+   * @returns Whether, and why not.
+   *
+   * @example The fastest engine there is
+   * ```ts
+   * import { EventLoop } from "@tandem/io";
+   * import { EpollEngine } from "@tandem/io/epoll";
+   *
+   * const { supported, reason } = EpollEngine.isSupported();
+   * if (!supported) console.log("using Deno's sockets:", reason);
+   * const loop = new EventLoop(supported ? { engine: new EpollEngine() } : {});
+   * ```
+   */
+  static isSupported(): Support {
+    if (libcPaths().length > 0 && !mayOpenLibc()) {
+      return { supported: false, reason: "the permission to use FFI is missing: run again with --allow-ffi" };
+    }
+    try {
+      openLibc();
+      return { supported: true, reason: null };
+    } catch (error) {
+      return { supported: false, reason: (error as Error).message };
+    }
+  }
+
+  /** Connects the engine to its loop. */
+  start(host: EngineHost): void {
+    this.#deno.start(host);
+    this.#reactor = new Reactor(this.#libc, () => host.turn());
+    this.#streams = new StreamSockets(this.#reactor);
+  }
+
+  /** Asks for a turn, after the events that are pending. */
+  soon(): void {
+    this.#reactor.soon();
+  }
+
+  /** Connects over TCP or to a Unix socket. */
+  connect(target: TcpTarget | UnixTarget, signal?: AbortSignal): Promise<StreamEnd> {
+    return target.transport === "tcp"
+      ? this.#streams.connectTcp(target, signal)
+      : this.#streams.connectUnix(target, signal);
+  }
+
+  /** Listens on TCP or on a Unix socket. */
+  listen(target: ListenTarget): Promise<ListenHandle> {
+    return target.transport === "tcp" ? this.#streams.listenTcp(target) : this.#streams.listenUnix(target);
+  }
+
+  /** Takes ownership of a `Deno.Conn`, whose descriptor Deno keeps: it works as on the default engine. */
+  adopt(conn: Deno.Conn, settings: TcpSettings): StreamEnd {
+    return this.#deno.adopt(conn, settings);
+  }
+
+  /** Takes ownership of a `Deno.Listener`, which works as on the default engine. */
+  adoptListener(listener: Deno.Listener, settings: TcpSettings): ListenHandle {
+    return this.#deno.adoptListener(listener, settings);
+  }
+
+  /** Opens a datagram socket. */
+  datagram(endpoint: DatagramEndpoint): Promise<DatagramHandle> {
+    return this.#deno.datagram(endpoint);
+  }
+
+  /** Takes ownership of a standard stream, a file or a web stream. */
+  pipe(pipe: ReadablePipe | WritablePipe, direction: "read" | "write"): StreamHandle {
+    return this.#deno.pipe(pipe, direction);
+  }
+
+  /** Starts a child, as on the default engine. */
+  spawn(program: string | URL, options: SpawnOptions): Promise<ProcessHandle> {
+    return this.#deno.spawn(program, options);
+  }
+}

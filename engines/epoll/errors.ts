@@ -1,0 +1,50 @@
+import { constants } from "node:os";
+import type { Libc } from "./libc.ts";
+
+const NAMES = new Map(Object.entries(constants.errno).map(([name, number]) => [number as number, name]));
+
+type ErrorClass = new (message: string) => Error;
+
+/** The classes that Deno throws, by the name of the error. */
+const CLASSES: Record<string, ErrorClass> = {
+  ENOENT: Deno.errors.NotFound,
+  EACCES: Deno.errors.PermissionDenied,
+  EPERM: Deno.errors.PermissionDenied,
+  ECONNREFUSED: Deno.errors.ConnectionRefused,
+  ECONNRESET: Deno.errors.ConnectionReset,
+  ECONNABORTED: Deno.errors.ConnectionAborted,
+  ENOTCONN: Deno.errors.NotConnected,
+  EADDRINUSE: Deno.errors.AddrInUse,
+  EADDRNOTAVAIL: Deno.errors.AddrNotAvailable,
+  EPIPE: Deno.errors.BrokenPipe,
+  EEXIST: Deno.errors.AlreadyExists,
+  EINVAL: TypeError,
+  ETIMEDOUT: Deno.errors.TimedOut,
+  EINTR: Deno.errors.Interrupted,
+  EAGAIN: Deno.errors.WouldBlock,
+  EBADF: Deno.errors.BadResource,
+  EBUSY: Deno.errors.Busy,
+  EISDIR: Deno.errors.IsADirectory,
+  ENOTDIR: Deno.errors.NotADirectory,
+  ELOOP: Deno.errors.FilesystemLoop,
+  EOPNOTSUPP: Deno.errors.NotSupported,
+};
+
+/** Returns an error of the system as Deno throws it: its class, text and `code`. */
+export function systemError(libc: Libc, errno: number): Error {
+  const code = NAMES.get(errno);
+  const Class = CLASSES[code ?? ""] ?? Error;
+  const error = new Class(`${describeErrno(libc, errno)} (os error ${errno})`);
+  return code === undefined ? error : Object.assign(error, { code });
+}
+
+/** Returns the error of the call that has just failed. */
+export function lastError(libc: Libc): Error {
+  return systemError(libc, libc.errno());
+}
+
+function describeErrno(libc: Libc, errno: number): string {
+  const text = new Uint8Array(128);
+  libc.strerror_r(errno, text, 128n);
+  return new TextDecoder().decode(text.subarray(0, text.indexOf(0)));
+}

@@ -1,0 +1,28 @@
+/**
+ * An engine over epoll, by Deno's FFI: faster than Deno's sockets, and with what they do not have.
+ *
+ * It needs Linux on x86-64 or arm64, and the permission `--allow-ffi`. {@linkcode install} makes the loop of
+ * `getRunningLoop()` use it; {@linkcode EpollEngine} is for a loop of your own.
+ *
+ * ```sh
+ * deno add jsr:@tandem/io
+ * ```
+ *
+ * @example Install
+ * ```ts
+ * import { getRunningLoop, Protocol } from "@tandem/io";
+ * import { install } from "@tandem/io/epoll";
+ *
+ * install();
+ * await using server = await getRunningLoop().createServer(() => new Protocol(), { hostname: "127.0.0.1", port: 0 });
+ * console.log("serving:", server.isServing());
+ *
+ * // Output:
+ * // serving: true
+ * ```
+ *
+ * @module
+ */
+export { install } from "../../loop/install_epoll.ts";
+export { EpollEngine, type Support } from "./epoll_engine.ts";
+export { Socket } from "./socket.ts";

@@ -1,0 +1,225 @@
+/**
+ * The reactor: it asks epoll for events and passes them on.
+ *
+ * ```text
+ * polling --64 polls without an event (about 0.1 ms)--> parked --an event--> polling
+ *    \---- nothing to watch ----> stopped --a descriptor to watch--> polling
+ * ```
+ *
+ * - Polling calls `epoll_wait` with timeout 0 in each turn of Deno's loop, one batch of at most 256 events. So Deno's timers
+ *   and sockets wait for one batch at most, and not for each other.
+ * - Parked, a thread waits in `epoll_wait`, and the process uses no processor. That takes 36 µs to begin and to end, hence
+ *   the polls before it: they take a processor for 0.1 ms.
+ * - A pending call keeps the process alive. When nothing is left to watch, an eventfd ends the call.
+ */
+import { setImmediate, setTimeout } from "node:timers";
+import {
+  EINTR,
+  EPOLL_CTL_ADD,
+  EPOLL_CTL_DEL,
+  EPOLL_CTL_MOD,
+  EPOLLERR,
+  EPOLLHUP,
+  EPOLLIN,
+  EPOLLOUT,
+  SOCK_CLOEXEC,
+  SOCK_FLAGS,
+} from "./constants.ts";
+import { lastError } from "./errors.ts";
+import type { Libc } from "./libc.ts";
+import type { Source } from "./source.ts";
+
+/** The largest batch. */
+const MAX_EVENTS = 256;
+/** So many polls in a row without an event take about 0.1 ms; then the reactor parks. */
+const IDLE_POLLS = 64;
+/** The time between polls while only sources are watched that do not keep the process alive, in milliseconds: when there */
+const UNREF_POLL = 10;
+/** was no event lately, and when there was. */
+const UNREF_POLL_BUSY = 1;
+
+/** The 32-bit words of `struct epoll_event`, which is packed on x86-64 only. */
+const WORDS = Deno.build.arch === "x86_64" ? 3 : 4;
+/** The place of its data, which is the descriptor and then the token. */
+const DATA = WORDS - 2;
+
+/** Watches descriptors. One for each engine. */
+export class Reactor {
+  readonly libc: Libc;
+  #turn: () => void;
+  #turnWanted = false;
+  /** The next call of `#tick()` is scheduled. */
+  #scheduled = false;
+  /** A thread waits for events. */
+  #parked = false;
+  #idlePolls = 0;
+  #unrefTimer: ReturnType<typeof setTimeout> | null = null;
+
+  /** -1 while nothing is watched. */
+  #epoll = -1;
+  #wakeup = -1;
+  #events = new Int32Array(MAX_EVENTS * WORDS);
+  #change = new Int32Array(WORDS);
+  #sources: (Source | undefined)[] = [];
+  #nextToken = 1;
+  /** The number of sources that are watched, and of those that keep the process alive. */
+  #watched = 0;
+  #holding = 0;
+
+  #tick = () => this.#run();
+  #onParked = (count: number) => this.#unpark(count);
+
+  constructor(libc: Libc, turn: () => void) {
+    this.libc = libc;
+    this.#turn = turn;
+  }
+
+  /** Asks for a turn of the loop, after the events that are pending. */
+  soon(): void {
+    this.#turnWanted = true;
+    this.#schedule();
+  }
+
+  /** Changes what is watched of a source. A source without interest is not in the set: EPOLLHUP would wake it for ever. */
+  setInterest(source: Source, interest: number): void {
+    const operation = source.interest === 0 ? EPOLL_CTL_ADD : interest === 0 ? EPOLL_CTL_DEL : EPOLL_CTL_MOD;
+    if (operation === EPOLL_CTL_ADD) {
+      if (this.#epoll === -1) this.#open();
+      // A new token for each time in the set: an event of an earlier time is not this source's.
+      source.token = this.#nextToken;
+      this.#nextToken = this.#nextToken % 0x7fffffff + 1;
+    }
+    this.#control(operation, source.fd, interest, source.token);
+    source.interest = interest;
+    if (operation === EPOLL_CTL_ADD) this.#added(source);
+    else if (operation === EPOLL_CTL_DEL) this.#removed(source);
+  }
+
+  /** Sets whether a source keeps the process alive. */
+  setHolds(source: Source, holds: boolean): void {
+    if (source.holds === holds) return;
+    source.holds = holds;
+    if (source.interest !== 0) this.#hold(holds ? 1 : -1);
+  }
+
+  #control(operation: number, fd: number, events: number, token: number): void {
+    const change = this.#change;
+    change[0] = events;
+    change[DATA] = fd;
+    change[DATA + 1] = token;
+    if (this.libc.epoll_ctl(this.#epoll, operation, fd, change) === -1) throw lastError(this.libc);
+  }
+
+  #open(): void {
+    const { libc } = this;
+    this.#epoll = libc.epoll_create1(SOCK_CLOEXEC);
+    if (this.#epoll === -1) throw lastError(libc);
+    this.#wakeup = libc.eventfd(0, SOCK_FLAGS);
+    if (this.#wakeup === -1) {
+      const error = lastError(libc);
+      this.#close();
+      throw error;
+    }
+    this.#control(EPOLL_CTL_ADD, this.#wakeup, EPOLLIN, 0);
+  }
+
+  #close(): void {
+    if (this.#wakeup !== -1) this.libc.close(this.#wakeup);
+    this.libc.close(this.#epoll);
+    this.#epoll = this.#wakeup = -1;
+  }
+
+  #added(source: Source): void {
+    this.#sources[source.fd] = source;
+    this.#watched++;
+    this.#hold(source.holds ? 1 : 0);
+  }
+
+  #removed(source: Source): void {
+    this.#sources[source.fd] = undefined;
+    this.#watched--;
+    this.#hold(source.holds ? -1 : 0);
+  }
+
+  #hold(change: 1 | 0 | -1): void {
+    this.#holding += change;
+    if (!this.#parked) this.#schedule();
+    else if (this.#holding === 0) this.#wake();
+  }
+
+  /** Ends `epoll_wait` of the thread. */
+  #wake(): void {
+    this.libc.write(this.#wakeup, new BigUint64Array([1n]), 8n);
+  }
+
+  #schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    setImmediate(this.#tick);
+  }
+
+  #run(): void {
+    this.#scheduled = false;
+    if (!this.#parked && this.#watched > 0) this.#poll();
+    if (this.#turnWanted) {
+      this.#turnWanted = false;
+      // The callbacks run as microtasks, after those of the events.
+      this.#turn();
+    }
+    if (!this.#parked && !this.#scheduled) this.#next();
+  }
+
+  #poll(): void {
+    const count = this.libc.epoll_wait(this.#epoll, this.#events, MAX_EVENTS, 0);
+    if (count > 0) {
+      this.#idlePolls = 0;
+      this.#deliver(count);
+    } else {
+      this.#idlePolls++;
+      if (count === -1 && this.libc.errno() !== EINTR) throw lastError(this.libc);
+    }
+  }
+
+  #next(): void {
+    if (this.#holding > 0) {
+      if (this.#idlePolls < IDLE_POLLS) this.#schedule();
+      else this.#park();
+    } else if (this.#watched > 0) {
+      this.#unrefTimer ??= setTimeout(() => {
+        this.#unrefTimer = null;
+        this.#schedule();
+      }, this.#idlePolls < IDLE_POLLS ? UNREF_POLL_BUSY : UNREF_POLL).unref();
+    } else if (this.#epoll !== -1) {
+      this.#close();
+    }
+  }
+
+  #park(): void {
+    this.#parked = true;
+    this.libc.epoll_park(this.#epoll, this.#events, MAX_EVENTS, -1).then(this.#onParked);
+  }
+
+  #unpark(count: number): void {
+    this.#parked = false;
+    this.#idlePolls = 0;
+    // On -1, errno is the thread's and cannot be read. Polling meets the same error.
+    if (count > 0) this.#deliver(count);
+    this.#schedule();
+  }
+
+  #deliver(count: number): void {
+    const events = this.#events;
+    for (let i = 0, at = 0; i < count; i++, at += WORDS) {
+      const fd = events[at + DATA]!;
+      const source = this.#sources[fd];
+      if (source !== undefined && source.token === events[at + DATA + 1]) {
+        const happened = events[at]!;
+        // recv and send report errors and hangups, so these count as readable and writable.
+        const failed = (happened & (EPOLLERR | EPOLLHUP)) !== 0;
+        source.lane.add(source, failed ? happened | EPOLLIN | EPOLLOUT : happened);
+      } else if (fd === this.#wakeup) {
+        this.libc.read(fd, new BigUint64Array(1), 8n);
+      }
+    }
+  }
+}

@@ -1,0 +1,128 @@
+import { toError } from "../../errors.ts";
+import type { ReadMemory } from "../../memory/read_memory.ts";
+import type { StreamHandle, StreamSink } from "../../transports/stream_handle.ts";
+import { EAGAIN, EINTR, EPOLLIN, EPOLLOUT, MSG_NOSIGNAL, SHUT_WR } from "./constants.ts";
+import { lastError } from "./errors.ts";
+import type { Lane } from "./lane.ts";
+import type { Reactor } from "./reactor.ts";
+import { Source } from "./source.ts";
+
+/** The size hint for `getBuffer`, in bytes, as with Deno's sockets. */
+const SIZE_HINT = 64 * 1024;
+
+/** A write that waits until the socket is writable. */
+interface PendingWrite {
+  data: Uint8Array;
+  resolve(count: number): void;
+  reject(error: Error): void;
+}
+
+/**
+ * A byte stream over a socket, of the ready kind: memory is requested when bytes have arrived, and read into at once; a
+ * write goes to the kernel at once, and waits only while the socket's buffer is full.
+ */
+export class SocketHandle extends Source implements StreamHandle {
+  readonly readable = true;
+  readonly writable = true;
+  readonly memory: ReadMemory;
+  #sink: StreamSink | null = null;
+  #pendingWrite: PendingWrite | null = null;
+
+  constructor(reactor: Reactor, lane: Lane, fd: number, memory: ReadMemory) {
+    super(reactor, lane, fd);
+    this.memory = memory;
+  }
+
+  readStart(sink: StreamSink): void {
+    this.#sink = sink;
+    try {
+      this.want(this.interest | EPOLLIN);
+    } catch (error) {
+      // For example, no memory for one more descriptor. Nothing is delivered inside readStart().
+      queueMicrotask(() => this.#sink?.failed(toError(error)));
+    }
+  }
+
+  readStop(): void {
+    this.#sink = null;
+    this.want(this.interest & ~EPOLLIN);
+  }
+
+  tryWrite(data: Uint8Array): number {
+    const { libc } = this.reactor;
+    for (;;) {
+      const count = libc.send(this.fd, data as Uint8Array<ArrayBuffer>, BigInt(data.length), MSG_NOSIGNAL);
+      if (count >= 0) return count;
+      const errno = libc.errno();
+      if (errno === EAGAIN) return 0;
+      if (errno !== EINTR) throw lastError(libc);
+    }
+  }
+
+  write(data: Uint8Array): number | Promise<number> {
+    const count = this.tryWrite(data);
+    if (count > 0) return count;
+    return new Promise((resolve, reject) => {
+      this.#pendingWrite = { data, resolve, reject };
+      this.want(this.interest | EPOLLOUT);
+    });
+  }
+
+  closeWrite(): void {
+    const { libc } = this.reactor;
+    if (libc.shutdown(this.fd, SHUT_WR) === -1) throw lastError(libc);
+  }
+
+  close(): void {
+    this.#sink = null;
+    this.closeFd();
+    this.#pendingWrite?.resolve(0);
+    this.#pendingWrite = null;
+  }
+
+  ready(events: number): void {
+    if ((events & EPOLLOUT) !== 0) this.#resumeWrite();
+    if ((events & EPOLLIN) !== 0 && (this.interest & EPOLLIN) !== 0) this.#read();
+  }
+
+  #read(): void {
+    const sink = this.#sink!;
+    const memory = sink.allocate(SIZE_HINT);
+    if (memory === null) {
+      // Until the next readStart(). A callback of allocate() may already have called it.
+      if (this.#sink === sink) this.readStop();
+      return;
+    }
+    // A callback of allocate() may have stopped reading.
+    if (this.#sink === null) return;
+    const { libc } = this.reactor;
+    const count = libc.recv(this.fd, memory as Uint8Array<ArrayBuffer>, BigInt(memory.length), 0);
+    if (count > 0) {
+      sink.filled(count);
+      return;
+    }
+    if (count === 0) {
+      this.readStop();
+      sink.end();
+      return;
+    }
+    const errno = libc.errno();
+    if (errno === EAGAIN || errno === EINTR) return;
+    const error = lastError(libc);
+    this.readStop();
+    sink.failed(error);
+  }
+
+  #resumeWrite(): void {
+    const { data, resolve, reject } = this.#pendingWrite!;
+    try {
+      const count = this.tryWrite(data);
+      if (count === 0) return;
+      resolve(count);
+    } catch (error) {
+      reject(toError(error));
+    }
+    this.#pendingWrite = null;
+    this.want(this.interest & ~EPOLLOUT);
+  }
+}
