@@ -16,10 +16,41 @@ const MAX_POOLED = 4 * 1024 * 1024;
 const stacks: Uint8Array[][] = Array.from({ length: 10 }, () => []);
 let pooled = 0;
 
-/** The size of the slabs that small copies share. */
-const SLAB_SIZE = 16 * 1024;
-let slab = new Uint8Array(0);
-let slabUsed = 0;
+/** Copies of at most this size share a slab, in bytes; an array of its own costs twice as much (bench/, 16 KiB by `write`). */
+const SLAB_LIMIT = 32 * 1024;
+/** A slab is this much larger than the largest copy in it. So a copy keeps at most 16 KiB alive, or 32 times its size. */
+const COPIES = 8;
+
+/** Memory that several copies share. */
+class Slab {
+  #size: number;
+  #memory = new Uint8Array(0);
+  #used = 0;
+
+  constructor(limit: number) {
+    this.#size = limit * COPIES;
+  }
+
+  copy(data: Uint8Array): Uint8Array {
+    const start = this.#used;
+    const end = start + data.length;
+    if (end > this.#memory.length) {
+      this.#memory = new Uint8Array(this.#size);
+      // Transferring the buffer of one copy would detach all copies in the slab. Now it is a DataCloneError.
+      markAsUntransferable(this.#memory.buffer);
+      this.#used = 0;
+      return this.copy(data);
+    }
+    this.#used = end;
+    const copy = this.#memory.subarray(start, end);
+    copy.set(data);
+    return copy;
+  }
+}
+
+const smallSlab = new Slab(2 * 1024);
+const mediumSlab = new Slab(8 * 1024);
+const largeSlab = new Slab(SLAB_LIMIT);
 
 /** Returns the index of the stack for a size, rounded up to a power of two. */
 function stackIndex(size: number): number {
@@ -54,20 +85,14 @@ export function giveSeenBuffer(buffer: Uint8Array): void {
 
 /**
  * Copies bytes into memory that is never written again. Small copies share a slab, as those of Node's `Buffer` do: one
- * allocation for sixteen messages instead of one for each (12 % of a 1 KiB echo). A small copy keeps at most 16 KiB alive.
+ * allocation for many messages instead of one for each (12 % of a 1 KiB echo).
  */
 export function copyBytes(data: Uint8Array): Uint8Array {
-  const length = data.length;
-  // Unlike slice(), the constructor does not zero the copy first.
-  if (length > SLAB_SIZE / 8) return new Uint8Array(data);
-  if (slabUsed + length > slab.length) {
-    slab = new Uint8Array(SLAB_SIZE);
-    // Transferring the buffer of one copy would detach all copies in the slab. Now it is a DataCloneError.
-    markAsUntransferable(slab.buffer);
-    slabUsed = 0;
-  }
-  const copy = slab.subarray(slabUsed, slabUsed + length);
+  const { length } = data;
+  if (length <= 2 * 1024) return smallSlab.copy(data);
+  if (length <= 8 * 1024) return mediumSlab.copy(data);
+  if (length <= SLAB_LIMIT) return largeSlab.copy(data);
+  const copy = new Uint8Array(length);
   copy.set(data);
-  slabUsed += length;
   return copy;
 }

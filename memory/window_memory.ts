@@ -1,6 +1,8 @@
-import { giveSeenBuffer, MAX_BUFFER, MIN_BUFFER, takeBuffer } from "./buffer_pool.ts";
+import { copyBytes, giveSeenBuffer, MAX_BUFFER, MIN_BUFFER, takeBuffer } from "./buffer_pool.ts";
 import type { ReadMemory } from "./read_memory.ts";
 
+/** With this many bytes or more, a window that is at least half full is handed over instead of copied. */
+const LARGE = 32 * 1024;
 /** The window shrinks after this many reads in a row that fill less than an eighth of it. */
 const SMALL_READS = 16;
 /** The largest window of a connection that is not busy, in bytes. Once bytes have arrived, the rest is read at once. */
@@ -43,6 +45,17 @@ export class WindowMemory implements ReadMemory {
     // A window of another size is not pooled: a protocol has seen it, so no other connection may use it.
     if (this.#window !== null && this.#window.length !== this.#size) this.#window = null;
     return this.#window ??= takeBuffer(this.#size);
+  }
+
+  /**
+   * Returns a copy, or the window itself if a copy costs more than a new window (a 100 KiB echo by `write`: 0.32 instead of
+   * 0.23 of the bare loop).
+   */
+  keep(window: Uint8Array, count: number): Uint8Array {
+    const bytes = window.subarray(0, count);
+    if (count < LARGE || count * 2 < window.length) return copyBytes(bytes);
+    this.giveAway();
+    return bytes;
   }
 
   giveAway(): void {

@@ -101,7 +101,7 @@ export class TlsHandle implements StreamHandle {
 
   /** Where the lower handle delivers. `startTls()` gives it what the transport has read before. */
   readonly lowerSink: StreamSink = {
-    allocate: () => this.#memory = this.#lower.memory.take(),
+    allocate: () => this.#memory = this.#lower.memory.take(false),
     filled: (count) => {
       const memory = this.#memory!;
       this.#lower.memory.fit(memory.length, count);

@@ -18,11 +18,10 @@ import type { LoopContext } from "./loop_context.ts";
 import type { StreamSink } from "./stream_handle.ts";
 import type { StreamCallbacks, Transport } from "./transport.ts";
 
-/** With this many bytes or more, a window that is at least half full is handed over instead of copied. */
-const LARGE = 32 * 1024;
-
 /** Lending ends after this many windows in a row that were not returned. */
 const MAX_TRUST = 8;
+/** The smallest message for which lending shared memory pays, in bytes. */
+const MIN_LENT = 8 * 1024;
 
 /** The connection, for its receiver. */
 export interface ReceiverHost {
@@ -166,7 +165,7 @@ export class StreamReceiver implements StreamSink, Lender {
     if (this.#stopped || this.#mustHalt()) return null;
     if (!this.#buffered) {
       this.#targetOwner = null;
-      return this.#target = this.#memory.take();
+      return this.#target = this.#memory.take(this.#trust > 0);
     }
     return this.#takeBuffer(sizeHint);
   }
@@ -178,13 +177,13 @@ export class StreamReceiver implements StreamSink, Lender {
     const owner = this.#targetOwner;
     if (owner === null) this.#memory.fit(target.length, count);
     if (this.paused) {
-      if (owner === null) this.#heldChunk = this.#takeOut(target, count);
+      if (owner === null) this.#heldChunk = this.#keep(target, count);
       else this.#heldCount = count;
       return;
     }
     this.#target = null;
     if (owner === null) {
-      if (this.#buffered) this.#dispatchChunk(this.#takeOut(target, count));
+      if (this.#buffered) this.#dispatchChunk(this.#keep(target, count));
       else this.#dispatchWindow(target, count);
     } else if (owner === this.#protocol) {
       this.#dispatchUpdate(target, count);
@@ -219,30 +218,32 @@ export class StreamReceiver implements StreamSink, Lender {
     else this.#host.fail(error);
   }
 
-  /** Returns the bytes of a window in memory that is not read into again. */
-  #takeOut(window: Uint8Array, count: number): Uint8Array {
-    if (count * 2 < window.length) return copyBytes(window.subarray(0, count));
-    this.#memory.giveAway();
-    return window.subarray(0, count);
-  }
-
   /**
-   * Calls `dataReceived` with a copy of the bytes, or with the window itself: if the protocol has returned earlier windows
-   * by `writeOwned`, or if a copy costs more than a new window (a 100 KiB echo by `write`: 0.32 instead of 0.23 of the
-   * bare loop).
+   * Calls `dataReceived` with the window itself if the protocol has returned earlier ones by `writeOwned`, and otherwise with
+   * bytes that are not read into again.
    */
   #dispatchWindow(window: Uint8Array, count: number): void {
-    const handsOver = this.#trust > 0 ? count * 8 >= window.length : count >= LARGE && count * 2 >= window.length;
-    if (!handsOver) {
-      const copy = copyBytes(window.subarray(0, count));
-      const watches = this.#memory.shared && this.#trust === 0 && count * 8 >= window.length;
-      if (watches) showCopy(copy);
-      this.#dispatchData(copy);
-      if (watches && endShownCopy()) this.#trust = MAX_TRUST;
+    const memory = this.#memory;
+    if (this.#trust > 0 && count * 8 >= window.length) {
+      memory.giveAway();
+      this.#dispatchData(window.subarray(0, count), window);
       return;
     }
-    this.#memory.giveAway();
-    this.#dispatchData(window.subarray(0, count), window);
+    const data = this.#keep(window, count);
+    const watches = memory.shared === true && this.#trust === 0 && count >= MIN_LENT;
+    if (watches) showCopy(data);
+    this.#dispatchData(data);
+    if (watches && endShownCopy()) this.#trust = MAX_TRUST;
+  }
+
+  /** Returns the bytes of a window in memory that is not read into again. */
+  #keep(window: Uint8Array, count: number): Uint8Array {
+    const memory = this.#memory;
+    if (memory.keep !== undefined) return memory.keep(window, count);
+    const bytes = window.subarray(0, count);
+    if (count * 2 < window.length) return copyBytes(bytes);
+    memory.giveAway();
+    return bytes;
   }
 
   /** Copies bytes out of the old protocol's memory, which that protocol may have detached. */

@@ -18,6 +18,7 @@ export interface SenderHost {
 
 /** Writes of this many bytes or more are tried at once. Smaller ones are cheap to copy, and can be joined. */
 const TRY_FROM = 16 * 1024;
+const NOTHING = new Uint8Array(0);
 
 /** Writes bytes to a handle. Small writes in one callback are joined. */
 export class StreamSender {
@@ -145,10 +146,11 @@ export class StreamSender {
   #tryWrite(data: Uint8Array): Uint8Array {
     if (this.#handle.tryWrite === undefined || this.#queue.size > 0 || this.#stopped) return data;
     try {
-      return data.subarray(this.#handle.tryWrite(data));
+      const count = this.#handle.tryWrite(data);
+      return count === data.length ? NOTHING : data.subarray(count);
     } catch (error) {
       this.#host.fail(toError(error));
-      return data.subarray(data.length);
+      return NOTHING;
     }
   }
 

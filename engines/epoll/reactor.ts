@@ -2,14 +2,15 @@
  * The reactor: it asks epoll for events and passes them on.
  *
  * ```text
- * polling --64 polls without an event (about 0.1 ms)--> parked --an event--> polling
+ * polling --0.1 to 1 ms without an event--> parked --an event--> polling
  *    \---- nothing to watch ----> stopped --a descriptor to watch--> polling
  * ```
  *
- * - Polling calls `epoll_wait` with timeout 0 in each turn of Deno's loop, one batch of at most 256 events. So Deno's timers
- *   and sockets wait for one batch at most, and not for each other.
- * - Parked, a thread waits in `epoll_wait`, and the process uses no processor. That takes 36 µs to begin and to end, hence
- *   the polls before it: they take a processor for 0.1 ms.
+ * - Polling calls `epoll_wait` with timeout 0 in each turn of Deno's loop, until there are no events or there were 256. So
+ *   Deno's timers and sockets wait for 256 events at most.
+ * - Parked, a thread waits in `epoll_wait`, and the process uses no processor. To begin and to end that takes 36 µs, hence the
+ *   polls before it. They go on for 0.1 ms, and for up to 1 ms if events keep coming within 1 ms: a 50 x 1 KiB echo, whose
+ *   client answers in rounds of 0.25 ms, goes from 0.82 to 0.92 of C.
  * - A pending call keeps the process alive. When nothing is left to watch, an eventfd ends the call.
  */
 import { setImmediate, setTimeout } from "node:timers";
@@ -31,8 +32,12 @@ import type { Source } from "./source.ts";
 
 /** The largest batch. */
 const MAX_EVENTS = 256;
-/** So many polls in a row without an event take about 0.1 ms; then the reactor parks. */
-const IDLE_POLLS = 64;
+/** The reactor parks after so many polls in a row without an event: at least 0.1 ms, */
+const MIN_IDLE_POLLS = 64;
+/** and at most about 1 ms. */
+const MAX_IDLE_POLLS = 640;
+/** Events that end the parking within this time, in milliseconds, would have been found by MAX_IDLE_POLLS polls. */
+const SHORT_PARKING = 1;
 /** The time between polls while only sources are watched that do not keep the process alive, in milliseconds: when there */
 const UNREF_POLL = 10;
 /** was no event lately, and when there was. */
@@ -53,6 +58,9 @@ export class Reactor {
   /** A thread waits for events. */
   #parked = false;
   #idlePolls = 0;
+  /** So many idle polls end in parking. Adapts to the traffic. */
+  #maxIdlePolls = MIN_IDLE_POLLS;
+  #parkedAt = 0;
   #unrefTimer: ReturnType<typeof setTimeout> | null = null;
 
   /** -1 while nothing is watched. */
@@ -66,7 +74,12 @@ export class Reactor {
   #watched = 0;
   #holding = 0;
 
+  /** So many events may still be delivered in this turn of Deno's loop. */
+  #budget = 0;
+
   #tick = () => this.#run();
+  #onDelivered = () => this.#poll();
+  #onFinished = () => this.#finish();
   #onParked = (count: number) => this.#unpark(count);
 
   constructor(libc: Libc, turn: () => void) {
@@ -160,7 +173,28 @@ export class Reactor {
 
   #run(): void {
     this.#scheduled = false;
+    this.#budget = MAX_EVENTS;
     if (!this.#parked && this.#watched > 0) this.#poll();
+    else this.#finish();
+  }
+
+  /** Delivers the events that are there, and then those that have come meanwhile, until there are none or too many. */
+  #poll(): void {
+    const count = this.libc.epoll_wait(this.#epoll, this.#events, this.#budget, 0);
+    if (count > 0) {
+      this.#idlePolls = 0;
+      this.#budget -= count;
+      this.#deliver(count);
+      // Behind the microtasks of the events.
+      queueMicrotask(this.#budget > 0 ? this.#onDelivered : this.#onFinished);
+      return;
+    }
+    this.#idlePolls++;
+    if (count === -1 && this.libc.errno() !== EINTR) throw lastError(this.libc);
+    this.#finish();
+  }
+
+  #finish(): void {
     if (this.#turnWanted) {
       this.#turnWanted = false;
       // The callbacks run as microtasks, after those of the events.
@@ -169,26 +203,15 @@ export class Reactor {
     if (!this.#parked && !this.#scheduled) this.#next();
   }
 
-  #poll(): void {
-    const count = this.libc.epoll_wait(this.#epoll, this.#events, MAX_EVENTS, 0);
-    if (count > 0) {
-      this.#idlePolls = 0;
-      this.#deliver(count);
-    } else {
-      this.#idlePolls++;
-      if (count === -1 && this.libc.errno() !== EINTR) throw lastError(this.libc);
-    }
-  }
-
   #next(): void {
     if (this.#holding > 0) {
-      if (this.#idlePolls < IDLE_POLLS) this.#schedule();
+      if (this.#idlePolls < this.#maxIdlePolls) this.#schedule();
       else this.#park();
     } else if (this.#watched > 0) {
       this.#unrefTimer ??= setTimeout(() => {
         this.#unrefTimer = null;
         this.#schedule();
-      }, this.#idlePolls < IDLE_POLLS ? UNREF_POLL_BUSY : UNREF_POLL).unref();
+      }, this.#idlePolls < MIN_IDLE_POLLS ? UNREF_POLL_BUSY : UNREF_POLL).unref();
     } else if (this.#epoll !== -1) {
       this.#close();
     }
@@ -196,12 +219,17 @@ export class Reactor {
 
   #park(): void {
     this.#parked = true;
+    this.#parkedAt = performance.now();
     this.libc.epoll_park(this.#epoll, this.#events, MAX_EVENTS, -1).then(this.#onParked);
   }
 
   #unpark(count: number): void {
     this.#parked = false;
     this.#idlePolls = 0;
+    const isShort = performance.now() - this.#parkedAt < SHORT_PARKING;
+    this.#maxIdlePolls = isShort
+      ? Math.min(MAX_IDLE_POLLS, this.#maxIdlePolls * 2)
+      : Math.max(MIN_IDLE_POLLS, this.#maxIdlePolls >> 1);
     // On -1, errno is the thread's and cannot be read. Polling meets the same error.
     if (count > 0) this.#deliver(count);
     this.#schedule();

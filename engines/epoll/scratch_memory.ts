@@ -1,97 +1,151 @@
 /**
- * The memory that all connections of an engine read into: it is in use only while one callback runs. So an idle connection
- * has no receive memory, and a message is in memory that is still in the processor's cache.
+ * The memory that the connections of an engine read into. Memory is taken when bytes have arrived and is free when the
+ * callback returns, so an idle connection needs none of its own. There are three kinds:
+ *
+ * - Scratch memory, for small messages. They are copied out of it.
+ * - Fresh memory, for larger messages of protocols that keep them or pass them to `write`. It saves the copy.
+ * - Windows, for protocols that return messages by `writeOwned`. Each belongs to one connection, so that a view that a
+ *   protocol keeps, against the rules, never shows bytes of another connection. There are at most 4 MiB of them.
  */
-import { giveSeenBuffer, MAX_BUFFER } from "../../memory/buffer_pool.ts";
+import { copyBytes, giveSeenBuffer, MAX_BUFFER, takeBuffer } from "../../memory/buffer_pool.ts";
 import type { ReadMemory } from "../../memory/read_memory.ts";
+import { markAsUntransferable } from "node:worker_threads";
 
-/** The size for most connections, in bytes. */
-const SMALL = 64 * 1024;
-/** A connection goes back to small memory after this many reads in a row that small memory would have held. */
+/** The size of the scratch memory and of most windows, in bytes. */
+const SCRATCH_SIZE = 64 * 1024;
+/** Messages of more bytes are read into fresh memory: a copy costs more. */
+const COPY_LIMIT = 8 * 1024;
+/** Fresh memory for messages of at most this size is part of a slab. */
+const SLAB_LIMIT = 32 * 1024;
+/** A message keeps at most 32 times its size alive, as in `copyBytes`. */
+const SLAB_SIZE = 256 * 1024;
+/** The most bytes that windows take. */
+const MAX_WINDOWS = 4 * 1024 * 1024;
+/** The size shrinks after this many reads in a row of which each would fit half of it. */
 const SMALL_READS = 16;
-
-/** One piece of memory. */
-class Scratch {
-  readonly size: number;
-  /** `null` while a protocol or a write buffer owns it. */
-  #memory: Uint8Array | null = null;
-  /** The connection whose protocol has seen the memory. */
-  #seenBy: ScratchMemory | null = null;
-
-  constructor(size: number) {
-    this.size = size;
-  }
-
-  take(by: ScratchMemory): Uint8Array {
-    if (this.#memory === null) {
-      this.#memory = new Uint8Array(this.size);
-    } else if (this.#seenBy !== null && this.#seenBy !== by) {
-      // Detaches the views that the former protocol has kept, against the rules: they would show bytes of another connection.
-      // That takes 170 ns, whatever the size.
-      this.#memory = new Uint8Array((this.#memory.buffer as ArrayBuffer).transfer());
-    }
-    this.#seenBy = null;
-    return this.#memory;
-  }
-
-  giveAway(): void {
-    this.#memory = null;
-  }
-
-  takeBack(memory: Uint8Array, seenBy: ScratchMemory): void {
-    if (this.#memory !== null || memory.length !== this.size) {
-      giveSeenBuffer(memory);
-      return;
-    }
-    this.#memory = memory;
-    this.#seenBy = seenBy;
-  }
-}
+/** The size of fresh memory is a multiple of this. */
+const PAGE = 4 * 1024;
 
 /** The memory of one engine. */
 export class ScratchPool {
-  readonly small: Scratch = new Scratch(SMALL);
-  readonly large: Scratch = new Scratch(MAX_BUFFER);
-  /** The piece that was taken last. Only one is in use at a time. */
-  current: Scratch = this.small;
+  readonly scratch: Uint8Array = new Uint8Array(SCRATCH_SIZE);
+  #slab = new Uint8Array(0);
+  #slabUsed = 0;
+  /** Fresh memory that was not given away. */
+  #spare: Uint8Array | null = null;
+  /** The connections with a window, the one with the oldest window first. */
+  #owners = new Set<ScratchMemory>();
+  #windows = 0;
+
+  /** Returns fresh memory. */
+  takeFresh(size: number): Uint8Array {
+    if (size > SLAB_LIMIT + PAGE) {
+      if (this.#spare?.length !== size) this.#spare = new Uint8Array(size);
+      return this.#spare;
+    }
+    if (this.#slabUsed + size > this.#slab.length) {
+      this.#slab = new Uint8Array(SLAB_SIZE);
+      // Transferring the buffer of one message would detach all messages in the slab. Now it is a DataCloneError.
+      markAsUntransferable(this.#slab.buffer);
+      this.#slabUsed = 0;
+    }
+    return this.#slab.subarray(this.#slabUsed, this.#slabUsed + size);
+  }
+
+  /** Gives the first bytes of fresh memory away, and returns them. */
+  giveFresh(memory: Uint8Array, count: number): Uint8Array {
+    if (memory === this.#spare) this.#spare = null;
+    else this.#slabUsed += count + 7 & ~7;
+    return memory.subarray(0, count);
+  }
+
+  /** Returns a new window, or that of another connection if there are too many. */
+  takeWindow(size: number): Uint8Array {
+    let stolen: Uint8Array | null = null;
+    for (const oldest of this.#owners) {
+      if (this.#windows + size <= MAX_WINDOWS) break;
+      const window = oldest.dropWindow()!;
+      if (window.length === size) stolen ??= window;
+    }
+    // Transferred, which detaches the views that the other protocol may have kept. It takes 200 ns, whatever the size.
+    return stolen === null ? takeBuffer(size) : new Uint8Array((stolen.buffer as ArrayBuffer).transfer());
+  }
+
+  addOwner(owner: ScratchMemory, size: number): void {
+    this.#owners.add(owner);
+    this.#windows += size;
+  }
+
+  removeOwner(owner: ScratchMemory, size: number): void {
+    this.#owners.delete(owner);
+    this.#windows -= size;
+  }
 }
 
-/** The share of one connection: it knows which size suits it. */
+/** The memory of one connection. */
 export class ScratchMemory implements ReadMemory {
   readonly shared = true;
   #pool: ScratchPool;
-  #large = false;
+  /** The window of this connection, if it has one and is not using it. */
+  #window: Uint8Array | null = null;
+  /** The size of memory that suits the messages. */
+  #size = 0;
   #smallReads = 0;
 
   constructor(pool: ScratchPool) {
     this.#pool = pool;
   }
 
-  take(): Uint8Array {
-    const pool = this.#pool;
-    return (pool.current = this.#large ? pool.large : pool.small).take(this);
-  }
-
-  giveAway(): void {
-    this.#pool.current.giveAway();
-  }
-
-  takeBack(memory: Uint8Array): void {
-    const { small, large } = this.#pool;
-    (memory.length === SMALL ? small : large).takeBack(memory, this);
+  take(lends: boolean): Uint8Array {
+    if (lends) {
+      const size = this.#size > SCRATCH_SIZE ? MAX_BUFFER : SCRATCH_SIZE;
+      if (this.#window?.length === size) return this.#window;
+      this.dropWindow();
+      this.#window = this.#pool.takeWindow(size);
+      this.#pool.addOwner(this, size);
+      return this.#window;
+    }
+    return this.#size > COPY_LIMIT ? this.#pool.takeFresh(this.#size) : this.#pool.scratch;
   }
 
   fit(size: number, count: number): void {
-    if (count >= SMALL) {
-      this.#large = true;
-      this.#smallReads = 0;
-    } else if (this.#large && count * 8 < size && ++this.#smallReads === SMALL_READS) {
-      this.reset();
+    // Full memory may be too small. One page more than a message needs shows that the message has ended.
+    const suits = count === size ? Math.min(2 * size, MAX_BUFFER) : Math.min((count & -PAGE) + 2 * PAGE, MAX_BUFFER);
+    if (suits * 2 > this.#size) this.#smallReads = 0;
+    // A message can arrive in pieces, so the size grows at once and shrinks late.
+    if (suits > this.#size || ++this.#smallReads > SMALL_READS) this.#size = suits;
+  }
+
+  keep(memory: Uint8Array, count: number): Uint8Array {
+    if (memory === this.#pool.scratch || memory === this.#window || count * 2 < memory.length) {
+      return copyBytes(memory.subarray(0, count));
     }
+    return this.#pool.giveFresh(memory, count);
+  }
+
+  giveAway(): void {
+    const window = this.#window!;
+    this.#window = null;
+    this.#pool.removeOwner(this, window.length);
+  }
+
+  takeBack(memory: Uint8Array): void {
+    if (this.#window !== null) {
+      giveSeenBuffer(memory);
+      return;
+    }
+    this.#window = memory;
+    this.#pool.addOwner(this, memory.length);
   }
 
   reset(): void {
-    this.#large = false;
-    this.#smallReads = 0;
+    this.#size = 0;
+  }
+
+  /** Gives up the window, if there is one, and returns it. */
+  dropWindow(): Uint8Array | null {
+    const window = this.#window;
+    if (window !== null) this.giveAway();
+    return window;
   }
 }

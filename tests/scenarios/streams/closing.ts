@@ -64,7 +64,8 @@ closing.add("close() lets nothing through that the peer still sends while the fl
   await medium.roundTrip();
   serverSide.transport.close();
   clientSide.transport.write(bytes("late"));
-  medium.end(clientSide.transport);
+  // Where one direction cannot end alone, an end would close the client, which then drops what the server flushes.
+  if (medium.halfCloses) clientSide.transport.writeEof();
   await medium.roundTrip();
   assertEquals(serverSide.log.entries, ["connectionMade", "pauseWriting"]);
   serverSide.transport.abort();
