@@ -8,6 +8,7 @@ import "./checks/check_protocol_test.ts";
 import "./checks/checks_test.ts";
 import "./datagrams/datagram_test.ts";
 import "./engines/deno_test.ts";
+import "./engines/epoll_reactor_test.ts";
 import "./engines/epoll_test.ts";
 import "./engines/seam_test.ts";
 import "./engines/toy_test.ts";
