@@ -9,6 +9,7 @@ import "./checks/checks_test.ts";
 import "./datagrams/datagram_test.ts";
 import "./engines/deno_test.ts";
 import "./engines/epoll_reactor_test.ts";
+import "./engines/epoll_parking_test.ts";
 import "./engines/epoll_test.ts";
 import "./engines/seam_test.ts";
 import "./engines/toy_test.ts";

@@ -55,7 +55,7 @@ export class AcceptHandle extends Source implements ListenHandle {
     this.closeFd();
     const sink = this.#sink;
     this.#sink = null;
-    sink?.closed();
+    if (sink !== null) this.reactor.afterClose(() => sink.closed());
   }
 
   ready(): void {
