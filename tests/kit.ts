@@ -15,7 +15,19 @@ import {
   type Transport,
 } from "../mod.ts";
 
-export const loop = getRunningLoop();
+/** The loop of the tests. */
+export let loop = getRunningLoop();
+
+/** Runs something with another loop as `loop`. */
+export async function withLoop<T>(other: EventLoop, run: () => Promise<T>): Promise<T> {
+  const before = loop;
+  loop = other;
+  try {
+    return await run();
+  } finally {
+    loop = before;
+  }
+}
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();

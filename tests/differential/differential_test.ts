@@ -1,6 +1,12 @@
-/** Tandem beside CPython: each scenario runs under both, and what the callbacks saw must be the same, line by line. */
+/**
+ * Tandem beside CPython: each scenario runs under both, and what the callbacks saw must be the same, line by line. Tandem runs
+ * it over each of its engines, CPython once.
+ */
+import { EventLoop } from "../../mod.ts";
+import { EpollEngine } from "../../engines/epoll/mod.ts";
+import { loop, withLoop } from "../kit.ts";
 import { assert, assertEquals, assertNotEquals } from "../std.ts";
-import { DIFFERENCES, FIXED_IN } from "./differences.ts";
+import { DIFFERENCES, type EngineName, FIXED_IN } from "./differences.ts";
 import { findPython, isOlder, pythonResults, type Version } from "./python.ts";
 import { scenarios as buffered } from "./scenarios/buffered.ts";
 import { scenarios as connections } from "./scenarios/connections.ts";
@@ -47,13 +53,20 @@ for (const { version, bug, scenarios } of FIXED_IN) {
   console.warn(`differential: ${scenarios.length} skipped: before Python ${version.join(".")} ${bug}`);
 }
 
+const loops = new Map<EngineName, EventLoop>([["deno", loop]]);
+const { supported, reason } = EpollEngine.isSupported();
+if (supported) loops.set("epoll", new EventLoop({ engine: new EpollEngine() }));
+else console.warn(`differential: all tests over epoll are missing: ${reason}`);
+
 for (const [topic, scenarios] of Object.entries(topics)) {
   for (const [name, scenario] of Object.entries(scenarios)) {
     const ignore = typeof python === "string" || skipped.has(`${topic}: ${name}`);
-    Deno.test(`differential: ${topic}: ${name}`, { ignore }, async () => {
-      const expected = await expectedLines(topic, name);
-      assertEquals(await perform(scenario), expected);
-    });
+    for (const [engine, ownLoop] of loops) {
+      Deno.test(`differential: ${topic}: ${name} (${engine})`, { ignore }, async () => {
+        const expected = await expectedLines(topic, name, engine);
+        assertEquals(await withLoop(ownLoop, () => perform(scenario)), expected);
+      });
+    }
   }
 }
 
@@ -96,12 +109,12 @@ async function perform(scenario: Scenario): Promise<string[]> {
 }
 
 /** What asyncio saw, with what is known and meant to differ put as Tandem has it. */
-async function expectedLines(topic: string, name: string): Promise<string[]> {
+async function expectedLines(topic: string, name: string, onEngine: EngineName): Promise<string[]> {
   const lines = (await pythonResults())[topic]?.[name];
   assert(lines !== undefined, "run.py has no such scenario");
   let text = lines.join("\n");
-  for (const { scenarios, until, asyncio, tandem } of DIFFERENCES) {
-    if (!scenarios.includes(`${topic}: ${name}`)) continue;
+  for (const { scenarios, engine = onEngine, until, asyncio, tandem } of DIFFERENCES) {
+    if (engine !== onEngine || !scenarios.includes(`${topic}: ${name}`)) continue;
     if (until !== undefined && !isOlder(python as Version, until)) continue;
     const changed = text.replace(asyncio, tandem);
     assertNotEquals(changed, text, `this difference is gone, take it off the list:\n${asyncio}`);

@@ -1,6 +1,6 @@
 /** What one scenario works with, Tandem's side; stage.py is the same for asyncio, with the same names in snake_case. */
 import { connect as connectNode } from "node:net";
-import type { BaseTransport, ExceptionContext, Server, ServerOptions, StreamCallbacks } from "../../mod.ts";
+import type { BaseTransport, EventLoop, ExceptionContext, Server, ServerOptions, StreamCallbacks } from "../../mod.ts";
 import { bytes, concat, loop, portOf, turn } from "../kit.ts";
 import { resetNode } from "../streams/kit.ts";
 import { errorName, Log, showData, snakeCase } from "./log.ts";
@@ -84,7 +84,7 @@ export class Peer {
 
 /** What one scenario works with. Whatever it opens is closed after it. */
 export class Stage {
-  readonly loop = loop;
+  readonly loop: EventLoop = loop;
   #log = new Log();
   #deferred: (() => unknown)[] = [];
 
