@@ -3,60 +3,23 @@
  * isolate, because each test file costs 0.4 s to begin; a file that replaces something global before it imports Tandem does
  * not belong here.
  */
+import "./both.ts";
+
+// What needs no engine, brings its own, or is about Deno's.
 import "./checks/check_options_test.ts";
 import "./checks/check_protocol_test.ts";
 import "./checks/checks_test.ts";
-import "./datagrams/datagram_test.ts";
 import "./engines/deno_test.ts";
 import "./engines/epoll_reactor_test.ts";
 import "./engines/epoll_parking_test.ts";
 import "./engines/epoll_test.ts";
 import "./engines/seam_test.ts";
 import "./engines/toy_test.ts";
-import "./hostile/hostile_peer_test.ts";
-import "./hostile/hostile_protocol_test.ts";
-import "./loop/context_test.ts";
-import "./loop/loops_test.ts";
-import "./loop/misuse_test.ts";
 import "./loop/options_test.ts";
-import "./loop/protocol_test.ts";
-import "./loop/scheduler_test.ts";
 import "./loop/timer_heap_test.ts";
-import "./pipes/pipe_test.ts";
-import "./pipes/web_stream_pipe_test.ts";
-import "./processes/process_grandchild_test.ts";
-import "./processes/process_test.ts";
-import "./servers/accept_test.ts";
-import "./servers/address_errors_test.ts";
-import "./servers/connect_test.ts";
-import "./servers/given_test.ts";
-import "./servers/server_hosts_test.ts";
-import "./servers/server_test.ts";
-import "./servers/socket_pair_test.ts";
-import "./servers/unix_races_test.ts";
-import "./servers/unix_test.ts";
-import "./start_tls/start_tls_early_test.ts";
-import "./start_tls/start_tls_failure_test.ts";
-import "./start_tls/start_tls_handover_test.ts";
-import "./start_tls/start_tls_misuse_test.ts";
-import "./start_tls/start_tls_promise_test.ts";
-import "./start_tls/start_tls_test.ts";
-import "./streams/closing_test.ts";
 import "./streams/coalescing_test.ts";
-import "./streams/connection_test.ts";
 import "./streams/counts_test.ts";
-import "./streams/eof_test.ts";
-import "./streams/errors_test.ts";
-import "./streams/flow_control_test.ts";
-import "./streams/interrupted_test.ts";
-import "./streams/kept_view_test.ts";
 import "./streams/loan_interleaving_test.ts";
 import "./streams/loan_test.ts";
-import "./streams/ownership_test.ts";
-import "./streams/reading_test.ts";
-import "./streams/sendfile_test.ts";
-import "./streams/set_protocol_test.ts";
-import "./streams/shared_memory_test.ts";
 import "./streams/stream_model_test.ts";
 import "./streams/write_queue_test.ts";
-import "./streams/writing_test.ts";

@@ -1,4 +1,5 @@
 /** Programs: in a Deno of their own, for permissions, flags, standard streams and the end of a process; and others. */
+import { isOverEpoll } from "./engine.ts";
 import { bytes, text } from "./kit.ts";
 
 /** Where the certificates of the examples are, for programs that take paths. */
@@ -23,15 +24,26 @@ export interface ProgramResult {
   stderr: string;
 }
 
-/** Makes a program that can import `@tandem/io`, with no configuration; leaving the scope removes it. */
+/** Adds the flags of `deno run` by which a program runs over the engine of this isolate's tests. */
+export function withEngine(flags: string[]): string[] {
+  if (!isOverEpoll()) return flags;
+  const preload = ["--preload", new URL("./install_epoll.ts", import.meta.url).pathname];
+  return [...flags, ...preload, ...flags.includes("-A") ? [] : ["--allow-ffi"]];
+}
+
+/**
+ * Makes a program that can import `@tandem/io`, with no configuration; leaving the scope removes it. It runs over the engine of
+ * this isolate's tests.
+ */
 export function program(
   source: string,
   options: ProgramOptions = {},
 ): Disposable & { command(stdio?: Stdio): Deno.Command } {
   const path = Deno.makeTempFileSync({ prefix: "tandem-test-", suffix: ".ts" });
   Deno.writeTextFileSync(path, source.replaceAll('"@tandem/io"', JSON.stringify(import.meta.resolve("../mod.ts"))));
-  const { flags = [], args = [], env = {}, openFiles } = options;
-  const words = [Deno.execPath(), "run", "--no-config", "--no-prompt", "--quiet", ...flags, path, ...args];
+  const { args = [], env = {}, openFiles } = options;
+  const flags = withEngine(["--no-config", "--no-prompt", "--quiet", ...options.flags ?? []]);
+  const words = [Deno.execPath(), "run", ...flags, path, ...args];
   if (openFiles !== undefined) words.unshift("/bin/sh", "-c", `ulimit -n ${openFiles}; exec "$0" "$@"`);
   return {
     command: (stdio = {}) =>

@@ -1,4 +1,5 @@
-import { EventLoop, Protocol, type Server, type Transport } from "../../mod.ts";
+import { Protocol, type Server, type Transport } from "../../mod.ts";
+import { makeLoop } from "../engine.ts";
 import { assert, assertEquals, assertLess } from "../std.ts";
 import { bytes, captureExceptions, EventLog, ManualClock, pattern, portOf, text, turn } from "../kit.ts";
 import { closeQuietly, readAll, readBytes, resetNode, writeAll } from "../streams/kit.ts";
@@ -52,7 +53,7 @@ class Echo extends Protocol {
 }
 
 /** Its clock stands still: nothing that a client does makes the server wait for time to pass. */
-const loop = new EventLoop({ clock: new ManualClock() });
+const loop = makeLoop({ clock: new ManualClock() });
 
 /** Serves echoes, and insists at the end that nothing went wrong and every connection ended as it should. */
 async function serveEcho(test: (server: Server, port: number) => Promise<void>): Promise<void> {

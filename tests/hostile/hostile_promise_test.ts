@@ -3,6 +3,7 @@ import { assertEquals } from "../std.ts";
 import { TlsContext } from "../../mod.ts";
 import { isPromise, toPromise } from "../../promises.ts";
 import { DISGUISES, SEALED } from "./kit.ts";
+import { withEngine } from "../program.ts";
 import { text } from "../kit.ts";
 import { SECOND, SERVER, tlsRecorders } from "../tls/kit.ts";
 
@@ -43,7 +44,7 @@ for (const [scenario, expected] of Object.entries(EXPECTED)) {
   Deno.test(`callbacks (${scenario}) that return a hostile promise are reported and end nothing`, async () => {
     const program = new URL("hostile_program.ts", import.meta.url).href;
     const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-      args: ["run", "--no-config", "--quiet", "--unstable-net", "-A", program, scenario],
+      args: ["run", ...withEngine(["--no-config", "--quiet", "--unstable-net", "-A"]), program, scenario],
       env: { NO_COLOR: "1" },
     }).output();
     assertEquals(text(stderr), "");

@@ -1,12 +1,13 @@
+import { makeLoop } from "../engine.ts";
 import { assert, assertEquals, assertMatch, assertStrictEquals, assertThrows } from "../std.ts";
-import { DatagramProtocol, type DatagramTransport, EventLoop } from "../../mod.ts";
+import { DatagramProtocol, type DatagramTransport } from "../../mod.ts";
 import { runProgram } from "../program.ts";
 import { BufferedRecorder, bytes, captureExceptions, connect, ManualClock, Recorder, turn } from "../kit.ts";
 import { ProcessRecorder } from "../processes/kit.ts";
 
 /** Callbacks are as slow here as the tests say: the clock stands still but for them. */
 const clock = new ManualClock();
-const loop = new EventLoop({ clock });
+const loop = makeLoop({ clock });
 
 /** Switches debug mode on; leaving the scope switches it off again. */
 function debug(slowCallbackDuration: number): Disposable {

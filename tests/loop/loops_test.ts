@@ -1,12 +1,13 @@
 /** Loops of a program's own: their engine, their clock, and which one getRunningLoop() returns. */
 import { type Engine, EventLoop, getRunningLoop, InvalidStateError, Protocol, setRunningLoop } from "../../mod.ts";
 import { DenoEngine } from "../../engines/deno/mod.ts";
+import { makeLoop } from "../engine.ts";
 import { bytes, EventLog, loop, ManualClock, portOf, Recorder, tempPath, text, turn } from "../kit.ts";
 import { runProgram } from "../program.ts";
 import { assertEquals, assertRejects, assertStrictEquals, assertThrows } from "../std.ts";
 
 Deno.test("several loops live side by side, each with its own turns, exceptions and debug mode", async () => {
-  const [one, two] = [new EventLoop(), new EventLoop({ engine: new DenoEngine() })];
+  const [one, two] = [makeLoop(), new EventLoop({ engine: new DenoEngine() })];
   const log = new EventLog();
   for (const [name, each] of Object.entries({ one, two })) {
     each.setExceptionHandler(({ error }) => log.add(`${name}: ${error?.message}`));
@@ -22,7 +23,7 @@ Deno.test("several loops live side by side, each with its own turns, exceptions 
 });
 
 Deno.test("a server on one loop talks to a client on another", async () => {
-  const [one, two] = [new EventLoop(), new EventLoop()];
+  const [one, two] = [makeLoop(), makeLoop()];
   const received = Promise.withResolvers<string>();
   const factory = () => ({ dataReceived: (data: Uint8Array) => received.resolve(text(data)) });
   await using server = await one.createServer(factory, { hostname: "127.0.0.1", port: 0 });
@@ -34,7 +35,7 @@ Deno.test("a server on one loop talks to a client on another", async () => {
 
 Deno.test("closeTimeout goes by the loop's clock", async () => {
   const clock = new ManualClock();
-  const own = new EventLoop({ clock });
+  const own = makeLoop({ clock });
   const recorder = new Recorder();
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const [accepted, [transport]] = await Promise.all([
@@ -53,7 +54,7 @@ Deno.test("closeTimeout goes by the loop's clock", async () => {
 
 Deno.test("handshakeTimeout goes by the loop's clock", async () => {
   const clock = new ManualClock();
-  const own = new EventLoop({ clock });
+  const own = makeLoop({ clock });
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const tls = { handshakeTimeout: 60_000, rejectUnauthorized: false };
   const failed = assertRejects(
@@ -66,6 +67,7 @@ Deno.test("handshakeTimeout goes by the loop's clock", async () => {
   await clock.advance(60_000, own);
   // The alert that tells the peer has a moment to leave.
   await failed;
+  await turn(own);
 });
 
 Deno.test("callLater() on a clock that calls early waits for the time", async () => {
@@ -74,7 +76,7 @@ Deno.test("callLater() on a clock that calls early waits for the time", async ()
     now: () => clock.now(),
     setTimer: (ms: number, callback: () => void) => clock.setTimer(ms / 2, callback),
   };
-  const own = new EventLoop({ clock: hasty });
+  const own = makeLoop({ clock: hasty });
   const log = new EventLog();
   own.callLater(64, () => log.add(`at ${clock.now()}`));
   while (log.entries.length === 0) await clock.advance(clock.due! - clock.now(), own);
@@ -94,7 +96,7 @@ Deno.test("new EventLoop() names what an engine, a clock or an option lacks", ()
 });
 
 Deno.test("setRunningLoop() refuses another loop once getRunningLoop() has returned one", () => {
-  assertThrows(() => setRunningLoop(new EventLoop()), InvalidStateError, "must be called before getRunningLoop()");
+  assertThrows(() => setRunningLoop(makeLoop()), InvalidStateError, "must be called before getRunningLoop()");
   assertThrows(() => setRunningLoop({} as never), TypeError, "setRunningLoop(): loop must be an EventLoop, got Object");
   setRunningLoop(loop);
   assertStrictEquals(getRunningLoop(), loop);

@@ -1,4 +1,5 @@
-import { EventLoop, Protocol, type Transport } from "../../mod.ts";
+import { Protocol, type Transport } from "../../mod.ts";
+import { makeLoop } from "../engine.ts";
 import { assertEquals, assertStrictEquals } from "../std.ts";
 import { bytes, captureExceptions, loop, ManualClock, portOf, Recorder, text, turn } from "../kit.ts";
 import { readAll, resetNode } from "../streams/kit.ts";
@@ -36,7 +37,7 @@ async function greeting(port: number): Promise<string> {
 
 Deno.test("a server that runs out of file descriptors tells the handler, waits, and goes on", async () => {
   const clock = new ManualClock();
-  const loop = new EventLoop({ clock });
+  const loop = makeLoop({ clock });
   using captured = captureExceptions(loop);
   const errors = [emfile(), emfile()];
   await using server = await loop.createServer(() => new Greeter(), { listener: failingListener(...errors) });
@@ -58,7 +59,7 @@ Deno.test("a server that runs out of file descriptors tells the handler, waits, 
 
 Deno.test("Server.close() while accept() waits to be tried again leaves no timer", async () => {
   const clock = new ManualClock();
-  const loop = new EventLoop({ clock });
+  const loop = makeLoop({ clock });
   using captured = captureExceptions(loop);
   const server = await loop.createServer(() => new Greeter(), { listener: failingListener(emfile()) });
   await captured.log.has("accept() failed");
@@ -82,7 +83,7 @@ Deno.test("Server.close() inside the exception handler that an accept() error ca
 
 Deno.test("a connection that was reset before accept() took it is no error at all", async () => {
   // Nothing waits: the clock stands still.
-  const loop = new EventLoop({ clock: new ManualClock() });
+  const loop = makeLoop({ clock: new ManualClock() });
   using captured = captureExceptions(loop);
   const errors = [new Deno.errors.ConnectionAborted("gone"), new Deno.errors.ConnectionReset("gone")];
   await using server = await loop.createServer(() => new Greeter(), { listener: failingListener(...errors) });

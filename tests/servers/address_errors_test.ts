@@ -1,4 +1,5 @@
 /** An error of connecting, binding or resolving says which call it was, and which address of several. */
+import { isOverEpoll } from "../engine.ts";
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "../std.ts";
 import { loop, Recorder, tempPath } from "../kit.ts";
 
@@ -53,7 +54,11 @@ Deno.test("createConnection() and createServer() name a host that cannot be reso
       ["createConnection()", () => loop.createConnection(factory, { hostname: NOWHERE, port: 1 })],
       ["createServer()", () => loop.createServer(factory, { hostname: ["127.0.0.1", NOWHERE], port: 0 })],
     ] as const
-  ) assertEquals(await said(call, Error), `${method}: cannot resolve ${NOWHERE}`);
+  ) {
+    // Deno's error has no code.
+    const code = isOverEpoll() ? "ENOTFOUND" : undefined;
+    assertEquals(await said(call, Error, code), `${method}: cannot resolve ${NOWHERE}`);
+  }
 });
 
 Deno.test("createServer() names the one of several addresses that cannot be bound", async () => {

@@ -1,4 +1,5 @@
 import { type ConnectionOptions, type ExistingConnOptions, Protocol, socketPair } from "../../mod.ts";
+import { onDenoOnly } from "../engine.ts";
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "../std.ts";
 import { bytes, connect, loop, pattern, portOf, Recorder, text, turn } from "../kit.ts";
 import { microtasks, readAll, readBytes } from "../streams/kit.ts";
@@ -181,27 +182,33 @@ Deno.test("createConnection() whose signal aborts at any moment rejects or conne
   assertEquals(connected + aborted, 40);
 });
 
-Deno.test("createConnection() whose signal aborts just as the system has connected closes that connection", async () => {
-  using listener = Deno.listen(LOCAL);
-  const controller = new AbortController();
-  const { connect: dial } = Deno;
-  const fake = async (options: Deno.ConnectOptions) => {
-    const conn = await dial({ hostname: "127.0.0.1", port: options.port });
-    controller.abort();
-    return conn;
-  };
-  Deno.connect = fake as typeof dial;
-  try {
-    const { port } = listener.addr;
-    const attempt = () => loop.createConnection(() => new Protocol(), { port, signal: controller.signal });
-    const error = await assertRejects(attempt, DOMException);
-    assertStrictEquals(error, controller.signal.reason);
-  } finally {
-    Deno.connect = dial;
-  }
-  using conn = await listener.accept();
-  assertEquals(await conn.read(new Uint8Array(1)), null);
-});
+const replaced = onDenoOnly("the test replaces Deno.connect");
+
+Deno.test(
+  "createConnection() whose signal aborts just as the system has connected closes that connection",
+  replaced,
+  async () => {
+    using listener = Deno.listen(LOCAL);
+    const controller = new AbortController();
+    const { connect: dial } = Deno;
+    const fake = async (options: Deno.ConnectOptions) => {
+      const conn = await dial({ hostname: "127.0.0.1", port: options.port });
+      controller.abort();
+      return conn;
+    };
+    Deno.connect = fake as typeof dial;
+    try {
+      const { port } = listener.addr;
+      const attempt = () => loop.createConnection(() => new Protocol(), { port, signal: controller.signal });
+      const error = await assertRejects(attempt, DOMException);
+      assertStrictEquals(error, controller.signal.reason);
+    } finally {
+      Deno.connect = dial;
+    }
+    using conn = await listener.accept();
+    assertEquals(await conn.read(new Uint8Array(1)), null);
+  },
+);
 
 Deno.test("createConnection() no longer listens to its signal once connected", async () => {
   await using pair = await connect(() => new Recorder(), () => new Recorder());
@@ -219,7 +226,9 @@ Deno.test("createConnection() no longer listens to its signal once connected", a
   await turn();
 });
 
-Deno.test("createConnection() refuses what Deno cannot do with NotSupported", async () => {
+const cannot = onDenoOnly("epoll has localAddr");
+
+Deno.test("createConnection() refuses what Deno cannot do with NotSupported", cannot, async () => {
   const create = (options: Partial<ConnectionOptions>) =>
     loop.createConnection(() => new Protocol(), { hostname: "127.0.0.1", port: 1, ...options });
   const { NotSupported } = Deno.errors;
@@ -339,29 +348,35 @@ Deno.test("createConnection() and createServer() name what they were given of th
   }
 });
 
-Deno.test("createConnection() gives autoSelectFamily and its delay to Deno, and nothing where they are not given", async () => {
-  using listener = Deno.listen(LOCAL);
-  const { port } = listener.addr;
-  const { connect } = Deno;
-  const given: unknown[] = [];
-  Deno.connect = ((options: Deno.ConnectOptions) => (given.push(options), connect(options))) as typeof connect;
-  try {
-    for (const options of [{}, { autoSelectFamily: false }, { autoSelectFamilyAttemptDelay: 25 }]) {
-      const [transport] = await loop.createConnection(() => new Protocol(), {
-        hostname: "localhost",
-        port,
-        ...options,
-      });
-      (await listener.accept()).close();
-      transport.abort();
-      await turn();
+const onlyDeno = onDenoOnly("the options are Deno's");
+
+Deno.test(
+  "createConnection() gives autoSelectFamily and its delay to Deno, and nothing where they are not given",
+  onlyDeno,
+  async () => {
+    using listener = Deno.listen(LOCAL);
+    const { port } = listener.addr;
+    const { connect } = Deno;
+    const given: unknown[] = [];
+    Deno.connect = ((options: Deno.ConnectOptions) => (given.push(options), connect(options))) as typeof connect;
+    try {
+      for (const options of [{}, { autoSelectFamily: false }, { autoSelectFamilyAttemptDelay: 25 }]) {
+        const [transport] = await loop.createConnection(() => new Protocol(), {
+          hostname: "localhost",
+          port,
+          ...options,
+        });
+        (await listener.accept()).close();
+        transport.abort();
+        await turn();
+      }
+    } finally {
+      Deno.connect = connect;
     }
-  } finally {
-    Deno.connect = connect;
-  }
-  assertEquals(given, [
-    { hostname: "localhost", port },
-    { hostname: "localhost", port, autoSelectFamily: false },
-    { hostname: "localhost", port, autoSelectFamilyAttemptDelay: 25 },
-  ]);
-});
+    assertEquals(given, [
+      { hostname: "localhost", port },
+      { hostname: "localhost", port, autoSelectFamily: false },
+      { hostname: "localhost", port, autoSelectFamilyAttemptDelay: 25 },
+    ]);
+  },
+);

@@ -2,6 +2,7 @@
  * What lies at a socket's path may change between any two system calls of ours. These tests change it there: they put a
  * function of their own in the place of one of Deno's.
  */
+import { onDenoOnly } from "../engine.ts";
 import { assertEquals, assertRejects } from "../std.ts";
 import { closed, loop, Recorder, tempPath, turn } from "../kit.ts";
 import { open } from "../datagrams/kit.ts";
@@ -39,18 +40,27 @@ function contents(path: string): string {
   return Deno.readTextFileSync(path);
 }
 
+/** Deno's engine binds a socket under a passing name, and then gives it its name by a link. Epoll's binds it at its name. */
+const claims = onDenoOnly("the test watches how a path is claimed");
+
 for (const links of [true, false]) {
-  Deno.test(`createUnixServer() leaves alone what is put in its file's place right after the claim, ${links ? "with" : "without"} links`, async () => {
-    using temp = tempPath();
-    using _ = links ? null : withoutLinks();
-    using hook = behind(links ? "linkSync" : "renameSync", (_, to) => to === temp.path, () => replace(temp.path));
-    const server = await loop.createUnixServer(() => new Recorder(), { path: temp.path });
-    assertEquals(hook.acted, true);
-    server.close();
-    await server.waitClosed();
-    await turn();
-    assertEquals([filesIn(temp.directory), contents(temp.path)], [["socket"], "another program's"]);
-  });
+  Deno.test(
+    `createUnixServer() leaves alone what is put in its file's place right after the claim, ${
+      links ? "with" : "without"
+    } links`,
+    claims,
+    async () => {
+      using temp = tempPath();
+      using _ = links ? null : withoutLinks();
+      using hook = behind(links ? "linkSync" : "renameSync", (_, to) => to === temp.path, () => replace(temp.path));
+      const server = await loop.createUnixServer(() => new Recorder(), { path: temp.path });
+      assertEquals(hook.acted, true);
+      server.close();
+      await server.waitClosed();
+      await turn();
+      assertEquals([filesIn(temp.directory), contents(temp.path)], [["socket"], "another program's"]);
+    },
+  );
 }
 
 /** A file system that has no links for sockets. */
@@ -63,16 +73,20 @@ function withoutLinks(): Disposable {
   return { [Symbol.dispose]: () => void (Deno.linkSync = linkSync) };
 }
 
-Deno.test("createDatagramEndpoint() leaves alone what is put in its file's place right after the claim", async () => {
-  using temp = tempPath();
-  using hook = behind("renameSync", (_, to) => to === temp.path, () => replace(temp.path));
-  const endpoint = await open({ localAddr: { path: temp.path } });
-  assertEquals(hook.acted, true);
-  await endpoint.close();
-  assertEquals([filesIn(temp.directory), contents(temp.path)], [["socket"], "another program's"]);
-});
+Deno.test(
+  "createDatagramEndpoint() leaves alone what is put in its file's place right after the claim",
+  claims,
+  async () => {
+    using temp = tempPath();
+    using hook = behind("renameSync", (_, to) => to === temp.path, () => replace(temp.path));
+    const endpoint = await open({ localAddr: { path: temp.path } });
+    assertEquals(hook.acted, true);
+    await endpoint.close();
+    assertEquals([filesIn(temp.directory), contents(temp.path)], [["socket"], "another program's"]);
+  },
+);
 
-Deno.test("createDatagramEndpoint() does not overwrite a file that is put there amid the claim", async () => {
+Deno.test("createDatagramEndpoint() does not overwrite a file that is put there amid the claim", claims, async () => {
   using temp = tempPath();
   const { listenDatagram } = Deno;
   Deno.listenDatagram = ((options: Deno.UnixListenOptions & { transport: "unixpacket" }) => {
@@ -184,14 +198,18 @@ Deno.test("createUnixServer() that closes overwrites nothing when it puts back w
   assertEquals(others.map((name) => contents(`${temp.directory}/${name}`)), ["another program's"]);
 });
 
-Deno.test("createUnixServer() serves where sockets cannot be linked, and never over a file that has just come", async () => {
-  using temp = tempPath();
-  using _ = withoutLinks();
-  const server = await loop.createUnixServer(() => new Recorder(), { path: temp.path });
-  const [transport, client] = await loop.createUnixConnection(() => new Recorder(), { path: temp.path });
-  await closed(transport, client);
-  await assertRejects(() => loop.createUnixServer(() => new Recorder(), { path: temp.path }), Deno.errors.AddrInUse);
-  server.close();
-  await server.waitClosed();
-  assertEquals(filesIn(temp.directory), []);
-});
+Deno.test(
+  "createUnixServer() serves where sockets cannot be linked, and never over a file that has just come",
+  claims,
+  async () => {
+    using temp = tempPath();
+    using _ = withoutLinks();
+    const server = await loop.createUnixServer(() => new Recorder(), { path: temp.path });
+    const [transport, client] = await loop.createUnixConnection(() => new Recorder(), { path: temp.path });
+    await closed(transport, client);
+    await assertRejects(() => loop.createUnixServer(() => new Recorder(), { path: temp.path }), Deno.errors.AddrInUse);
+    server.close();
+    await server.waitClosed();
+    assertEquals(filesIn(temp.directory), []);
+  },
+);

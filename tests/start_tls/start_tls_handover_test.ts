@@ -1,7 +1,19 @@
 /** What becomes of the old transport, of what was written to it, and of the protocol, when the new one takes over. */
-import { assert, assertEquals, assertInstanceOf, assertRejects, assertStrictEquals, assertThrows } from "../std.ts";
+import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "../std.ts";
 import { InvalidStateError, type StartTlsOptions, type Transport } from "../../mod.ts";
-import { BufferedRecorder, bytes, closed, concat, connect, loop, pattern, Recorder, text, turn } from "../kit.ts";
+import {
+  assertBytes,
+  BufferedRecorder,
+  bytes,
+  closed,
+  concat,
+  connect,
+  loop,
+  pattern,
+  Recorder,
+  text,
+  turn,
+} from "../kit.ts";
 import { ANSWERING, exchange, plainPair, upgrade } from "./kit.ts";
 import { clientTls, serverTls, TRUSTING } from "../tls/kit.ts";
 
@@ -65,8 +77,11 @@ for (const [name, end] of Object.entries(ENDINGS)) {
     await Promise.all([pair.clientSide.untilLost(), pair.serverSide.untilLost()]);
     const truncated = name === "abort()";
     assertEquals(pair.clientSide.error, null);
-    if (truncated) assertInstanceOf(pair.serverSide.error, Deno.errors.UnexpectedEof);
-    else assertEquals(pair.serverSide.error, null);
+    const { ConnectionReset, UnexpectedEof } = Deno.errors;
+    const { error } = pair.serverSide;
+    // A reset if the client has not read all, such as session tickets.
+    if (truncated) assert(error instanceof UnexpectedEof || error instanceof ConnectionReset, `${error}`);
+    else assertEquals(error, null);
     end(old);
     end(transport);
     await turn();
@@ -170,17 +185,18 @@ Deno.test("startTls() leaves flow control paired: the old transport's pause ends
   await using pair = await plainPair("TCP");
   const { clientSide, serverSide } = pair;
   serverSide.transport.setWriteBufferLimits({ high: 10 });
-  serverSide.transport.write(pattern(3_000_000));
+  // More than the kernel takes at once.
+  serverSide.transport.write(pattern(16_000_000));
   assertEquals(serverSide.log.entries, ["connectionMade", "pauseWriting"]);
   const answered = loop.startTls(serverSide.transport, serverSide, ANSWERING);
-  await clientSide.untilReceived(3_000_000);
+  await clientSide.untilReceived(16_000_000);
   clientSide.transport = await loop.startTls(clientSide.transport, clientSide, clientTls());
   const transport = serverSide.transport = await answered;
   assertEquals(serverSide.log.entries, ["connectionMade", "pauseWriting", "resumeWriting"]);
   assertEquals(transport.getWriteBufferLimits(), [16 * 1024, 64 * 1024]);
   transport.write(pattern(3_000_000, 5));
-  await clientSide.untilReceived(6_000_000);
-  assertEquals(clientSide.data.subarray(3_000_000), pattern(3_000_000, 5));
+  await clientSide.untilReceived(19_000_000);
+  assertBytes(clientSide.data.subarray(16_000_000), pattern(3_000_000, 5));
   await serverSide.log.until(() => serverSide.log.entries.length === 5);
   assertEquals(serverSide.log.entries.slice(3), ["pauseWriting", "resumeWriting"]);
 });

@@ -94,7 +94,7 @@ Deno.test("close() of TLS in TLS says close_notify twice, the inner one first", 
   await using pair = await plainPair("TCP");
   await upgrade(pair);
   await upgrade(pair);
-  const writes = countWrites(pair.clientSide.transport.getExtraInfo("socket") as Deno.Conn);
+  const writes = countWrites(pair.clientSide.transport.getExtraInfo("socket"));
   await closed(pair.clientSide.transport, pair.clientSide);
   await pair.serverSide.untilLost();
   // RFC 8446, 5.2: a record adds 22 bytes to an alert of 2, and 22 again to that.

@@ -48,8 +48,9 @@ const MOMENTS: Record<string, (side: Aborting, peer: Recorder) => Promise<void> 
   },
   "in pauseWriting": (side) => side.transport.write(pattern(10 * MB)),
   "in resumeWriting": (side) => {
-    side.transport.setWriteBufferLimits({ high: 4 * MB, low: 4 * MB });
-    side.transport.write(pattern(4 * MB + 1));
+    // More than the kernel takes at once.
+    side.transport.setWriteBufferLimits({ high: 20 * MB, low: 20 * MB });
+    side.transport.write(pattern(20 * MB + 1));
   },
   "while close() flushes": (side) => {
     side.transport.write(pattern(20 * MB));

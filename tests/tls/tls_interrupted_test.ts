@@ -1,6 +1,7 @@
 /** Handshakes that come to nothing: silence, something that is no TLS, the end, a reset, a signal. */
 import { connect as connectNode } from "node:net";
-import { EventLoop, TimeoutError, TlsError } from "../../mod.ts";
+import { type EventLoop, TimeoutError, TlsError } from "../../mod.ts";
+import { makeLoop } from "../engine.ts";
 import { assert, assertEquals, assertInstanceOf, assertStrictEquals } from "../std.ts";
 import { bytes, loop, ManualClock, portOf, Recorder, tempPath } from "../kit.ts";
 import { readAll, resetNode, writeAll } from "../streams/kit.ts";
@@ -9,7 +10,7 @@ import { causeOf, clientTls, Echo, ENGINES, FailingServer, refusal, serverTls, t
 /** A loop of its own, whose clock the test moves. */
 function clocked(): { clock: ManualClock; loop: EventLoop } {
   const clock = new ManualClock();
-  return { clock, loop: new EventLoop({ clock }) };
+  return { clock, loop: makeLoop({ clock }) };
 }
 
 const LATE = "handshakeTimeout: the TLS handshake did not complete within 60000 ms";

@@ -1,5 +1,5 @@
 /** TLS keeps the promises of streams and servers, over TCP and Unix sockets. */
-import { EventLoop } from "../../mod.ts";
+import { makeLoop } from "../engine.ts";
 import { tcp, unix } from "../scenarios/scenario.ts";
 import { serverScenarios } from "../scenarios/servers.ts";
 import { streamScenarios } from "../scenarios/streams.ts";
@@ -8,9 +8,9 @@ import { SERVER, TRUSTING } from "./kit.ts";
 const OPTIONS = { server: { tls: SERVER }, client: { tls: TRUSTING } };
 
 const TCP = { halfCloses: false };
-streamScenarios("TLS on TCP", (clock) => tcp(new EventLoop({ clock }), OPTIONS), TCP);
-serverScenarios("TLS on TCP", (clock) => tcp(new EventLoop({ clock }), OPTIONS), TCP);
+streamScenarios("TLS on TCP", (clock) => tcp(makeLoop({ clock }), OPTIONS), TCP);
+serverScenarios("TLS on TCP", (clock) => tcp(makeLoop({ clock }), OPTIONS), TCP);
 
 const UNIX = { halfCloses: false, much: 4 * 1024 * 1024 };
-streamScenarios("TLS on a Unix socket", (clock) => unix(new EventLoop({ clock }), OPTIONS), UNIX);
-serverScenarios("TLS on a Unix socket", (clock) => unix(new EventLoop({ clock }), OPTIONS), UNIX);
+streamScenarios("TLS on a Unix socket", (clock) => unix(makeLoop({ clock }), OPTIONS), UNIX);
+serverScenarios("TLS on a Unix socket", (clock) => unix(makeLoop({ clock }), OPTIONS), UNIX);
