@@ -17,8 +17,6 @@ const FOREIGN: Readonly<Record<string, readonly string[]>> = {
   sslhandshaketimeout: ["handshakeTimeout"],
   sslshutdowntimeout: ["shutdownTimeout"],
   sock: ["conn", "listener"],
-  happyeyeballsdelay: ["autoSelectFamilyAttemptDelay"],
-  interleave: ["autoSelectFamily"],
   cafile: ["caCerts"],
   cadata: ["caCerts"],
   certfile: ["cert"],

@@ -5,6 +5,7 @@ import {
   checkExisting,
   checkFactory,
   checkHostname,
+  checkInteger,
   checkOneOf,
   checkPath,
   checkPort,
@@ -67,20 +68,35 @@ export interface ConnectionOptions extends TcpOptions {
   hostname?: string | undefined;
   /** 1 to 65535. */
   port: number;
-  /** The local address. Not supported by Deno: a value is a `Deno.errors.NotSupported`. */
+  /**
+   * The local address to connect from. Without `hostname`, the system chooses the address; without `port` or with 0, the
+   * port. Supported by the epoll engine only: with Deno's sockets, a value is a `Deno.errors.NotSupported`.
+   *
+   * @default {undefined} the system chooses
+   */
   localAddr?: { hostname?: string; port?: number } | undefined;
   /**
-   * Try the addresses of a name in parallel (Happy Eyeballs, RFC 8305).
+   * Try the next address of a name before the attempt at the last one has failed (Happy Eyeballs, RFC 8305). With `false`,
+   * the epoll engine tries one address after the other, and Deno's sockets try the first one only.
    *
    * @default {true}
    */
   autoSelectFamily?: boolean | undefined;
+  /** Node's and Deno's name of `happyEyeballsDelay`. */
+  autoSelectFamilyAttemptDelay?: number | undefined;
   /**
-   * The time before the next address is tried, in milliseconds: asyncio's `happy_eyeballs_delay`.
+   * The time before the next address is tried, in milliseconds. Changes nothing if `autoSelectFamily` is `false`.
    *
    * @default {250}
    */
-  autoSelectFamilyAttemptDelay?: number | undefined;
+  happyEyeballsDelay?: number | undefined;
+  /**
+   * How many addresses of the first family are tried before IPv4 and IPv6 alternate: RFC 8305's First Address Family Count.
+   * With 0, the order is the resolver's. Supported by the epoll engine only.
+   *
+   * @default {1} 0 if `autoSelectFamily` is `false`
+   */
+  interleave?: number | undefined;
   /** Cancels connecting and the TLS handshake. The call then rejects with the signal's reason. */
   signal?: AbortSignal | undefined;
 }
@@ -125,6 +141,8 @@ const TCP_ADDRESS = namesOf<Omit<ConnectionOptions, keyof AcceptedSocketOptions>
   localAddr: true,
   autoSelectFamily: true,
   autoSelectFamilyAttemptDelay: true,
+  happyEyeballsDelay: true,
+  interleave: true,
 });
 const UNIX_ADDRESS = namesOf<Omit<UnixConnectionOptions, keyof AcceptedSocketOptions>>({ path: true });
 const CONNECTION_OPTIONS: ReadonlySet<string> = new Set([...TCP_ADDRESS, "conn", ...ACCEPTED_OPTIONS]);
@@ -145,18 +163,14 @@ export async function createConnection<P extends StreamCallbacks>(
     checkExisting(method, "conn", options.conn, [...TCP_ADDRESS], options);
     return await adopt(loop, method, factory, options.conn, options, false);
   }
-  const { hostname = "127.0.0.1", port, signal, localAddr, autoSelectFamily, autoSelectFamilyAttemptDelay } = options;
+  const { hostname = "127.0.0.1", port, signal } = options;
   checkPort(method, "port", port, 1);
   checkHostname(method, "hostname", hostname);
-  if (localAddr !== undefined) {
-    checkOptions(method, localAddr, LOCAL_ADDR, { prefix: "localAddr.", name: "localAddr", tolerated: ["transport"] });
-  }
-  checkBoolean(method, "autoSelectFamily", autoSelectFamily);
-  checkTimeout(method, "autoSelectFamilyAttemptDelay", autoSelectFamilyAttemptDelay);
+  const addressing = takeAddressing(method, options);
   const plan = planTls(method, options.tls, false, hostname);
   await loadTls(loop, plan);
-  const addressing = { hostname, port, localAddr, autoSelectFamily, autoSelectFamilyAttemptDelay };
-  const end = await dial(loop, method, { transport: "tcp", ...addressing, ...tcpSettings(options) }, signal);
+  const where = { hostname, port, ...addressing, ...tcpSettings(options) };
+  const end = await dial(loop, method, { transport: "tcp", ...where }, signal);
   const secured = plan === null ? end : await secureStream(loop, end, plan, signal);
   return startClient(loop, method, factory, secured, options);
 }
@@ -194,6 +208,31 @@ export async function connectAcceptedSocket<P extends StreamCallbacks>(
   checkStreamCall(method, factory, options, ACCEPTED_OPTIONS);
   checkExisting(method, "conn", conn, [], options);
   return await adopt(loop, method, factory, conn, options, true);
+}
+
+/** Checks the options that say from where to connect, and to which addresses of a name. */
+function takeAddressing(method: string, options: ConnectionOptions) {
+  const { localAddr: given, autoSelectFamily, autoSelectFamilyAttemptDelay: alias, happyEyeballsDelay, interleave } =
+    options;
+  let localAddr: TcpTarget["localAddr"];
+  if (given !== undefined) {
+    checkOptions(method, given, LOCAL_ADDR, { prefix: "localAddr.", name: "localAddr", tolerated: ["transport"] });
+    const { hostname, port } = given;
+    if (hostname !== undefined) checkHostname(method, "localAddr.hostname", hostname);
+    if (port !== undefined) checkPort(method, "localAddr.port", port, 0);
+    localAddr = { hostname, port };
+  }
+  checkBoolean(method, "autoSelectFamily", autoSelectFamily);
+  checkTimeout(method, "autoSelectFamilyAttemptDelay", alias);
+  checkTimeout(method, "happyEyeballsDelay", happyEyeballsDelay);
+  if (alias !== undefined && happyEyeballsDelay !== undefined && alias !== happyEyeballsDelay) {
+    throw new TypeError(
+      `${method}: happyEyeballsDelay and autoSelectFamilyAttemptDelay are the same option, got ${happyEyeballsDelay} and ${alias}`,
+    );
+  }
+  if (interleave !== undefined) checkInteger(method, "interleave", interleave, 0);
+  const autoSelectFamilyAttemptDelay = happyEyeballsDelay ?? alias;
+  return { localAddr, autoSelectFamily, autoSelectFamilyAttemptDelay, interleave };
 }
 
 /** Creates a transport for a connection that exists. The caller owns the connection until all arguments are checked. */

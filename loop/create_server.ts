@@ -13,7 +13,7 @@ import {
   type TcpOptions,
   tcpSettings,
 } from "./connect.ts";
-import { listenOnHosts } from "./listen_on_hosts.ts";
+import { listenOnHosts, toList } from "./listen_on_hosts.ts";
 import type { LoopCore } from "./loop_core.ts";
 import { formatAddress, nameAddress } from "./name_address.ts";
 import type { ProtocolFactory } from "./protocol_factory.ts";
@@ -22,11 +22,21 @@ import { type ServeOptions, Server } from "./server.ts";
 /** The options of {@linkcode EventLoop.createServer}. */
 export interface ServerOptions extends TcpOptions, ServeOptions {
   /**
-   * One or more host names or IP addresses. An address that occurs more than once is bound once.
+   * One or more host names or IP addresses. An address that occurs more than once is bound once. `null` listens on every
+   * interface, over IPv4 and IPv6. The epoll engine binds all addresses of a name; Deno's sockets bind the first of
+   * them, and do not support `null`.
    *
    * @default {"0.0.0.0"}
    */
-  hostname?: string | string[] | undefined;
+  hostname?: string | string[] | null | undefined;
+  /**
+   * Whether an IPv6 wildcard, `"::"`, also accepts IPv4, whose addresses are then written as `::ffff:127.0.0.1`. With `hostname:
+   * null`, `true` makes one such listener of the two. Changes nothing for other addresses. Deno's sockets do not support
+   * `false`.
+   *
+   * @default {undefined} what the system does: on Linux, `true` by default. With `hostname: null`, `false`
+   */
+  dualStack?: boolean | undefined;
   /** 0 to 65535; with 0 the system chooses a port for each hostname. See {@linkcode Server.addresses}. */
   port: number;
   /**
@@ -74,6 +84,7 @@ export interface UnixServerOptions extends StreamOptions, ServeOptions {
 const TCP_ADDRESS = namesOf<Omit<ServerOptions, keyof TcpOptions | keyof ServeOptions>>({
   hostname: true,
   port: true,
+  dualStack: true,
   backlog: true,
   reusePort: true,
 });
@@ -96,22 +107,24 @@ export async function createServer(
   checkStreamCall(method, factory, options, SERVER_OPTIONS, "tcp");
   const startServing = takeStartServing(method, options);
   if ("listener" in options) return await adopt(loop, method, factory, options, TCP_ADDRESS, startServing);
-  const { hostname = "0.0.0.0", port, backlog, reusePort = false } = options;
+  const { hostname = "0.0.0.0", port, dualStack, backlog, reusePort = false } = options;
   checkPort(method, "port", port, 0);
   if (Array.isArray(hostname)) hostname.forEach((name, i) => checkHostname(method, `hostname[${i}]`, name));
-  else checkHostname(method, "hostname", hostname);
-  const hostnames = Array.isArray(hostname) ? hostname : [hostname];
+  else if (hostname !== null) checkHostname(method, "hostname", hostname);
+  checkBoolean(method, "dualStack", dualStack);
   if (backlog !== undefined) checkInteger(method, "backlog", backlog, 1, 2 ** 31 - 1);
   checkBoolean(method, "reusePort", reusePort);
-  if (hostnames.length === 0) {
+  if (Array.isArray(hostname) && hostname.length === 0) {
     throw new RangeError(`${method}: hostname must name at least one address, got an empty array`);
   }
   const plan = await takePlan(loop, method, options);
-  const settings = tcpSettings(options);
-  const listeners = await listenOnHosts(hostnames, (hostname, anyPort = false) => {
-    const target = { hostname, port: anyPort ? 0 : port, backlog, reusePort: anyPort ? false : reusePort };
-    return listen(loop, method, { transport: "tcp", ...target, ...settings });
-  });
+  const target = { transport: "tcp", dualStack, backlog, ...tcpSettings(options) } as const;
+  const listeners = hostname === null
+    ? toList(await listen(loop, method, { ...target, hostname, port, reusePort }))
+    : await listenOnHosts(Array.isArray(hostname) ? hostname : [hostname], (hostname, bound, anyPort = false) => {
+      const where = { hostname, port: anyPort ? 0 : port, bound, reusePort: anyPort ? false : reusePort };
+      return listen(loop, method, { ...target, ...where });
+    });
   return new Server(loop, method, factory, listeners, options, plan, startServing);
 }
 
@@ -130,8 +143,8 @@ export async function createUnixServer(
   checkPath(method, "path", path);
   checkBoolean(method, "cleanupSocket", cleanupSocket);
   const plan = await takePlan(loop, method, options);
-  const listener = await listen(loop, method, { transport: "unix", path, cleanupSocket });
-  return new Server(loop, method, factory, [listener], options, plan, startServing);
+  const listeners = toList(await listen(loop, method, { transport: "unix", path, cleanupSocket }));
+  return new Server(loop, method, factory, listeners, options, plan, startServing);
 }
 
 async function adopt(
@@ -155,11 +168,15 @@ function takeStartServing(method: string, { startServing = true }: ServeOptions)
 }
 
 /** Listens. Errors name the address. */
-async function listen(loop: LoopCore, method: string, target: ListenTarget): Promise<ListenHandle> {
+async function listen(
+  loop: LoopCore,
+  method: string,
+  target: ListenTarget,
+): Promise<ListenHandle | ListenHandle[]> {
   try {
     return await loop.engine.listen(target);
   } catch (error) {
-    const hostname = target.transport === "tcp" ? target.hostname : undefined;
+    const hostname = target.transport === "tcp" ? target.hostname ?? undefined : undefined;
     throw nameAddress(error, method, "bind", formatAddress(target), hostname);
   }
 }

@@ -15,7 +15,10 @@ export class LoopCore implements LoopContext {
     this.engine = engine;
     this.exceptions = new Exceptions(clock);
     this.scheduler = new Scheduler(this.exceptions, clock, () => engine.soon());
-    engine.start({ turn: () => this.scheduler.turn() });
+    engine.start({
+      turn: () => this.scheduler.turn(),
+      callLater: (delayMs, callback) => this.callLater(delayMs, callback),
+    });
   }
 
   get debug(): boolean {

@@ -2,7 +2,7 @@ type SystemError = Error & { code?: unknown; hostname?: unknown };
 
 /**
  * Returns an error of the operating system with the same class and `code`, whose message names the method and the address.
- * The original error is its `cause`. Other errors are returned unchanged.
+ * The original error is its `cause`, or all errors if there are several. Other errors are returned unchanged.
  */
 export function nameAddress(
   error: unknown,
@@ -17,18 +17,22 @@ export function nameAddress(
   const isLookup = typeof unresolved === "string" || error.message.includes("failed to lookup address information");
   if (typeof code !== "string" && !isLookup) return error;
   const Class = error.constructor as new (message: string) => Error;
-  if (Class !== Error && !Object.values(Deno.errors).includes(Class as typeof Deno.errors.NotFound)) return error;
+  const isSystem = Class === Error || code === "EINVAL" ||
+    Object.values(Deno.errors).includes(Class as typeof Deno.errors.NotFound);
+  if (!isSystem) return error;
   const host = typeof unresolved === "string" ? unresolved : hostname;
   const what = isLookup && host !== undefined ? `resolve ${host}` : `${action} ${address}`;
   const named = new Class(`${method}: cannot ${what}: ${error.message}`);
-  Object.defineProperty(named, "cause", { value: error, writable: true, configurable: true });
+  const cause = error.cause instanceof AggregateError ? error.cause : error;
+  Object.defineProperty(named, "cause", { value: cause, writable: true, configurable: true });
   if (typeof code === "string") Object.assign(named, { code });
   return named;
 }
 
 /** Formats an address as `host:port` or as a path. */
-export function formatAddress(address: { hostname: string; port: number } | { path: string }): string {
+export function formatAddress(address: { hostname: string | null; port: number } | { path: string }): string {
   if ("path" in address) return address.path.replaceAll("\0", "@");
   const { hostname, port } = address;
+  if (hostname === null) return `port ${port} of every interface`;
   return hostname.includes(":") && !hostname.startsWith("[") ? `[${hostname}]:${port}` : `${hostname}:${port}`;
 }

@@ -14,6 +14,11 @@ export interface EngineHost {
    * this once for each `soon()`. Never throws.
    */
   turn(): void;
+  /**
+   * Calls a function once after a delay, by the clock of the loop, and keeps the process alive until then. A host that is not
+   * a loop need not have this.
+   */
+  callLater?(delayMs: number, callback: () => void): { cancel(): void };
 }
 
 /** The options of a TCP socket. */
@@ -38,6 +43,11 @@ export interface TcpTarget extends TcpSettings {
   autoSelectFamily: boolean | undefined;
   /** The time before the next address is tried, in milliseconds. */
   autoSelectFamilyAttemptDelay: number | undefined;
+  /**
+   * How many addresses of the first family are tried before the families alternate (RFC 8305's First Address Family Count); 0
+   * keeps the order of the resolver, `undefined` leaves it to the engine.
+   */
+  interleave: number | undefined;
 }
 
 /** The Unix socket to connect to. */
@@ -52,8 +62,13 @@ export interface UnixTarget {
 export type ListenTarget =
   | (TcpSettings & {
     transport: "tcp";
-    hostname: string;
+    /** A name or a literal address; `null` for every interface. */
+    hostname: string | null;
     port: number;
+    /** Whether an IPv6 wildcard also accepts IPv4; `undefined` leaves it to the engine. */
+    dualStack?: boolean | undefined;
+    /** Addresses that the same server has bound already. An engine that binds all addresses of a name leaves them out. */
+    bound?: readonly string[] | undefined;
     /** The maximum number of connections that wait to be accepted. */
     backlog: number | undefined;
     reusePort: boolean;
@@ -146,8 +161,11 @@ export interface Engine {
   soon(): void;
   /** Connects a stream. If `signal` aborts, rejects with the signal's reason and leaves nothing open. */
   connect(target: TcpTarget | UnixTarget, signal?: AbortSignal): Promise<StreamEnd>;
-  /** Listens on one address. Connections are accepted after `acceptStart()`. */
-  listen(target: ListenTarget): Promise<ListenHandle>;
+  /**
+   * Listens on one address, or on all addresses of a name. Connections are accepted after `acceptStart()`. If an address
+   * cannot be bound, nothing is left open.
+   */
+  listen(target: ListenTarget): Promise<ListenHandle | ListenHandle[]>;
   /** Takes ownership of a connection that Deno made, and applies TCP options to it. */
   adopt(conn: DenoConn, settings: TcpSettings): StreamEnd;
   /** Takes ownership of a listener that Deno made. The TCP options are applied to its connections. */

@@ -14,6 +14,9 @@ export async function connect(target: TcpTarget | UnixTarget, signal?: AbortSign
   if (target.localAddr !== undefined) {
     throw new Deno.errors.NotSupported("localAddr: Deno.connect cannot choose the local address");
   }
+  if (target.interleave !== undefined) {
+    throw new Deno.errors.NotSupported("interleave: Deno.connect chooses the order of the addresses");
+  }
   const { hostname, port, autoSelectFamily, autoSelectFamilyAttemptDelay } = target;
   const options: Deno.ConnectOptions = {
     hostname,

@@ -60,12 +60,12 @@ export class DenoEngine implements Engine {
     setImmediate(this.#turn);
   }
 
-  /** Connects by `Deno.connect`. `localAddr` is not supported. */
+  /** Connects by `Deno.connect`. `localAddr` and `interleave` are not supported. */
   connect(target: TcpTarget | UnixTarget, signal?: AbortSignal): Promise<StreamEnd> {
     return connect(target, signal);
   }
 
-  /** Listens by `Deno.listen`. */
+  /** Listens by `Deno.listen`, on one address. `hostname: null` is not supported. */
   listen(target: ListenTarget): Promise<ListenHandle> {
     return listen(target);
   }

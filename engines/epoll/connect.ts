@@ -1,7 +1,7 @@
 /** Connects sockets. */
-import { SOCK_STREAM } from "./constants.ts";
-import { EINPROGRESS, EINTR, EPOLLOUT } from "./constants.ts";
+import { EINPROGRESS, EINTR, EPOLLOUT, SOCK_STREAM } from "./constants.ts";
 import { lastError, systemError } from "./errors.ts";
+import type { CallLater } from "./happy_eyeballs.ts";
 import { Lane } from "./lane.ts";
 import { getOption, openSocket } from "./open_socket.ts";
 import type { Reactor } from "./reactor.ts";
@@ -9,9 +9,13 @@ import type { SockAddr } from "./sockaddr.ts";
 import { SO_ERROR, SOL_SOCKET } from "./socket_options.ts";
 import { Source } from "./source.ts";
 
+/** The longest pause between attempts at a Unix socket whose backlog is full, in milliseconds. */
+const MAX_PAUSE = 64;
+
 /**
  * Opens a stream socket and connects it. If `signal` aborts, rejects with its reason and leaves nothing open.
  *
+ * @param prepare Sets options of the socket, or binds it.
  * @returns The descriptor, which the caller owns.
  */
 export async function connectTo(
@@ -31,6 +35,40 @@ export async function connectTo(
     return new Connecting(reactor, new Lane(), fd);
   });
   return typeof source === "number" ? source : await source.finish(signal);
+}
+
+/**
+ * Connects to a Unix socket. While its backlog is full, connect() answers EAGAIN and no event tells of room, so the call is
+ * repeated, less and less often.
+ */
+export async function connectToUnix(
+  reactor: Reactor,
+  address: SockAddr,
+  signal: AbortSignal | undefined,
+  callLater: CallLater,
+): Promise<number> {
+  for (let pause = 1;; pause = Math.min(2 * pause, MAX_PAUSE)) {
+    try {
+      return await connectTo(reactor, address, signal);
+    } catch (error) {
+      if (!(error instanceof Deno.errors.WouldBlock)) throw error;
+    }
+    await sleep(callLater, pause, signal);
+  }
+}
+
+async function sleep(callLater: CallLater, ms: number, signal: AbortSignal | undefined): Promise<void> {
+  signal?.throwIfAborted();
+  const over = Promise.withResolvers<void>();
+  const timer = callLater(ms, over.resolve);
+  const abort = () => over.reject(signal!.reason);
+  signal?.addEventListener("abort", abort, { once: true });
+  try {
+    await over.promise;
+  } finally {
+    timer.cancel();
+    signal?.removeEventListener("abort", abort);
+  }
 }
 
 /** A socket that is being connected. */

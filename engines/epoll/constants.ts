@@ -51,5 +51,7 @@ export const ENOTSOCK = 88;
 export const EAFNOSUPPORT = 97;
 export const EADDRINUSE = 98;
 export const EADDRNOTAVAIL = 99;
+export const ENETUNREACH = 101;
 export const EISCONN = 106;
+export const ENOTCONN = 107;
 export const EINPROGRESS = 115;

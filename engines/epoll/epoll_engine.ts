@@ -92,7 +92,7 @@ export class EpollEngine implements Engine {
   start(host: EngineHost): void {
     this.#deno.start(host);
     this.#reactor = new Reactor(this.#libc, () => host.turn());
-    this.#streams = new StreamSockets(this.#reactor);
+    this.#streams = new StreamSockets(this.#reactor, (delayMs, callback) => callLater(host, delayMs, callback));
   }
 
   /** Asks for a turn, after the events that are pending. */
@@ -107,8 +107,8 @@ export class EpollEngine implements Engine {
       : this.#streams.connectUnix(target, signal);
   }
 
-  /** Listens on TCP or on a Unix socket. */
-  listen(target: ListenTarget): Promise<ListenHandle> {
+  /** Listens on TCP, at all addresses of a name, or on a Unix socket. */
+  listen(target: ListenTarget): Promise<ListenHandle | ListenHandle[]> {
     return target.transport === "tcp" ? this.#streams.listenTcp(target) : this.#streams.listenUnix(target);
   }
 
@@ -136,4 +136,11 @@ export class EpollEngine implements Engine {
   spawn(program: string | URL, options: SpawnOptions): Promise<ProcessHandle> {
     return this.#deno.spawn(program, options);
   }
+}
+
+/** Calls a function later, by the clock of the loop if the host has one. */
+function callLater(host: EngineHost, delayMs: number, callback: () => void): { cancel(): void } {
+  if (host.callLater !== undefined) return host.callLater(delayMs, callback);
+  const timer = setTimeout(callback, delayMs);
+  return { cancel: () => clearTimeout(timer) };
 }

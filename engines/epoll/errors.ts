@@ -1,7 +1,10 @@
 import { constants } from "node:os";
+import { EAGAIN } from "./constants.ts";
 import type { Libc } from "./libc.ts";
 
 const NAMES = new Map(Object.entries(constants.errno).map(([name, number]) => [number as number, name]));
+// Not EWOULDBLOCK, which is the same number.
+NAMES.set(EAGAIN, "EAGAIN");
 
 type ErrorClass = new (message: string) => Error;
 
@@ -15,6 +18,7 @@ const CLASSES: Record<string, ErrorClass> = {
   ECONNABORTED: Deno.errors.ConnectionAborted,
   ENOTCONN: Deno.errors.NotConnected,
   EADDRINUSE: Deno.errors.AddrInUse,
+  ENETUNREACH: Deno.errors.NetworkUnreachable,
   EADDRNOTAVAIL: Deno.errors.AddrNotAvailable,
   EPIPE: Deno.errors.BrokenPipe,
   EEXIST: Deno.errors.AlreadyExists,

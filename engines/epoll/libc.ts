@@ -32,9 +32,15 @@ const SYMBOLS = {
   epoll_park: { name: "epoll_wait", parameters: ["i32", "buffer", "i32", "i32"], result: "i32", nonblocking: true },
   eventfd: { parameters: ["u32", "i32"], result: "i32" },
   if_nametoindex: { parameters: ["buffer"], result: "u32" },
+  // On a thread of its own, because it may ask a name server.
+  getaddrinfo: { parameters: ["buffer", "buffer", "buffer", "buffer"], result: "i32", nonblocking: true },
+  freeaddrinfo: { parameters: ["usize"], result: "void" },
+  getcwd: { parameters: ["buffer", "usize"], result: "pointer" },
   // The POSIX version under a name that glibc and musl share.
   strerror_r: { name: "__xpg_strerror_r", parameters: ["i32", "buffer", "usize"], result: "i32" },
   memcpy: { parameters: ["buffer", "pointer", "usize"], result: "pointer" },
+  // The same function with the address as a number. Unlike UnsafePointerView, it works with --allow-ffi=PATH.
+  copyFrom: { name: "memcpy", parameters: ["buffer", "usize", "usize"], result: "pointer" },
   errnoLocation: { name: "__errno_location", parameters: [], result: "pointer" },
 } as const;
 

@@ -28,6 +28,11 @@ export function encodeIp(address: string, port: number): SockAddr {
   return { family, bytes };
 }
 
+/** Returns an IP address in the spelling that the kernel's addresses are given. */
+export function normalizeIp(address: string): string {
+  return decodeIp("tcp", encodeIp(address, 0).bytes).hostname;
+}
+
 /** Encodes the path of a Unix socket. One that begins with a zero byte is an abstract name. */
 export function encodePath(path: string): SockAddr {
   const name = new TextEncoder().encode(path);

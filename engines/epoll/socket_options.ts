@@ -19,6 +19,11 @@ export const IPPROTO_TCP = 6;
 /** Send small segments at once. */
 export const TCP_NODELAY = 1;
 
+/** The level of IPv4. */
+export const IPPROTO_IP = 0;
+/** Choose the port of a bound socket when it connects. */
+export const IP_BIND_ADDRESS_NO_PORT = 24;
+
 /** The level of IPv6. */
 export const IPPROTO_IPV6 = 41;
 /** Do not accept IPv4 on an IPv6 socket. */

@@ -4,17 +4,20 @@ import type { ListenHandle } from "../../transports/listen_handle.ts";
 import type { StreamEnd } from "../../transports/stream_handle.ts";
 import { bindUnixFile } from "./bind_unix.ts";
 import { type Accepted, AcceptHandle } from "./accept_handle.ts";
-import { connectTo } from "./connect.ts";
+import { connectTo, connectToUnix } from "./connect.ts";
 import { AF_INET6, SOCK_STREAM } from "./constants.ts";
 import { lastError } from "./errors.ts";
+import { type CallLater, connectToOne, interleave } from "./happy_eyeballs.ts";
 import { Lane } from "./lane.ts";
 import type { Libc } from "./libc.ts";
+import { listenOnAll, type TcpListenTarget } from "./listen_tcp.ts";
+import { findLocal } from "./local_address.ts";
 import { bind, ipNameOf, openSocket, pathOf, setOption } from "./open_socket.ts";
-import { requireNet, requirePath } from "./permissions.ts";
+import { requireNet, requireNotDenied, requirePath } from "./permissions.ts";
 import type { Reactor } from "./reactor.ts";
-import { resolve } from "./resolve.ts";
+import { resolve, withoutBrackets } from "./resolve.ts";
 import { ScratchMemory, ScratchPool } from "./scratch_memory.ts";
-import { decodeIp, decodePath, encodeIp, encodePath } from "./sockaddr.ts";
+import { decodeIp, decodePath, encodeIp, encodePath, type SockAddr } from "./sockaddr.ts";
 import { Socket } from "./socket.ts";
 import { SocketHandle } from "./socket_handle.ts";
 import { IPPROTO_IPV6, IPPROTO_TCP, IPV6_V6ONLY, SO_KEEPALIVE, SO_REUSEADDR } from "./socket_options.ts";
@@ -22,59 +25,72 @@ import { SO_REUSEPORT, SOL_SOCKET, TCP_NODELAY } from "./socket_options.ts";
 
 /** The default backlog of Deno's listeners. */
 const BACKLOG = 511;
-
-type TcpListenTarget = Extract<ListenTarget, { transport: "tcp" }>;
+/** The default time before the next address is tried, in milliseconds: Deno's, and that of RFC 8305. */
+const ATTEMPT_DELAY = 250;
 
 /** The stream sockets of one engine. */
 export class StreamSockets {
   #reactor: Reactor;
+  #callLater: CallLater;
   #memory = new ScratchPool();
 
-  constructor(reactor: Reactor) {
+  constructor(reactor: Reactor, callLater: CallLater) {
     this.#reactor = reactor;
+    this.#callLater = callLater;
   }
 
-  /** Connects to the first address that accepts. */
+  /** Connects to one of the addresses of a host. */
   async connectTcp(target: TcpTarget, signal?: AbortSignal): Promise<StreamEnd> {
     signal?.throwIfAborted();
-    const { hostname, port } = target;
+    const { hostname, port, localAddr, autoSelectFamily: races = true } = target;
     requireNet(hostname, port);
     const { libc } = this.#reactor;
-    let failure: unknown;
-    for (const address of await resolve(hostname)) {
-      signal?.throwIfAborted();
-      try {
-        const prepare = (fd: number) => applySettings(libc, fd, target);
-        const fd = await connectTo(this.#reactor, encodeIp(address, port), signal, prepare);
-        return this.#end(fd, new Lane(), ipNameOf(libc, fd, "tcp"), ipNameOf(libc, fd, "tcp", "getpeername"));
-      } catch (error) {
-        failure = error;
-      }
-    }
-    throw failure;
+    const bindLocal = localAddr === undefined ? undefined : await findLocal(libc, localAddr, signal);
+    const addresses = interleave(await resolve(hostname, signal), target.interleave ?? (races ? 1 : 0));
+    signal?.throwIfAborted();
+    // Deno checks what it may try, and without a race it tries one address.
+    if (races) requireNotDenied(addresses, port);
+    const attempt = async (address: string, signal: AbortSignal | undefined) => {
+      if (!races) requireNotDenied([address], port);
+      const remote = encodeIp(address, port);
+      const fd = await connectTo(this.#reactor, remote, signal, (fd) => {
+        applySettings(libc, fd, target);
+        bindLocal?.(fd, remote.family);
+      });
+      return { fd, remote };
+    };
+    const isLiteral = addresses.length === 1 && addresses[0] === withoutBrackets(hostname);
+    const { fd, remote } = isLiteral ? await attempt(addresses[0]!, signal) : await connectToOne(addresses, {
+      delay: races ? target.autoSelectFamilyAttemptDelay ?? ATTEMPT_DELAY : Infinity,
+      callLater: this.#callLater,
+      signal,
+      attempt,
+      discard: ({ fd }) => void libc.close(fd),
+    });
+    return this.#connected(fd, () => [ipNameOf(libc, fd, "tcp"), peerOf(libc, fd, remote)]);
   }
 
   async connectUnix({ path }: UnixTarget, signal?: AbortSignal): Promise<StreamEnd> {
     signal?.throwIfAborted();
-    requirePath(path);
+    const address = encodePath(requirePath(path));
     const { libc } = this.#reactor;
-    const fd = await connectTo(this.#reactor, encodePath(path), signal);
-    const sockname: Deno.UnixAddr = { transport: "unix", path: pathOf(libc, fd) };
-    return this.#end(fd, new Lane(), sockname, { transport: "unix", path });
+    const fd = await connectToUnix(this.#reactor, address, signal, this.#callLater);
+    return this.#connected(fd, () => [{ transport: "unix", path: pathOf(libc, fd) }, { transport: "unix", path }]);
   }
 
-  async listenTcp(target: TcpListenTarget): Promise<ListenHandle> {
-    const { hostname, port } = target;
-    requireNet(hostname, port);
-    const [address] = await resolve(hostname);
-    return this.#listenTcp(target, address!);
+  /** Listens on all addresses of a host, or on every interface. */
+  listenTcp(target: TcpListenTarget): Promise<ListenHandle[]> {
+    return listenOnAll(
+      target,
+      (address, port, dualStack) => this.#listenTcp(target, encodeIp(address, port), dualStack),
+    );
   }
 
   async listenUnix({ path, cleanupSocket }: Extract<ListenTarget, { transport: "unix" }>): Promise<ListenHandle> {
-    requirePath(path);
+    const bound = requirePath(path);
     const reactor = this.#reactor;
     const { libc } = reactor;
-    const { fd, removeFile } = await bindUnixFile(libc, path, SOCK_STREAM);
+    const { fd, removeFile } = await bindUnixFile(libc, bound, SOCK_STREAM);
     const addr: Deno.UnixAddr = { transport: "unix", path };
     try {
       if (libc.listen(fd, BACKLOG) === -1) throw lastError(libc);
@@ -86,18 +102,18 @@ export class StreamSockets {
     return new AcceptHandle(reactor, fd, addr, this.#unixAccepted(addr), cleanupSocket ? removeFile : undefined);
   }
 
-  #listenTcp(target: TcpListenTarget, address: string): ListenHandle {
+  #listenTcp(target: TcpListenTarget, local: SockAddr, dualStack: boolean | undefined): ListenHandle {
     const { libc } = this.#reactor;
-    const { port, backlog = BACKLOG, reusePort } = target;
-    const local = encodeIp(address, port);
     return openSocket(libc, local.family, SOCK_STREAM, (fd) => {
       setOption(libc, fd, SOL_SOCKET, SO_REUSEADDR, 1);
-      if (reusePort) setOption(libc, fd, SOL_SOCKET, SO_REUSEPORT, 1);
-      if (local.family === AF_INET6) setOption(libc, fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
+      if (target.reusePort) setOption(libc, fd, SOL_SOCKET, SO_REUSEPORT, 1);
+      if (local.family === AF_INET6 && dualStack !== undefined) {
+        setOption(libc, fd, IPPROTO_IPV6, IPV6_V6ONLY, Number(!dualStack));
+      }
       // Accepted sockets inherit these.
       applySettings(libc, fd, target);
       bind(libc, fd, local);
-      if (libc.listen(fd, backlog) === -1) throw lastError(libc);
+      if (libc.listen(fd, target.backlog ?? BACKLOG) === -1) throw lastError(libc);
       const addr = ipNameOf(libc, fd, "tcp");
       return new AcceptHandle(this.#reactor, fd, addr, this.#tcpAccepted(addr));
     });
@@ -118,9 +134,28 @@ export class StreamSockets {
     };
   }
 
+  /** Makes the stream of a new connection. `namesOf` returns its local and its remote address. */
+  #connected(fd: number, namesOf: () => [Deno.Addr, Deno.Addr]): StreamEnd {
+    try {
+      return this.#end(fd, new Lane(), ...namesOf());
+    } catch (error) {
+      this.#reactor.libc.close(fd);
+      throw error;
+    }
+  }
+
   #end(fd: number, lane: Lane, sockname: Deno.Addr, peername: Deno.Addr): StreamEnd {
     const handle = new SocketHandle(this.#reactor, lane, fd, new ScratchMemory(this.#memory));
     return { handle, extra: { peername, sockname, socket: new Socket(handle) } };
+  }
+}
+
+/** Returns the remote address of a connection. A peer that has already reset it has none. */
+function peerOf(libc: Libc, fd: number, remote: SockAddr): Deno.NetAddr {
+  try {
+    return ipNameOf(libc, fd, "tcp", "getpeername");
+  } catch {
+    return decodeIp("tcp", remote.bytes);
   }
 }
 

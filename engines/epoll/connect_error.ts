@@ -1,0 +1,34 @@
+/** Errors of connecting and binding that name the addresses. */
+
+/** An address, and why it cannot be used. */
+export interface Failure {
+  address: string;
+  error: Error;
+}
+
+/** What a family or a route that this machine does not have answers. An error of a peer tells more. */
+const UNREACHABLE = new Set(["ENETUNREACH", "EHOSTUNREACH", "EADDRNOTAVAIL", "EAFNOSUPPORT"]);
+
+/**
+ * Returns one error for all addresses. Its class and `code` are those of the last error that came from a peer, or of the last
+ * one; its message has every address with its reason, and its cause all errors.
+ */
+export function combineFailures(failures: readonly Failure[]): Error {
+  const errors = failures.map(({ error }) => error);
+  const telling = errors.findLast((error) => !UNREACHABLE.has(codeOf(error) ?? "")) ?? errors.at(-1)!;
+  const message = failures.map(({ address, error }) => `${address}: ${error.message}`).join("; ");
+  return withMessage(telling, message, new AggregateError(errors, message));
+}
+
+/** Returns an error of the same class and `code` with another message. */
+export function withMessage(error: Error, message: string, cause: Error = error): Error {
+  const Class = error.constructor as new (message: string, options: ErrorOptions) => Error;
+  const code = codeOf(error);
+  return Object.assign(new Class(message, { cause }), code !== undefined && { code });
+}
+
+/** Returns the `code` of an error of the system. */
+export function codeOf(error: Error): string | undefined {
+  const { code } = error as Error & { code?: unknown };
+  return typeof code === "string" ? code : undefined;
+}

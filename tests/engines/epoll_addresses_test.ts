@@ -1,0 +1,263 @@
+/** The addresses of the epoll engine: local ones, those of names, paths. */
+import { EventLoop } from "../../mod.ts";
+import { DenoEngine } from "../../engines/deno/mod.ts";
+import { EINVAL, ENOTCONN } from "../../engines/epoll/constants.ts";
+import { assert, assertEquals, assertRejects, assertStrictEquals } from "../std.ts";
+import { closed, ManualClock, tempPath, turn } from "../kit.ts";
+import { factory, freePort, hasIpv6, makeLoop, namesOf, serve, type SystemError, test } from "./addresses_kit.ts";
+import { failing, fakeNames, replaceLibc, watchSockets } from "./fake_libc.ts";
+
+// Local addresses
+
+test("createConnection() binds localAddr", async () => {
+  const loop = makeLoop();
+  await using served = await serve(loop);
+  const { port, clients } = served;
+  const [local, peer] = await namesOf(loop, { port, localAddr: { hostname: "127.0.0.5" } });
+  assertEquals([local.hostname, peer], ["127.0.0.5", { transport: "tcp", hostname: "127.0.0.1", port }]);
+  assertEquals(clients[0]!.transport.getExtraInfo("peername"), local);
+  const chosen = freePort();
+  assertEquals((await namesOf(loop, { port, localAddr: { port: chosen } }))[0].port, chosen);
+  assertEquals((await namesOf(loop, { port, localAddr: {} }))[0].hostname, "127.0.0.1");
+  assertEquals((await namesOf(loop, { port, localAddr: { hostname: "localhost", port: 0 } }))[0].hostname, "127.0.0.1");
+});
+
+test("createConnection() whose localAddr cannot be bound names it and leaves nothing open", async () => {
+  const loop = makeLoop();
+  await using served = await serve(loop);
+  const { port } = served;
+  using sockets = watchSockets();
+  const rows = [
+    [{ hostname: "192.0.2.99", port: 5 }, Deno.errors.AddrNotAvailable, "EADDRNOTAVAIL", "localAddr 192.0.2.99:5: "],
+    [{ hostname: "127.0.0.1", port }, Deno.errors.AddrInUse, "EADDRINUSE", `localAddr 127.0.0.1:${port}: `],
+    [{ port }, Deno.errors.AddrInUse, "EADDRINUSE", `localAddr port ${port}: `],
+    [{ hostname: "::1" }, Deno.errors.AddrNotAvailable, "EADDRNOTAVAIL", "localAddr [::1]:0 is not IPv4"],
+  ] as const;
+  for (const [localAddr, Class, code, text] of rows) {
+    const error: SystemError = await assertRejects(() => loop.createConnection(factory, { port, localAddr }), Class);
+    assertEquals(error.code, code);
+    assert(error.message.startsWith(`createConnection(): cannot connect to 127.0.0.1:${port}: ${text}`), error.message);
+  }
+  assertEquals(sockets.open, 0);
+});
+
+test("createConnection() takes the address of localAddr that has the family of the remote one", async () => {
+  const loop = makeLoop();
+  using _names = fakeNames({ both: ["::1", "127.0.0.6"] });
+  await using served = await serve(loop, { hostname: ["127.0.0.1"] });
+  const [local] = await namesOf(loop, { port: served.port, localAddr: { hostname: "both" } });
+  assertEquals(local.hostname, "127.0.0.6");
+}, "IPv6");
+
+test("createConnection() with a localAddr that has no address says so", async () => {
+  const loop = makeLoop();
+  using _names = fakeNames({});
+  const error = await assertRejects(
+    () => loop.createConnection(factory, { port: 1, localAddr: { hostname: "nowhere.test" } }),
+    Error,
+  );
+  assertEquals(
+    error.message,
+    "createConnection(): cannot resolve nowhere.test: localAddr: failed to lookup address information: Name or service not known",
+  );
+});
+
+// Names
+
+test("createConnection() and createServer() name a host that has no address", async () => {
+  const loop = makeLoop();
+  using _names = fakeNames({ empty: [] });
+  const rows = [["nowhere.test", "Name or service not known"], [
+    "empty",
+    "No address associated with hostname",
+  ]] as const;
+  for (const [hostname, why] of rows) {
+    for (
+      const [method, call] of [
+        ["createConnection()", () => loop.createConnection(factory, { hostname, port: 1 })],
+        ["createServer()", () => loop.createServer(factory, { hostname: ["127.0.0.1", hostname], port: 0 })],
+      ] as const
+    ) {
+      const error: SystemError = await assertRejects(call, Error);
+      assertEquals(error.code, "ENOTFOUND");
+      assertEquals(
+        error.message,
+        `${method}: cannot resolve ${hostname}: failed to lookup address information: ${why}`,
+      );
+    }
+  }
+});
+
+test("createConnection() with the zone of an interface that is missing says so", async () => {
+  const error = await assertRejects(
+    () => makeLoop().createConnection(factory, { hostname: "fe80::1%nope0", port: 1 }),
+    Error,
+  );
+  assertEquals(
+    error.message,
+    'createConnection(): cannot resolve fe80::1%nope0: failed to lookup address information: there is no network interface "nope0"',
+  );
+});
+
+test("createConnection() takes the zone of an IPv6 address by name and by number", async () => {
+  const loop = makeLoop();
+  const zones: number[] = [];
+  using _connect = replaceLibc((real) => ({
+    connect: (fd, bytes, length) => {
+      zones.push((bytes as Uint8Array)[24]!);
+      return real.connect(fd, bytes, length);
+    },
+  }));
+  for (const hostname of ["::1%lo", "[::1%lo]", "::1%1"]) {
+    await assertRejects(() => loop.createConnection(factory, { hostname, port: freePort() }), Error);
+  }
+  assertEquals(zones, [1, 1, 1]);
+}, "IPv6");
+
+test("createConnection() while its name is being resolved rejects when its signal aborts", async () => {
+  const loop = makeLoop();
+  const never = Promise.withResolvers<number>();
+  using _names = replaceLibc(() => ({ getaddrinfo: () => never.promise, freeaddrinfo: () => {} }));
+  using sockets = watchSockets();
+  const controller = new AbortController();
+  const attempt = loop.createConnection(factory, { hostname: "slow.test", port: 1, signal: controller.signal });
+  await turn(loop);
+  const reason = new Error("too slow");
+  controller.abort(reason);
+  assertStrictEquals(await assertRejects(() => attempt, Error), reason);
+  never.resolve(-3);
+  await turn(loop);
+  assertEquals(sockets.open, 0);
+});
+
+test("createConnection() to an address that refuses rejects with the system's error", async () => {
+  const loop = makeLoop();
+  const port = freePort();
+  for (const [hostname, shown] of [["127.0.0.1", "127.0.0.1"], ["::1", "[::1]"], ["[::1]", "[::1]"]] as const) {
+    if (hostname !== "127.0.0.1" && !hasIpv6()) continue;
+    const error: SystemError = await assertRejects(
+      () => loop.createConnection(factory, { hostname, port }),
+      Deno.errors.ConnectionRefused,
+    );
+    assertEquals(error.code, "ECONNREFUSED");
+    assertEquals(
+      error.message,
+      `createConnection(): cannot connect to ${shown}:${port}: Connection refused (os error 111)`,
+    );
+  }
+});
+
+test("createConnection() to an address that the system refuses names the address", async () => {
+  using _connect = failing("connect", EINVAL);
+  const error: SystemError = await assertRejects(() => makeLoop().createConnection(factory, { port: 7 }), TypeError);
+  assertEquals(error.code, "EINVAL");
+  assertEquals(error.message, "createConnection(): cannot connect to 127.0.0.1:7: Invalid argument (os error 22)");
+});
+
+test("createConnection() to a peer that has reset at once still has a peername", async () => {
+  const loop = makeLoop();
+  await using served = await serve(loop);
+  const { port } = served;
+  using _peername = failing("getpeername", ENOTCONN);
+  assertEquals((await namesOf(loop, { port }))[1], { transport: "tcp", hostname: "127.0.0.1", port });
+});
+
+// Unix sockets
+
+test("createUnixConnection() to a socket whose backlog is full waits for room", async () => {
+  using temp = tempPath();
+  const { path } = temp;
+  const clock = new ManualClock();
+  const loop = makeLoop(clock);
+  const listen = replaceLibc((real) => ({ listen: (fd) => real.listen(fd, 0) }));
+  const server = await loop.createUnixServer(factory, { path, startServing: false });
+  listen[Symbol.dispose]();
+  const [first, firstProtocol] = await loop.createUnixConnection(factory, { path });
+  const attempt = loop.createUnixConnection(factory, { path });
+  const pauses: number[] = [];
+  for (let i = 0; i < 9; i++) {
+    await clock.untilSet(loop);
+    pauses.push(clock.due! - clock.now());
+    await clock.advance(pauses.at(-1)!, loop);
+  }
+  assertEquals(pauses, [1, 2, 4, 8, 16, 32, 64, 64, 64]);
+  server.startServing();
+  // The server accepts in a turn of its own.
+  for (let i = 0; i < 10; i++) await clock.advance(64, loop);
+  const [second, secondProtocol] = await attempt;
+  await closed(first, firstProtocol);
+  await closed(second, secondProtocol);
+  server.close();
+  server.abortClients();
+  await server.waitClosed();
+  await turn(loop);
+});
+
+test("createUnixConnection() that waits for room rejects when its signal aborts, and leaves nothing open", async () => {
+  using temp = tempPath();
+  const { path } = temp;
+  const clock = new ManualClock();
+  const loop = makeLoop(clock);
+  const listen = replaceLibc((real) => ({ listen: (fd) => real.listen(fd, 0) }));
+  const server = await loop.createUnixServer(factory, { path, startServing: false });
+  listen[Symbol.dispose]();
+  const [first, firstProtocol] = await loop.createUnixConnection(factory, { path });
+  using sockets = watchSockets();
+  const controller = new AbortController();
+  const attempt = loop.createUnixConnection(factory, { path, signal: controller.signal });
+  await clock.untilSet(loop);
+  controller.abort("enough");
+  assertEquals(await attempt.catch((error) => error), "enough");
+  assertEquals([sockets.open, clock.due], [0, null]);
+  await closed(first, firstProtocol);
+  server.close();
+});
+
+test("createUnixConnection() takes .. as Deno's permissions do: without following symbolic links", async () => {
+  using temp = tempPath();
+  const { path, directory } = temp;
+  const loop = makeLoop();
+  Deno.mkdirSync(`${directory}/deep/er`, { recursive: true });
+  Deno.symlinkSync(`${directory}/deep/er`, `${directory}/link`);
+  const server = await loop.createUnixServer(factory, { path });
+  const [transport, protocol] = await loop.createUnixConnection(factory, { path: `${directory}/link/../socket` });
+  await closed(transport, protocol);
+  server.close();
+  server.abortClients();
+  await server.waitClosed();
+  await turn(loop);
+});
+
+// Deno's sockets
+
+Deno.test("createConnection() and createServer() on Deno's sockets reject what these do not support with NotSupported", async () => {
+  const loop = new EventLoop({ engine: new DenoEngine() });
+  const isWindows = Deno.build.os === "windows";
+  const rows: [call: () => Promise<unknown>, text: string][] = [
+    [() => loop.createConnection(factory, { port: 1, localAddr: { port: 0 } }), "localAddr"],
+    [() => loop.createConnection(factory, { port: 1, interleave: 0 }), "interleave"],
+    [() => loop.createServer(factory, { port: 0, hostname: null }), "hostname: null"],
+    [() => loop.createServer(factory, { port: 0, hostname: "::", dualStack: isWindows }), "dualStack"],
+    [() => loop.createServer(factory, { port: 0, hostname: "[0:0::0]", dualStack: isWindows }), "dualStack"],
+  ];
+  for (const [call, text] of rows) await assertRejects(call, Deno.errors.NotSupported, text);
+  (await loop.createServer(factory, { port: 0, hostname: "127.0.0.1", dualStack: false })).close();
+});
+
+Deno.test("createConnection() on Deno's sockets gives happyEyeballsDelay to Deno", async () => {
+  const loop = new EventLoop({ engine: new DenoEngine() });
+  const connect = Deno.connect;
+  const given: unknown[] = [];
+  Deno.connect = ((options: Deno.ConnectOptions & { autoSelectFamilyAttemptDelay?: number }) => {
+    given.push(options.autoSelectFamilyAttemptDelay);
+    return Promise.reject(new Error("enough"));
+  }) as unknown as typeof Deno.connect;
+  try {
+    for (const options of [{}, { happyEyeballsDelay: 7 }, { happyEyeballsDelay: 8, autoSelectFamilyAttemptDelay: 8 }]) {
+      await assertRejects(() => loop.createConnection(factory, { port: 1, ...options }), Error, "enough");
+    }
+  } finally {
+    Deno.connect = connect;
+  }
+  assertEquals(given, [undefined, 7, 8]);
+});

@@ -1,0 +1,181 @@
+/** The epoll engine tries the addresses of a name as RFC 8305 says: Happy Eyeballs. */
+import type { ConnectionOptions, EventLoop } from "../../mod.ts";
+import { ENETUNREACH } from "../../engines/epoll/constants.ts";
+import { decodeIp } from "../../engines/epoll/sockaddr.ts";
+import { assertEquals, assertInstanceOf, assertRejects, assertStrictEquals } from "../std.ts";
+import { ManualClock, portOf, turn } from "../kit.ts";
+import { factory, freePort, makeLoop, namesOf, serve, type SystemError, test } from "./addresses_kit.ts";
+import { failing, fakeNames, replaceLibc, watchSockets } from "./fake_libc.ts";
+
+/** Has a full backlog at 127.0.0.2: a connection to it does not end. The same port is free at other addresses. */
+async function blackHole(loop: EventLoop) {
+  const server = await loop.createServer(factory, {
+    hostname: "127.0.0.2",
+    port: 0,
+    backlog: 1,
+    startServing: false,
+  });
+  const port = portOf(server);
+  const waiting = [
+    await Deno.connect({ hostname: "127.0.0.2", port }),
+    await Deno.connect({ hostname: "127.0.0.2", port }),
+  ];
+  return {
+    port,
+    [Symbol.dispose]() {
+      for (const conn of waiting) conn.close();
+      server.close();
+    },
+  };
+}
+
+/** The addresses that are connected to, in order. */
+function recordAttempts(): Disposable & { attempts: string[] } {
+  const attempts: string[] = [];
+  const replaced = replaceLibc((real) => ({
+    connect: (fd, bytes, length) => {
+      attempts.push(decodeIp("tcp", bytes as Uint8Array).hostname);
+      return real.connect(fd, bytes, length);
+    },
+  }));
+  return { attempts, [Symbol.dispose]: () => replaced[Symbol.dispose]() };
+}
+
+const DELAYS: [options: Partial<ConnectionOptions>, delay: number][] = [
+  [{}, 250],
+  [{ happyEyeballsDelay: 40 }, 40],
+  [{ autoSelectFamilyAttemptDelay: 50 }, 50],
+  [{ autoSelectFamily: true, happyEyeballsDelay: 0 }, 0],
+];
+
+for (const [options, delay] of DELAYS) {
+  test(`createConnection() with ${JSON.stringify(options)} tries the next address after ${delay} ms`, async () => {
+    const clock = new ManualClock();
+    const loop = makeLoop(clock);
+    using hole = await blackHole(loop);
+    const { port } = hole;
+    using _names = fakeNames({ "two.test": ["127.0.0.2", "127.0.0.1"] });
+    await using _served = await serve(loop, { port });
+    using sockets = watchSockets();
+    const attempt = namesOf(loop, { hostname: "two.test", port, ...options });
+    await clock.untilSet(loop);
+    assertEquals(clock.due, delay);
+    if (delay > 0) await clock.advance(delay - 1, loop);
+    assertEquals(sockets.open, 1);
+    await clock.advance(delay === 0 ? 0 : 1, loop);
+    assertEquals((await attempt)[1], { transport: "tcp", hostname: "127.0.0.1", port });
+    // The accepted one is the server's.
+    assertEquals(sockets.open, 1);
+    assertEquals(clock.due, null);
+  });
+}
+
+test("createConnection() tries the next address at once when an attempt fails", async () => {
+  const clock = new ManualClock();
+  const loop = makeLoop(clock);
+  using _names = fakeNames({ "three.test": ["127.0.0.3", "127.0.0.4", "127.0.0.1"] });
+  await using served = await serve(loop);
+  const { port } = served;
+  const [, peer] = await namesOf(loop, { hostname: "three.test", port });
+  assertEquals(peer, { transport: "tcp", hostname: "127.0.0.1", port });
+  assertEquals(clock.now(), 0);
+});
+
+test("createConnection() with autoSelectFamily: false tries one address after the other", async () => {
+  const clock = new ManualClock();
+  const loop = makeLoop(clock);
+  using hole = await blackHole(loop);
+  const { port } = hole;
+  using _names = fakeNames({ "two.test": ["127.0.0.2", "127.0.0.1"], "other.test": ["127.0.0.3", "127.0.0.1"] });
+  await using _served = await serve(loop, { port });
+  const options = { port, autoSelectFamily: false, happyEyeballsDelay: 1 };
+  assertEquals((await namesOf(loop, { ...options, hostname: "other.test" }))[1].hostname, "127.0.0.1");
+  const controller = new AbortController();
+  const attempt = loop.createConnection(factory, { ...options, hostname: "two.test", signal: controller.signal });
+  for (let i = 0; i < 5; i++) await turn(loop);
+  assertEquals(clock.due, null);
+  controller.abort("enough");
+  assertEquals(await attempt.catch((error) => error), "enough");
+});
+
+test("createConnection() whose signal aborts while several addresses are tried leaves nothing open", async () => {
+  const clock = new ManualClock();
+  const loop = makeLoop(clock);
+  using hole = await blackHole(loop);
+  const { port } = hole;
+  using _names = fakeNames({ "three.test": ["127.0.0.2", "::ffff:127.0.0.2", "127.0.0.3"] });
+  for (const attempts of [1, 2]) {
+    using sockets = watchSockets();
+    const controller = new AbortController();
+    const { signal } = controller;
+    const attempt = loop.createConnection(factory, { hostname: "three.test", port, signal });
+    await clock.untilSet(loop);
+    if (attempts === 2) await clock.advance(250, loop);
+    assertEquals(sockets.open, attempts);
+    const reason = new Error("too slow");
+    controller.abort(reason);
+    assertStrictEquals(await assertRejects(() => attempt, Error), reason);
+    assertEquals([sockets.open, clock.due], [0, null]);
+  }
+});
+
+const ORDERS: [options: Partial<ConnectionOptions>, order: string[]][] = [
+  [{}, ["127.0.0.1", "::1", "127.0.0.2", "::ffff:127.0.0.4", "127.0.0.3"]],
+  [{ interleave: 1 }, ["127.0.0.1", "::1", "127.0.0.2", "::ffff:127.0.0.4", "127.0.0.3"]],
+  [{ interleave: 2 }, ["127.0.0.1", "127.0.0.2", "::1", "127.0.0.3", "::ffff:127.0.0.4"]],
+  [{ interleave: 9 }, ["127.0.0.1", "127.0.0.2", "127.0.0.3", "::1", "::ffff:127.0.0.4"]],
+  [{ interleave: 0 }, ["127.0.0.1", "127.0.0.2", "127.0.0.3", "::1", "::ffff:127.0.0.4"]],
+  [{ autoSelectFamily: false }, ["127.0.0.1", "127.0.0.2", "127.0.0.3", "::1", "::ffff:127.0.0.4"]],
+  [{ autoSelectFamily: false, interleave: 1 }, ["127.0.0.1", "::1", "127.0.0.2", "::ffff:127.0.0.4", "127.0.0.3"]],
+];
+
+for (const [options, order] of ORDERS) {
+  test(
+    `createConnection() with ${JSON.stringify(options)} tries the addresses in the order ${order.join(", ")}`,
+    async () => {
+      const loop = makeLoop();
+      using _names = fakeNames({ "five.test": ["127.0.0.1", "127.0.0.2", "127.0.0.3", "::1", "::ffff:127.0.0.4"] });
+      using record = recordAttempts();
+      await assertRejects(
+        () => loop.createConnection(factory, { hostname: "five.test", port: freePort(), ...options }),
+        Error,
+      );
+      assertEquals(record.attempts, order);
+    },
+    "IPv6",
+  );
+}
+
+test("createConnection() that no address accepts rejects with one error that lists all of them", async () => {
+  const loop = makeLoop();
+  using _names = fakeNames({
+    "refusing.test": ["127.0.0.1", "127.0.0.2"],
+    "mixed.test": ["127.0.0.1", "192.0.2.77"],
+    "one.test": ["127.0.0.1"],
+  });
+  using sockets = watchSockets();
+  const port = freePort();
+  using _unreachable = failing("connect", ENETUNREACH, (_fd, bytes) => (bytes as Uint8Array)[4] === 192);
+  const refused = "Connection refused (os error 111)";
+  const rows = [
+    ["refusing.test", `127.0.0.1: ${refused}; 127.0.0.2: ${refused}`, 2],
+    ["mixed.test", `127.0.0.1: ${refused}; 192.0.2.77: Network is unreachable (os error 101)`, 2],
+    ["one.test", `127.0.0.1: ${refused}`, 1],
+  ] as const;
+  for (const [hostname, reasons, count] of rows) {
+    for (const options of [{}, { autoSelectFamily: false }]) {
+      const error: SystemError = await assertRejects(
+        () => loop.createConnection(factory, { hostname, port, ...options }),
+        Deno.errors.ConnectionRefused,
+      );
+      assertEquals([error.code, error.name], ["ECONNREFUSED", "ConnectionRefused"]);
+      const sorted = (text: string) => text.split("; ").sort().join("; ");
+      const prefix = `createConnection(): cannot connect to ${hostname}:${port}: `;
+      assertEquals(error.message.slice(0, prefix.length), prefix);
+      assertEquals(sorted(error.message.slice(prefix.length)), sorted(reasons));
+      assertInstanceOf(error.cause, AggregateError);
+      assertEquals(error.cause.errors.length, count);
+    }
+  }
+  assertEquals(sockets.open, 0);
+});
