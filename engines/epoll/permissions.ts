@@ -31,10 +31,9 @@ export function requireNotDenied(addresses: readonly string[], port: number): vo
   if (extent === "everywhere") return;
   for (const address of addresses) {
     const host = hostOf(address, port);
-    const ofPort = stateOf({ name: "net", host });
-    // A rule of --allow-net for a port hides a rule of --deny-net for all ports.
-    const isDenied = ofPort === "denied" || stateOf({ name: "net", host: hostOf(address) }) === "denied" ||
-      extent === "somewhere" && ofPort === "granted" && isHiddenDenial(address, port);
+    const state = stateOf({ name: "net", host });
+    const isDenied = state === "denied" ||
+      extent === "somewhere" && state === "granted" && isHiddenDenial(address, port);
     if (isDenied) throw notCapable("net", host);
   }
 }
@@ -99,10 +98,10 @@ function notCapable(name: string, what: string): Error {
 }
 
 /** Spells a host as Deno's permissions do. */
-export function hostOf(hostname: string, port?: number): string {
+export function hostOf(hostname: string, port: number): string {
   const bare = withoutBrackets(hostname);
   const host = isIP(bare) === 6 ? ipv6Of(bare) : bare.includes(":") ? `[${bare}]` : hostname.toLowerCase();
-  return port === undefined ? host : `${host}:${port}`;
+  return `${host}:${port}`;
 }
 
 /** An IPv4 address in an IPv6 address, such as `::ffff:127.0.0.1`, is the IPv4 address. A zone does not count. */
@@ -115,9 +114,9 @@ function ipv6Of(address: string): string {
 const known = new Map<string, boolean>();
 
 /**
- * Reports whether a rule of `--deny-net` for a subnet denies an address that `--allow-net` names. A query answers "granted"
- * then, but Deno's sockets refuse. So a listener is bound at the address for a moment; mostly the address is not of this
- * machine or its port is taken, and only the permission is checked.
+ * Reports whether a rule of `--deny-net` denies an address that `--allow-net` allows more closely, such as a rule for a subnet
+ * or for all ports. A query answers "granted" then, but Deno's sockets refuse. So a listener is bound at the address for a
+ * moment; mostly the address is not of this machine or its port is taken, and only the permission is checked.
  */
 function isHiddenDenial(address: string, port: number): boolean {
   const key = `${address} ${port}`;

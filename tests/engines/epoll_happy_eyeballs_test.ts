@@ -1,6 +1,7 @@
 /** The epoll engine tries the addresses of a name as RFC 8305 says: Happy Eyeballs. */
 import type { ConnectionOptions, EventLoop } from "../../mod.ts";
 import { ENETUNREACH } from "../../engines/epoll/constants.ts";
+import { connectToOne } from "../../engines/epoll/happy_eyeballs.ts";
 import { decodeIp } from "../../engines/epoll/sockaddr.ts";
 import { assertEquals, assertInstanceOf, assertRejects, assertStrictEquals } from "../std.ts";
 import { ManualClock, portOf, turn } from "../kit.ts";
@@ -178,4 +179,47 @@ test("createConnection() that no address accepts rejects with one error that lis
     }
   }
   assertEquals(sockets.open, 0);
+});
+
+/** Attempts that a test settles, with a timer that it fires. */
+function controlledRace(addresses: string[]) {
+  const attempts = addresses.map(() => Promise.withResolvers<string>());
+  const discarded: string[] = [];
+  const signals: (AbortSignal | undefined)[] = [];
+  let fire = () => {};
+  let isSettled = false;
+  const result = connectToOne(addresses, {
+    delay: 1,
+    callLater: (_delay, callback) => {
+      fire = callback;
+      return { cancel: () => void (fire = () => {}) };
+    },
+    signal: undefined,
+    attempt: (address, signal) => {
+      signals.push(signal);
+      return attempts[addresses.indexOf(address)]!.promise;
+    },
+    discard: (connection) => void discarded.push(connection),
+  }).finally(() => isSettled = true);
+  return { attempts, discarded, signals, result, fire: () => fire(), isSettled: () => isSettled };
+}
+
+Deno.test("connectToOne() closes a connection that was made too late, and settles after that", async () => {
+  const race = controlledRace(["a", "b", "c"]);
+  race.fire();
+  race.attempts[1]!.resolve("to b");
+  await turn();
+  // The attempt at a has been cancelled, and has not ended.
+  assertEquals([race.signals.map((signal) => signal!.aborted), race.isSettled()], [[true, true], false]);
+  race.attempts[0]!.resolve("to a");
+  assertEquals([await race.result, race.discarded], ["to b", ["to a"]]);
+  race.fire();
+  assertEquals(race.signals.length, 2);
+});
+
+Deno.test("connectToOne() stops at an address that may not be used", async () => {
+  const race = controlledRace(["a", "b"]);
+  race.attempts[0]!.reject(new Deno.errors.NotCapable("no"));
+  await assertRejects(() => race.result, Deno.errors.NotCapable, "no");
+  assertEquals(race.signals.length, 1);
 });
