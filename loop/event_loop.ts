@@ -324,7 +324,7 @@ export class EventLoop extends BaseEventLoop {
   }
 
   /**
-   * Sends a file in bounded memory, at the pace of the peer.
+   * Sends a file in bounded memory, at the pace of the peer. Sockets of the epoll engine send it without a copy.
    *
    * @param transport The transport. Do not write to it meanwhile.
    * @param file The file, open for reading. Several calls can send the same file at once; do not use it otherwise. At the

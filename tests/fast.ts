@@ -15,6 +15,7 @@ import "./engines/epoll_parking_test.ts";
 import "./engines/epoll_addresses_test.ts";
 import "./engines/epoll_happy_eyeballs_test.ts";
 import "./engines/epoll_listen_test.ts";
+import "./engines/epoll_sendfile_test.ts";
 import "./engines/epoll_test.ts";
 import "./engines/seam_test.ts";
 import "./engines/toy_test.ts";

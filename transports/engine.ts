@@ -99,8 +99,7 @@ export interface DatagramEndpoint {
 export type DenoConn = Deno.Conn;
 /** A listener that Deno made. */
 export type DenoListener = Deno.Listener;
-/** A file that Deno opened. */
-export type DenoFile = Deno.FsFile;
+export type { DenoFile } from "./file_source.ts";
 
 /** A pipe to read: `Deno.stdin`, a `Deno.FsFile` such as a FIFO, or a `ReadableStream` of bytes. */
 export type ReadablePipe =

@@ -38,6 +38,7 @@
 export type * from "./transport.ts";
 export type * from "./engine.ts";
 export type * from "./stream_handle.ts";
+export type * from "./file_source.ts";
 export type * from "./datagram_handle.ts";
 export type * from "./listen_handle.ts";
 export type * from "./process_handle.ts";

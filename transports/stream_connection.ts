@@ -13,6 +13,7 @@
 import { InvalidStateError, TimeoutError, toError } from "../errors.ts";
 import { checkProtocol } from "../checks.ts";
 import { callProtocol } from "./callbacks.ts";
+import type { DenoFile, FileSource } from "./file_source.ts";
 import type { LoopContext, TimerHandle } from "./loop_context.ts";
 import { checkCallbacks } from "../check_protocol.ts";
 import type { StreamHandle, StreamSink } from "./stream_handle.ts";
@@ -149,6 +150,16 @@ export class StreamConnection implements ReceiverHost, SenderHost {
     return this.#state === "open";
   }
 
+  /** Whether `openFile()` can be called. */
+  get sendsFiles(): boolean {
+    return this.#handle.openFile !== undefined;
+  }
+
+  /** Prepares a file that is sent without a copy. */
+  openFile(file: DenoFile): Promise<FileSource> {
+    return this.#handle.openFile!(file);
+  }
+
   /** Stops reading and writing for an upgrade to TLS. Returns a function that undoes it. */
   beginUpgrade(transport: unknown): () => void {
     if (this.#upgrading || transport !== this.transport) {
@@ -198,6 +209,7 @@ export class StreamConnection implements ReceiverHost, SenderHost {
   close(): void {
     if (this.#state !== "open") return;
     this.#beginClosing();
+    this.#sender.interruptFile();
     this.#handle.discard?.();
     const { shutdownTimeout = Infinity } = this.#handle;
     const closeTimeout = this.#closeTimeout ?? Infinity;
@@ -256,6 +268,7 @@ export class StreamConnection implements ReceiverHost, SenderHost {
     if (!this.#handle.writable) throw new InvalidStateError("writeEof() cannot be called on a read-only transport");
     if (this.#state !== "open" || this.#writingHalf !== "open") return;
     this.#writingHalf = "ending";
+    this.#sender.interruptFile();
     if (!this.#handle.readable) this.close();
     else if (this.#sender.size === 0) this.#endWriting();
   }

@@ -6,6 +6,7 @@
  * stack, and its writes complete at once.
  */
 import type { ReadMemory } from "../memory/read_memory.ts";
+import type { DenoFile, FileSource } from "./file_source.ts";
 import type { ExtraInfo } from "./transport.ts";
 
 /** The receiver of the bytes that a handle reads. Never throws. */
@@ -72,6 +73,14 @@ export interface StreamHandle {
    * @throws If the connection is broken.
    */
   write(data: Uint8Array): number | Promise<number>;
+  /**
+   * Prepares a file that is sent without a copy, for `sendfile()`. The caller closes what this returns. A handle that has
+   * no such way does not implement it.
+   *
+   * @returns The file. Rejects with `Deno.errors.NotSupported` if it cannot be sent in this way, and with a
+   * {@linkcode SendfileError} if it fails.
+   */
+  openFile?(file: DenoFile): Promise<FileSource>;
   /** Ends the writing half, after all writes. */
   closeWrite(): void | Promise<void>;
   /**

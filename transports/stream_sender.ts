@@ -1,5 +1,6 @@
 /** The writing half of a stream: the write buffer, flushing and flow control. */
-import { DrainInterrupted, toError } from "../errors.ts";
+import { DrainInterrupted, SendfileError, toError } from "../errors.ts";
+import type { FileSource } from "./file_source.ts";
 import { FlowControl } from "./flow_control.ts";
 import type { StreamHandle } from "./stream_handle.ts";
 import type { WriteBufferLimits } from "./transport.ts";
@@ -26,8 +27,10 @@ export class StreamSender {
   #host: SenderHost;
   #queue = new WriteQueue();
   #flow = new FlowControl();
-  /** A write of the handle is pending. */
+  /** A write of the handle, or a part of a file, is pending. */
   #writing = false;
+  /** The file of which a part is pending. */
+  #file: FileSource | null = null;
   #flushScheduled = false;
   /** Created for the first write outside of a callback. */
   #onDue: (() => void) | null = null;
@@ -105,6 +108,40 @@ export class StreamSender {
     return promise;
   }
 
+  /**
+   * Sends a part of a file. Called while the buffer is empty; what is written meanwhile follows the part.
+   *
+   * @returns The number of bytes that were sent, 0 at the end of the file; `null` if the connection failed, or
+   * `interruptFile()` was called.
+   */
+  async sendFile(source: FileSource, offset: number, count: number): Promise<number | null> {
+    this.#writing = true;
+    this.#file = source;
+    try {
+      const sent = await source.send(offset, count);
+      return sent === 0 && this.#file !== source ? null : sent;
+    } catch (error) {
+      if (error instanceof SendfileError || error instanceof Deno.errors.NotSupported) throw error;
+      this.#host.fail(toError(error));
+      return null;
+    } finally {
+      if (this.#file === source) {
+        this.#file = null;
+        this.#writing = false;
+        if (this.#queue.size > 0) this.flush();
+      }
+    }
+  }
+
+  /** Sends no more of a pending part of a file, because the writing half ends. What was written meanwhile is sent. */
+  interruptFile(): void {
+    if (this.#file === null) return;
+    this.#file.cancel();
+    this.#file = null;
+    this.#writing = false;
+    if (this.#queue.size > 0) this.#scheduleFlush();
+  }
+
   /** Writes the buffer to the handle, unless a write is pending. */
   flush(): void {
     this.#flushScheduled = false;
@@ -130,6 +167,7 @@ export class StreamSender {
 
   /** Drops the buffer, because of an error or, if `null`, because of `abort()`. */
   drop(error: Error | null): void {
+    this.interruptFile();
     this.#drainWaiter?.reject(new DrainInterrupted(this.#queue.size, error));
     this.#drainWaiter = null;
     this.#dropped = this.#queue.size;
@@ -144,7 +182,7 @@ export class StreamSender {
 
   /** Writes at once from the caller's memory, if the handle can and the buffer is empty. Returns the rest. */
   #tryWrite(data: Uint8Array): Uint8Array {
-    if (this.#handle.tryWrite === undefined || this.#queue.size > 0 || this.#stopped) return data;
+    if (this.#handle.tryWrite === undefined || this.#queue.size > 0 || this.#writing || this.#stopped) return data;
     try {
       const count = this.#handle.tryWrite(data);
       return count === data.length ? NOTHING : data.subarray(count);
@@ -155,12 +193,15 @@ export class StreamSender {
   }
 
   #afterPush(): void {
-    if (!this.#writing && !this.#flushScheduled && !this.#host.dispatching) {
-      this.#flushScheduled = true;
-      // A microtask for each sender, so that each runs in the AsyncLocalStorage context of its writer.
-      queueMicrotask(this.#onDue ??= () => this.flush());
-    }
+    if (!this.#writing) this.#scheduleFlush();
     this.#pauseIfFull();
+  }
+
+  #scheduleFlush(): void {
+    if (this.#flushScheduled || this.#host.dispatching) return;
+    this.#flushScheduled = true;
+    // A microtask for each sender, so that each runs in the AsyncLocalStorage context of its writer.
+    queueMicrotask(this.#onDue ??= () => this.flush());
   }
 
   #pauseIfFull(): void {

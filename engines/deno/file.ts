@@ -20,7 +20,8 @@ export async function seekTo(file: Deno.FsFile, place: number): Promise<void> {
   await inTurn(file, () => file.seekSync(place, Deno.SeekMode.Start)).catch(() => {});
 }
 
-function inTurn<T>(file: Deno.FsFile, use: () => T | Promise<T>): Promise<T> {
+/** Runs what uses the position of a file, after pending uses. */
+export function inTurn<T>(file: Deno.FsFile, use: () => T | Promise<T>): Promise<T> {
   const result = (users.get(file) ?? Promise.resolve()).then(use);
   users.set(file, result.catch(() => {}));
   return result;

@@ -27,6 +27,9 @@ export const MSG_NOSIGNAL = 0x4000;
 /** Ends the writing half, of `shutdown`. */
 export const SHUT_WR = 1;
 
+/** From the current position, of `lseek`. */
+export const SEEK_CUR = 1;
+
 /** Readable. */
 export const EPOLLIN = 1;
 /** Writable. */
@@ -47,7 +50,11 @@ export const EPOLL_CTL_MOD = 3;
 export const EINTR = 4;
 export const EAGAIN = 11;
 export const EINVAL = 22;
+export const ESPIPE = 29;
+export const EPIPE = 32;
+export const ENOSYS = 38;
 export const ENOTSOCK = 88;
+export const EOPNOTSUPP = 95;
 export const EAFNOSUPPORT = 97;
 export const EADDRINUSE = 98;
 export const EADDRNOTAVAIL = 99;

@@ -1,8 +1,11 @@
 import { toError } from "../../errors.ts";
 import type { ReadMemory } from "../../memory/read_memory.ts";
+import type { FileSource } from "../../transports/file_source.ts";
 import type { StreamHandle, StreamSink } from "../../transports/stream_handle.ts";
 import { EAGAIN, EINTR, EPOLLIN, EPOLLOUT, MSG_NOSIGNAL, SHUT_WR } from "./constants.ts";
+import { duplicateFile } from "./duplicate_file.ts";
 import { lastError } from "./errors.ts";
+import { DescriptorSource, WOULD_BLOCK } from "./descriptor_source.ts";
 import type { Lane } from "./lane.ts";
 import type { Reactor } from "./reactor.ts";
 import { Source } from "./source.ts";
@@ -12,7 +15,8 @@ const SIZE_HINT = 64 * 1024;
 
 /** A write that waits until the socket is writable. */
 interface PendingWrite {
-  data: Uint8Array;
+  /** Returns the number of bytes that were written, or `WOULD_BLOCK`. */
+  attempt(): number;
   resolve(count: number): void;
   reject(error: Error): void;
 }
@@ -61,11 +65,27 @@ export class SocketHandle extends Source implements StreamHandle {
 
   write(data: Uint8Array): number | Promise<number> {
     const count = this.tryWrite(data);
-    if (count > 0) return count;
+    return count > 0 ? count : this.whenWritable(() => this.tryWrite(data) || WOULD_BLOCK);
+  }
+
+  async openFile(file: Deno.FsFile): Promise<FileSource> {
+    const { libc } = this.reactor;
+    return new DescriptorSource(libc, this, file, await duplicateFile(libc, file));
+  }
+
+  /** Repeats an attempt to write, when the socket is writable, until it does not return `WOULD_BLOCK`. One at a time. */
+  whenWritable(attempt: () => number): Promise<number> {
     return new Promise((resolve, reject) => {
-      this.#pendingWrite = { data, resolve, reject };
+      this.#pendingWrite = { attempt, resolve, reject };
       this.want(this.interest | EPOLLOUT);
     });
+  }
+
+  /** Settles a pending write, by 0. */
+  cancelWrite(): void {
+    this.want(this.interest & ~EPOLLOUT);
+    this.#pendingWrite?.resolve(0);
+    this.#pendingWrite = null;
   }
 
   closeWrite(): void {
@@ -76,12 +96,12 @@ export class SocketHandle extends Source implements StreamHandle {
   close(): void {
     this.#sink = null;
     this.closeFd();
-    this.#pendingWrite?.resolve(0);
-    this.#pendingWrite = null;
+    this.cancelWrite();
   }
 
   ready(events: number): void {
-    if ((events & EPOLLOUT) !== 0) this.#resumeWrite();
+    // The system tells an error once: after a write that has met a reset, a read would meet the end of the stream.
+    if ((events & EPOLLOUT) !== 0 && !this.#resumeWrite()) return;
     if ((events & EPOLLIN) !== 0 && (this.interest & EPOLLIN) !== 0) this.#read();
   }
 
@@ -113,16 +133,20 @@ export class SocketHandle extends Source implements StreamHandle {
     sink.failed(error);
   }
 
-  #resumeWrite(): void {
-    const { data, resolve, reject } = this.#pendingWrite!;
+  /** Attempts the pending write again. Reports whether the connection is sound. */
+  #resumeWrite(): boolean {
+    const { attempt, resolve, reject } = this.#pendingWrite!;
+    let sound = true;
     try {
-      const count = this.tryWrite(data);
-      if (count === 0) return;
+      const count = attempt();
+      if (count === WOULD_BLOCK) return true;
       resolve(count);
     } catch (error) {
       reject(toError(error));
+      sound = false;
     }
     this.#pendingWrite = null;
     this.want(this.interest & ~EPOLLOUT);
+    return sound;
   }
 }

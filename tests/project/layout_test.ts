@@ -80,7 +80,8 @@ const SYSTEM =
 
 /** Types that a seam or an interface names. */
 const NAMES_TYPES: Record<string, RegExp> = {
-  "transports/engine.ts": /^export type Deno(Conn|Listener|File) = /,
+  "transports/engine.ts": /^export type Deno(Conn|Listener) = /,
+  "transports/file_source.ts": /^export type DenoFile = /,
   "transports/transport.ts": /^ +(socket: Deno\.Conn|subprocess: Deno\.ChildProcess);/,
 };
 

@@ -9,7 +9,9 @@ import type { StreamHandle, StreamSink } from "../../transports/stream_handle.ts
 import { StreamConnection, type StreamConnectionOptions } from "../../transports/stream_connection.ts";
 import { StreamTransport } from "../../transports/stream_transport.ts";
 import type { StreamCallbacks } from "../../transports/transport.ts";
-import type { Server } from "../../mod.ts";
+import { EventLoop, type Server, type WriteTransport } from "../../mod.ts";
+import { EpollEngine, type Socket as EpollSocket } from "../../engines/epoll/mod.ts";
+import { type Libc, openLibc } from "../../engines/epoll/libc.ts";
 import { concat, loop, portOf } from "../kit.ts";
 
 /** A loop for transports that a test makes by itself. */
@@ -57,8 +59,9 @@ export async function serveRaw<P extends object>(
 /** The same with a client that can reset its connection, which a `Deno.TcpConn` cannot; it reads nothing. */
 export async function serveResettable<P extends object>(
   makeProtocol: () => P,
+  onLoop = loop,
 ): Promise<AsyncDisposable & { protocol: P; reset(): Promise<void> }> {
-  const [server, made] = await serveOne(makeProtocol);
+  const [server, made] = await serveOne(makeProtocol, {}, onLoop);
   const socket = connectNode(portOf(server), "127.0.0.1");
   // Before that a reset is an orderly end.
   const connected = new Promise((resolve) => void socket.once("connect", resolve));
@@ -87,15 +90,16 @@ export async function resetNode(socket: NodeSocket): Promise<void> {
 async function serveOne<P extends object>(
   makeProtocol: () => P,
   options: Partial<ServerOptions> = {},
+  onLoop = loop,
 ): Promise<[Server, Promise<P>]> {
   const made = Promise.withResolvers<P>();
   const factory = () => {
     const protocol = makeProtocol();
     // Resolved a turn later, after connectionMade has run.
-    loop.callSoon(() => made.resolve(protocol));
+    onLoop.callSoon(() => made.resolve(protocol));
     return protocol;
   };
-  const server = await loop.createServer(factory, { hostname: "127.0.0.1", port: 0, ...options });
+  const server = await onLoop.createServer(factory, { hostname: "127.0.0.1", port: 0, ...options });
   return [server, made.promise];
 }
 
@@ -161,6 +165,52 @@ function countConnWrites(conn: Deno.Conn): number[] {
     return write(data);
   };
   return sizes;
+}
+
+/** A loop that sends files, by sendfile(2) or by reading and writing. */
+export interface FileLoop {
+  loop: EventLoop;
+  /** Whether it sends them by sendfile(2). */
+  byKernel: boolean;
+  /** Waits until `sendfile()` on this transport has begun, and the kernel has stopped taking bytes. */
+  untilStuck(transport: WriteTransport): Promise<void>;
+}
+
+/** A test of `sendfile()`, over Deno's sockets and over epoll. */
+export function sendfileTest(name: string, run: (on: FileLoop) => Promise<void>): void {
+  Deno.test(name, async () => {
+    await run({ loop, byKernel: false, untilStuck: (transport) => untilStill(() => transport.getWriteBufferSize()) });
+  });
+  Deno.test(`${name}, on epoll`, { ignore: !EpollEngine.isSupported().supported }, async () => {
+    const sent = new Map<number, number>();
+    const onLoop = new EventLoop({ engine: new EpollEngine() });
+    using _counting = replaceInLibc("sendfile", (sendfile) => (out, file, offset, count) => {
+      const result = sendfile(out, file, offset, count);
+      sent.set(out, (sent.get(out) ?? 0) + Math.max(0, result));
+      return result;
+    });
+    const fdOf = (transport: WriteTransport) => (transport.getExtraInfo("socket") as unknown as EpollSocket).fd;
+    const untilStuck = (transport: WriteTransport) => untilStill(() => sent.get(fdOf(transport)) ?? 0);
+    await run({ loop: onLoop, byKernel: true, untilStuck });
+  });
+}
+
+/** Waits until a number above 0 has stopped changing. Nothing tells of that, so this looks again and again. */
+export async function untilStill(read: () => number): Promise<void> {
+  for (let still = 0, before = -1; still < 5; still++) {
+    const now = read();
+    if (now !== before || now === 0) still = 0;
+    before = now;
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+/** Replaces a function of the C library; leaving the scope puts it back. */
+export function replaceInLibc<K extends keyof Libc>(name: K, make: (former: Libc[K]) => Libc[K]): Disposable {
+  const libc = openLibc();
+  const former = libc[name];
+  libc[name] = make(former);
+  return { [Symbol.dispose]: () => void (libc[name] = former) };
 }
 
 /** Runs all microtasks that are queued, and those they queue, without a turn of the loop. */
