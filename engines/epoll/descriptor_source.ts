@@ -1,5 +1,6 @@
 import { SendfileError, toError } from "../../errors.ts";
 import type { FileSource } from "../../transports/file_source.ts";
+import type { Duplicate } from "./duplicate_file.ts";
 import { EAGAIN, EINPROGRESS, EINTR, EINVAL, ENOSYS, ENOTSOCK, EOPNOTSUPP, EPIPE, ESPIPE } from "./constants.ts";
 import { systemError } from "./errors.ts";
 import type { Libc } from "./libc.ts";
@@ -24,22 +25,24 @@ export class DescriptorSource implements FileSource {
   #file: Deno.FsFile;
   /** A duplicate of the file's descriptor. */
   #fd: number;
+  #size: number;
   #offset = new BigInt64Array(1);
   #started = false;
   /** What an attempt met after it had sent bytes: the end of the file, or an error, which the system tells only once. */
   #met: "end" | Error | null = null;
 
-  constructor(libc: Libc, output: Output, file: Deno.FsFile, fd: number) {
+  constructor(libc: Libc, output: Output, file: Deno.FsFile, { fd, size }: Duplicate) {
     this.#libc = libc;
     this.#output = output;
     this.#file = file;
     this.#fd = fd;
+    this.#size = size;
   }
 
   send(offset: number, count: number): number | Promise<number> {
     const attempt = () => this.#attempt(offset, Math.min(count, MAX_PER_EVENT));
-    // The first part at once, the others in events of their own.
-    if (!this.#started || this.#met !== null) {
+    // The first part at once, the others in events of their own. Where the file ends, there is nothing to wait for.
+    if (!this.#started || this.#met !== null || offset === this.#size) {
       this.#started = true;
       const sent = attempt();
       if (sent !== WOULD_BLOCK) return sent;

@@ -12,6 +12,12 @@ const MAX_POSITION = 2 ** 31 - 2;
 /** The descriptors that were found last, to try first. */
 const found = new WeakMap<Deno.FsFile, number>();
 
+/** A duplicate of a file's descriptor, and the size of the file. */
+export interface Duplicate {
+  fd: number;
+  size: number;
+}
+
 /**
  * Returns a duplicate of a file's descriptor, which the caller owns. Deno does not tell the descriptor, but it shares its
  * position with the `Deno.FsFile`: this moves the position, looks which descriptor follows, and moves the position back.
@@ -19,7 +25,7 @@ const found = new WeakMap<Deno.FsFile, number>();
  * Rejects with `Deno.errors.NotSupported` if the file has no position or the descriptor is not found, and with a
  * `SendfileError` if the file is closed.
  */
-export function duplicateFile(libc: Libc, file: Deno.FsFile): Promise<number> {
+export function duplicateFile(libc: Libc, file: Deno.FsFile): Promise<Duplicate> {
   return inTurn(file, () => {
     try {
       return duplicate(libc, file);
@@ -31,7 +37,7 @@ export function duplicateFile(libc: Libc, file: Deno.FsFile): Promise<number> {
   });
 }
 
-function duplicate(libc: Libc, file: Deno.FsFile): number {
+function duplicate(libc: Libc, file: Deno.FsFile): Duplicate {
   const position = file.seekSync(0, Deno.SeekMode.Current);
   // A new descriptor takes the lowest free number, so the file's is often the one before.
   const fd = libc.eventfd(0, SOCK_FLAGS);
@@ -46,7 +52,7 @@ function duplicate(libc: Libc, file: Deno.FsFile): number {
       file.seekSync(first + 1, Deno.SeekMode.Start);
       if (libc.lseek(fd, 0n, SEEK_CUR) === first + 1) {
         found.set(file, candidate);
-        return fd;
+        return { fd, size: file.seekSync(0, Deno.SeekMode.End) };
       }
       file.seekSync(first, Deno.SeekMode.Start);
     }

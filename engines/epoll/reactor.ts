@@ -79,8 +79,7 @@ export class Reactor {
   #budget = 0;
 
   #tick = () => this.#run();
-  #onDelivered = () => this.#poll();
-  #onFinished = () => this.#finish();
+  #onDelivered = () => this.#budget > 0 ? this.#poll() : this.#finish();
   #onParked = (count: number) => this.#unpark(count);
 
   constructor(libc: Libc, turn: () => void) {
@@ -92,6 +91,11 @@ export class Reactor {
   soon(): void {
     this.#turnWanted = true;
     this.#schedule();
+  }
+
+  /** Counts an event as so many more: its work has taken longer than most, or must be done once in a turn. */
+  spend(events = MAX_EVENTS): void {
+    this.#budget -= events;
   }
 
   /** Changes what is watched of a source. A source without interest is not in the set: EPOLLHUP would wake it for ever. */
@@ -201,7 +205,7 @@ export class Reactor {
       this.#budget -= count;
       this.#deliver(count);
       // Behind the microtasks of the events.
-      queueMicrotask(this.#budget > 0 ? this.#onDelivered : this.#onFinished);
+      queueMicrotask(this.#onDelivered);
       return;
     }
     this.#idlePolls++;
