@@ -1,8 +1,10 @@
 import { checkTime } from "../checks.ts";
 import type { ExceptionContext, Handle, TimerHandle } from "../transports/loop_context.ts";
 import type { ExceptionHandler } from "./exceptions.ts";
+import type { FileDescriptor } from "../transports/watcher.ts";
 import type { LoopCore } from "./loop_core.ts";
 import { Signals } from "./signals.ts";
+import { addWatch, removeWatch } from "./watch.ts";
 
 /**
  * The part of {@linkcode EventLoop} that runs callbacks and timers, and handles signals and exceptions.
@@ -113,6 +115,65 @@ export class BaseEventLoop {
   /** Removes a signal's callback, and reports whether there was one. */
   removeSignalHandler(signal: Deno.Signal): boolean {
     return this.#signals.remove(signal);
+  }
+
+  /**
+   * Runs a callback in each turn of the loop in which a file descriptor can be read, until {@linkcode removeReader}. Replaces
+   * the descriptor's earlier reader. A descriptor that has reached its end, or has failed, can be read, too.
+   *
+   * The callback must read, or it is called again in the next turn. The descriptor remains yours: remove its callbacks
+   * before you close it. Until then, it keeps the process alive. Requires the epoll engine.
+   *
+   * @typeParam A The types of the arguments.
+   * @param fd The descriptor of a socket, a pipe, a terminal, an eventfd or the like, or an object with it as its `fd`.
+   * @param callback The callback.
+   * @param args Its arguments.
+   * @throws {Deno.errors.NotSupported} If the engine has no descriptors, as the default one.
+   * @throws {TypeError} If `fd` is not a descriptor, or `callback` not a function.
+   * @throws {Deno.errors.BadResource} If the descriptor is not open.
+   * @throws {Deno.errors.PermissionDenied} If the descriptor is a regular file or a folder.
+   * @throws {InvalidStateError} If a transport uses the descriptor.
+   *
+   * @example Usage
+   * ```ts
+   * import { getRunningLoop } from "@tandem/io";
+   * import { install } from "@tandem/io/epoll";
+   *
+   * install();
+   * const loop = getRunningLoop();
+   * const buffer = new Uint8Array(1024);
+   * loop.addReader(0, () => {
+   *   const count = Deno.stdin.readSync(buffer);
+   *   if (count === null) loop.removeReader(0);
+   *   else console.log("read", count, "bytes");
+   * });
+   * ```
+   */
+  addReader<A extends unknown[]>(fd: FileDescriptor, callback: (...args: A) => unknown, ...args: A): void {
+    addWatch(this.#core, "read", fd, callback, args);
+  }
+
+  /** Removes the reader of a file descriptor, and reports whether there was one. Throws as {@linkcode addReader} does. */
+  removeReader(fd: FileDescriptor): boolean {
+    return removeWatch(this.#core, "read", fd);
+  }
+
+  /**
+   * Runs a callback in each turn of the loop in which a file descriptor can be written, until {@linkcode removeWriter}.
+   * Otherwise as {@linkcode addReader}; a descriptor can have a reader and a writer.
+   *
+   * @typeParam A The types of the arguments.
+   * @param fd The descriptor, or an object with it as its `fd`.
+   * @param callback The callback.
+   * @param args Its arguments.
+   */
+  addWriter<A extends unknown[]>(fd: FileDescriptor, callback: (...args: A) => unknown, ...args: A): void {
+    addWatch(this.#core, "write", fd, callback, args);
+  }
+
+  /** Removes the writer of a file descriptor, and reports whether there was one. Throws as {@linkcode addReader} does. */
+  removeWriter(fd: FileDescriptor): boolean {
+    return removeWatch(this.#core, "write", fd);
   }
 
   /**

@@ -59,6 +59,7 @@ export type { PipeOptions } from "./pipes.ts";
 export type { DatagramAddr, ReadablePipe, Stdio, WritablePipe } from "../transports/engine.ts";
 export type { SubprocessExecOptions, SubprocessOptions } from "./subprocess.ts";
 export { getRunningLoop, setRunningLoop } from "./running_loop.ts";
+export type { FileDescriptor } from "../transports/watcher.ts";
 export type { SendfileOptions } from "./sendfile.ts";
 export type { ExistingListenerOptions, ServerOptions, UnixServerOptions } from "./create_server.ts";
 export { type ServeOptions, Server } from "./server.ts";

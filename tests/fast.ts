@@ -17,6 +17,7 @@ import "./engines/epoll_happy_eyeballs_test.ts";
 import "./engines/epoll_listen_test.ts";
 import "./engines/epoll_sendfile_test.ts";
 import "./engines/epoll_test.ts";
+import "./engines/epoll_watch_test.ts";
 import "./engines/seam_test.ts";
 import "./engines/toy_test.ts";
 import "./loop/options_test.ts";

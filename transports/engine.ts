@@ -6,6 +6,7 @@ import type { ListenHandle } from "./listen_handle.ts";
 import type { ProcessHandle } from "./process_handle.ts";
 import type { StreamEnd, StreamHandle } from "./stream_handle.ts";
 import type { TlsProvider } from "./tls_provider.ts";
+import type { Watcher } from "./watcher.ts";
 
 /** The loop, as its engine sees it. */
 export interface EngineHost {
@@ -154,6 +155,12 @@ export interface Engine {
    * @default {undefined} Deno's `node:tls`
    */
   readonly tls?: TlsProvider | undefined;
+  /**
+   * Watches descriptors for `addReader()` and `addWriter()`. An engine that cannot has none.
+   *
+   * @default {undefined}
+   */
+  readonly watcher?: Watcher | undefined;
   /** Connects the engine to its loop. The loop calls this once, before any other method. */
   start(host: EngineHost): void;
   /** Asks for one call of `host.turn()`, after the events that are pending. */

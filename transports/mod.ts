@@ -43,6 +43,7 @@ export type * from "./datagram_handle.ts";
 export type * from "./listen_handle.ts";
 export type * from "./process_handle.ts";
 export type * from "./tls_provider.ts";
+export type * from "./watcher.ts";
 export type * from "../memory/read_memory.ts";
 export { TlsContext, type TlsContextOptions } from "../tls/tls_context.ts";
 export { TlsError, type TlsErrorCode } from "../tls/tls_error.ts";

@@ -14,7 +14,9 @@ import type {
 import type { ListenHandle } from "../../transports/listen_handle.ts";
 import type { ProcessHandle } from "../../transports/process_handle.ts";
 import type { StreamEnd, StreamHandle } from "../../transports/stream_handle.ts";
+import type { Watcher } from "../../transports/watcher.ts";
 import { DenoEngine } from "../deno/deno_engine.ts";
+import { EpollWatcher } from "./epoll_watcher.ts";
 import { type Libc, libcPaths, mayOpenLibc, openLibc } from "./libc.ts";
 import { Reactor } from "./reactor.ts";
 import { StreamSockets } from "./stream_sockets.ts";
@@ -45,6 +47,8 @@ export interface Support {
 export class EpollEngine implements Engine {
   /** Always `"epoll"`. */
   readonly name = "epoll";
+  /** Watches descriptors, for `addReader()` and `addWriter()`. */
+  watcher!: Watcher;
   #libc: Libc;
   #deno: DenoEngine;
   #reactor!: Reactor;
@@ -93,6 +97,7 @@ export class EpollEngine implements Engine {
     this.#deno.start(host);
     this.#reactor = new Reactor(this.#libc, () => host.turn());
     this.#streams = new StreamSockets(this.#reactor, (delayMs, callback) => callLater(host, delayMs, callback));
+    this.watcher = new EpollWatcher(this.#reactor);
   }
 
   /** Asks for a turn, after the events that are pending. */

@@ -70,6 +70,8 @@ export class Reactor {
   #events = new Int32Array(MAX_EVENTS * WORDS);
   #change = new Int32Array(WORDS);
   #sources: (Source | undefined)[] = [];
+  /** The descriptors that sources own. Others belong to the program. */
+  readonly owned = new Set<number>();
   #nextToken = 1;
   /** The number of sources that are watched, and of those that keep the process alive. */
   #watched = 0;
@@ -111,6 +113,23 @@ export class Reactor {
     source.interest = interest;
     if (operation === EPOLL_CTL_ADD) this.#added(source);
     else if (operation === EPOLL_CTL_DEL) this.#removed(source);
+  }
+
+  /** A source takes ownership of a descriptor. */
+  own(fd: number): void {
+    // The program has closed a descriptor of this number without removeReader().
+    const stale = this.#sources[fd];
+    if (stale !== undefined) this.forget(stale);
+    this.owned.add(fd);
+  }
+
+  /** Stops watching a source whose descriptor may be closed. */
+  forget(source: Source): void {
+    if (source.interest === 0) return;
+    // The system has removed a closed descriptor; then this fails.
+    this.libc.epoll_ctl(this.#epoll, EPOLL_CTL_DEL, source.fd, this.#change);
+    source.interest = 0;
+    this.#removed(source);
   }
 
   /** Sets whether a source keeps the process alive. */
@@ -203,7 +222,7 @@ export class Reactor {
     if (count > 0) {
       this.#idlePolls = 0;
       this.#budget -= count;
-      this.#deliver(count);
+      if (!this.#deliver(count)) this.#rebuild();
       // Behind the microtasks of the events.
       queueMicrotask(this.#onDelivered);
       return;
@@ -250,13 +269,16 @@ export class Reactor {
       ? Math.min(MAX_IDLE_POLLS, this.#maxIdlePolls * 2)
       : Math.max(MIN_IDLE_POLLS, this.#maxIdlePolls >> 1);
     for (const callback of this.#closed.splice(0)) callback();
-    // On -1, errno is the thread's and cannot be read. Polling meets the same error.
+    // On -1, errno is the thread's and cannot be read. Polling meets the same error. Events of sources that were removed
+    // meanwhile are dropped.
     if (count > 0) this.#deliver(count);
     this.#schedule();
   }
 
-  #deliver(count: number): void {
+  /** Passes events on. Reports whether all of them had a source. */
+  #deliver(count: number): boolean {
     const events = this.#events;
+    let known = true;
     for (let i = 0, at = 0; i < count; i++, at += WORDS) {
       const fd = events[at + DATA]!;
       const source = this.#sources[fd];
@@ -267,6 +289,30 @@ export class Reactor {
         source.lane.add(source, failed ? happened | EPOLLIN | EPOLLOUT : happened);
       } else if (fd === this.#wakeup) {
         this.libc.read(fd, new BigUint64Array(1), 8n);
+      } else {
+        known = false;
+      }
+    }
+    return known;
+  }
+
+  /**
+   * Makes the set anew. It has a descriptor that the program has closed before `removeReader()`, while a duplicate of it was
+   * open: the system keeps it, reports it for ever, and cannot remove it.
+   */
+  #rebuild(): void {
+    const { libc } = this;
+    const epoll = libc.epoll_create1(SOCK_CLOEXEC);
+    if (epoll === -1) return; // Tried again at the next such event.
+    libc.close(this.#epoll);
+    this.#epoll = epoll;
+    this.#control(EPOLL_CTL_ADD, this.#wakeup, EPOLLIN, 0);
+    for (const source of this.#sources) {
+      if (source === undefined) continue;
+      try {
+        this.#control(EPOLL_CTL_ADD, source.fd, source.interest, source.token);
+      } catch {
+        this.forget(source); // Closed by the program, too.
       }
     }
   }

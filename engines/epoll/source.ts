@@ -20,7 +20,9 @@ export abstract class Source {
   readyEvents = 0;
   nextReady: Source | null = null;
 
-  constructor(reactor: Reactor, lane: Lane, fd: number) {
+  /** `owned` is false if the program owns the descriptor. */
+  constructor(reactor: Reactor, lane: Lane, fd: number, owned = true) {
+    if (owned) reactor.own(fd);
     this.reactor = reactor;
     this.lane = lane;
     this.fd = fd;
@@ -46,6 +48,7 @@ export abstract class Source {
   protected releaseFd(): number {
     this.want(0);
     const { fd } = this;
+    this.reactor.owned.delete(fd);
     this.fd = -1;
     return fd;
   }
