@@ -23,6 +23,12 @@ export const SOCK_FLAGS = SOCK_NONBLOCK | SOCK_CLOEXEC;
 
 /** The flag of `send` that returns EPIPE instead of sending SIGPIPE. */
 export const MSG_NOSIGNAL = 0x4000;
+/** The flag of `recv` that leaves the datagram in the queue. */
+export const MSG_PEEK = 2;
+/** The flag of `recv` that returns the length of the whole datagram, also if the memory is shorter. */
+export const MSG_TRUNC = 0x20;
+/** The flag of `recv` that reads the queue of errors, which is empty unless a socket option asks for them. */
+export const MSG_ERRQUEUE = 0x2000;
 
 /** Ends the writing half, of `shutdown`. */
 export const SHUT_WR = 1;
@@ -61,4 +67,5 @@ export const EADDRNOTAVAIL = 99;
 export const ENETUNREACH = 101;
 export const EISCONN = 106;
 export const ENOTCONN = 107;
+export const ECONNREFUSED = 111;
 export const EINPROGRESS = 115;

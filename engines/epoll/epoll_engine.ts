@@ -16,6 +16,7 @@ import type { ProcessHandle } from "../../transports/process_handle.ts";
 import type { StreamEnd, StreamHandle } from "../../transports/stream_handle.ts";
 import type { Watcher } from "../../transports/watcher.ts";
 import { DenoEngine } from "../deno/deno_engine.ts";
+import { DatagramSockets } from "./datagram_sockets.ts";
 import { EpollWatcher } from "./epoll_watcher.ts";
 import { type Libc, libcPaths, mayOpenLibc, openLibc } from "./libc.ts";
 import { Reactor } from "./reactor.ts";
@@ -53,6 +54,7 @@ export class EpollEngine implements Engine {
   #deno: DenoEngine;
   #reactor!: Reactor;
   #streams!: StreamSockets;
+  #datagrams!: DatagramSockets;
 
   /**
    * Creates the engine of one loop.
@@ -97,6 +99,7 @@ export class EpollEngine implements Engine {
     this.#deno.start(host);
     this.#reactor = new Reactor(this.#libc, () => host.turn());
     this.#streams = new StreamSockets(this.#reactor, (delayMs, callback) => callLater(host, delayMs, callback));
+    this.#datagrams = new DatagramSockets(this.#reactor);
     this.watcher = new EpollWatcher(this.#reactor);
   }
 
@@ -127,9 +130,9 @@ export class EpollEngine implements Engine {
     return this.#deno.adoptListener(listener, settings);
   }
 
-  /** Opens a datagram socket. */
+  /** Opens a UDP or a Unix datagram socket. */
   datagram(endpoint: DatagramEndpoint): Promise<DatagramHandle> {
-    return this.#deno.datagram(endpoint);
+    return this.#datagrams.open(endpoint);
   }
 
   /** Takes ownership of a standard stream, a file or a web stream. */

@@ -24,5 +24,6 @@
  * @module
  */
 export { install } from "../../loop/install_epoll.ts";
+export { DatagramSocket, type MulticastOptions } from "./datagram_socket.ts";
 export { EpollEngine, type Support } from "./epoll_engine.ts";
 export { Socket } from "./socket.ts";

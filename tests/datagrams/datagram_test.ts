@@ -240,3 +240,7 @@ Deno.test("createDatagramEndpoint() uses Deno's own sockets where it can", async
   const socket = endpoint.transport.getExtraInfo("socket") as unknown as Record<string, unknown>;
   assertEquals(typeof socket["receive"], "function");
 });
+
+Deno.test("createDatagramEndpoint() with reusePort is NotSupported on Deno's sockets", async () => {
+  await assertRejects(() => open({ localAddr: LOOPBACK, reusePort: true }), Deno.errors.NotSupported, "reusePort");
+});

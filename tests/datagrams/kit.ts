@@ -110,6 +110,8 @@ export interface Scenario {
   name: string;
   run: (on: Endpoints) => Promise<unknown[]>;
   expected: unknown[];
+  /** What is seen instead where `sendto()` sends at once; `null` where there is nothing to see, as nothing is queued. */
+  expectedAtOnce?: unknown[] | null;
 }
 
 /** The name of what a function throws or rejects with; `null` where it does neither. */

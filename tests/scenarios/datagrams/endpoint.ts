@@ -72,7 +72,6 @@ export const endpoint: Scenario[] = [
         await create({ remoteAddr: { hostname: "127.0.0.1", port: 0 } }),
         await create({ remoteAddr: { path: "" } }),
         await create({ localAddr: LOOPBACK, remoteAddr: { path: "socket" } }),
-        await create({ localAddr: LOOPBACK, reusePort: true }),
       ];
     },
     expected: [
@@ -86,7 +85,6 @@ export const endpoint: Scenario[] = [
       "RangeError",
       "TypeError",
       "TypeError",
-      "NotSupported",
     ],
   },
   {

@@ -190,7 +190,8 @@ export const sending: Scenario[] = [
       client.transport.sendto(new Uint8Array(100_000));
       client.transport.sendto(bytes("behind"));
       await server.untilReceived(2);
-      await client.log.has("resumeWriting");
+      await client.log.has("errorReceived");
+      await client.log.until(() => client.transport.getWriteBufferSize() === 0);
       return [...server.log.entries, ...client.log.entries, client.transport.isClosing()];
     },
     expected: [
@@ -201,6 +202,14 @@ export const sending: Scenario[] = [
       "pauseWriting",
       "errorReceived EMSGSIZE",
       "resumeWriting",
+      false,
+    ],
+    expectedAtOnce: [
+      "connectionMade",
+      'datagramReceived "before"',
+      'datagramReceived "behind"',
+      "connectionMade",
+      "errorReceived EMSGSIZE",
       false,
     ],
   },

@@ -1,0 +1,137 @@
+/**
+ * The memory that all UDP sockets of an engine receive into. It is in use only until the datagrams of one batch were
+ * delivered, so an idle socket has none.
+ */
+import { copyBytes } from "../../memory/buffer_pool.ts";
+import { MSG_TRUNC } from "./constants.ts";
+import type { Libc } from "./libc.ts";
+import type { Sender, Senders } from "./datagram_senders.ts";
+
+/** The largest payload of a UDP datagram is 65527 bytes (RFC 768). */
+export const UDP_MEMORY: number = 64 * 1024;
+/** The most datagrams that a socket receives in one go, so that a flood of them does not stop the others. */
+export const MAX_BATCH = 32;
+
+/** The room of an address, in words of 32 bits; `struct sockaddr_in6` has 7. */
+const NAME_WORDS = 8;
+const NAME_BYTES = 4 * NAME_WORDS;
+
+/** Receives datagrams. What it has received is valid until the next call of `receive()`. */
+export interface Receiver {
+  /** The most datagrams of one call. */
+  readonly capacity: number;
+  /** The most bytes of a datagram. What is longer was cut. */
+  readonly size: number;
+  /** Receives what is there. Returns the number of datagrams; -1 if the system call has failed. */
+  receive(libc: Libc, fd: number): number;
+  /** Returns the length that a datagram was sent with. */
+  lengthOf(index: number): number;
+  /** Returns a datagram in memory of its own. */
+  copyOf(index: number, length: number): Uint8Array;
+  senderOf(index: number): Sender;
+}
+
+/** Makes the fastest receiver that the permissions allow. */
+export function makeReceiver(senders: Senders): Receiver {
+  try {
+    return new BatchReceiver(senders);
+  } catch (error) {
+    // With --allow-ffi=PATH there are no pointers.
+    if (error instanceof Deno.errors.NotCapable) return new SingleReceiver(senders);
+    throw error;
+  }
+}
+
+/** The 32-bit words of `struct mmsghdr`, and the places of what is used of it. The same on x86-64 and arm64. */
+const HEADER_WORDS = 16;
+const NAME_LENGTH = 2;
+const LENGTH = 14;
+/** The distance between the memory of two datagrams: multiples of 64 KiB would share few lines of the processor's cache. */
+const STRIDE = UDP_MEMORY + 17 * 64;
+
+/** Receives by recvmmsg, many datagrams in a call. Needs `--allow-ffi` without a path, for pointers. */
+export class BatchReceiver implements Receiver {
+  readonly capacity = MAX_BATCH;
+  readonly size: number;
+  #senders: Senders;
+  #memory = new Uint8Array(MAX_BATCH * STRIDE);
+  #names = new Int32Array(MAX_BATCH * NAME_WORDS);
+  #vectors = new BigUint64Array(MAX_BATCH * 2);
+  #headers = new Int32Array(MAX_BATCH * HEADER_WORDS);
+  /** The number of headers whose address length the kernel has changed. */
+  #used = MAX_BATCH;
+
+  /** Tests give a smaller size. */
+  constructor(senders: Senders, size: number = UDP_MEMORY) {
+    this.size = size;
+    this.#senders = senders;
+    const [memory, names, vectors] = [this.#memory, this.#names, this.#vectors].map((array) =>
+      Deno.UnsafePointer.value(Deno.UnsafePointer.of(array))
+    ) as [bigint, bigint, bigint];
+    const pointers = new BigUint64Array(this.#headers.buffer);
+    for (let i = 0; i < MAX_BATCH; i++) {
+      this.#vectors[2 * i] = memory + BigInt(i * STRIDE);
+      this.#vectors[2 * i + 1] = BigInt(size);
+      const at = i * HEADER_WORDS / 2;
+      pointers[at] = names + BigInt(i * NAME_BYTES);
+      pointers[at + 2] = vectors + BigInt(16 * i);
+      pointers[at + 3] = 1n;
+    }
+  }
+
+  receive(libc: Libc, fd: number): number {
+    const headers = this.#headers;
+    for (let i = 0; i < this.#used; i++) headers[i * HEADER_WORDS + NAME_LENGTH] = NAME_BYTES;
+    const count = libc.recvmmsg(fd, headers, MAX_BATCH, MSG_TRUNC, null);
+    this.#used = count === -1 ? 0 : count;
+    return count;
+  }
+
+  lengthOf(index: number): number {
+    return this.#headers[index * HEADER_WORDS + LENGTH]!;
+  }
+
+  copyOf(index: number, length: number): Uint8Array {
+    return copyBytes(this.#memory.subarray(index * STRIDE, index * STRIDE + length));
+  }
+
+  senderOf(index: number): Sender {
+    return this.#senders.find(this.#names, index * NAME_WORDS);
+  }
+}
+
+/** Receives by recvfrom, one datagram in a call. */
+export class SingleReceiver implements Receiver {
+  readonly capacity = 1;
+  readonly size: number;
+  #senders: Senders;
+  #memory: Uint8Array<ArrayBuffer>;
+  #name = new Int32Array(NAME_WORDS);
+  #nameLength = new Int32Array(1);
+  #length = 0;
+
+  /** Tests give a smaller size. */
+  constructor(senders: Senders, size: number = UDP_MEMORY) {
+    this.size = size;
+    this.#senders = senders;
+    this.#memory = new Uint8Array(size);
+  }
+
+  receive(libc: Libc, fd: number): number {
+    this.#nameLength[0] = NAME_BYTES;
+    this.#length = libc.recvfrom(fd, this.#memory, BigInt(this.size), MSG_TRUNC, this.#name, this.#nameLength);
+    return this.#length === -1 ? -1 : 1;
+  }
+
+  lengthOf(): number {
+    return this.#length;
+  }
+
+  copyOf(_index: number, length: number): Uint8Array {
+    return copyBytes(this.#memory.subarray(0, length));
+  }
+
+  senderOf(): Sender {
+    return this.#senders.find(this.#name, 0);
+  }
+}
