@@ -84,11 +84,17 @@ export function checkExisting(
   options: object,
 ): void {
   const { type, members } = EXISTING[name];
-  const given = options as Record<string, unknown>;
-  const rival = value === undefined ? undefined : rivals.find((rival) => given[rival] !== undefined);
-  if (rival !== undefined) throw new TypeError(`${method}: ${name} and ${rival} cannot both be given`);
+  if (value !== undefined) checkAlone(method, name, rivals, options);
   if (typeof value !== "object" || value === null || !members.every((member) => member in value)) {
     throw wrongKind(method, name, `a ${type}`, value);
+  }
+}
+
+/** Throws if an option of `rivals` is given with the option `name`. */
+export function checkAlone(method: string, name: string, rivals: Iterable<string>, options: object): void {
+  const given = options as Record<string, unknown>;
+  for (const rival of rivals) {
+    if (given[rival] !== undefined) throw new TypeError(`${method}: ${name} and ${rival} cannot both be given`);
   }
 }
 

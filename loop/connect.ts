@@ -1,6 +1,7 @@
 /** Creates transports for connections: new ones, given ones, and those accepted elsewhere. */
 import { checkOptions, namesOf } from "../check_options.ts";
 import {
+  checkAlone,
   checkBoolean,
   checkExisting,
   checkFactory,
@@ -12,7 +13,15 @@ import {
   checkSignal,
   checkTimeout,
 } from "../checks.ts";
-import type { DenoConn, TcpSettings, TcpTarget, UnixTarget } from "../transports/engine.ts";
+import type {
+  DenoConn,
+  Descriptor,
+  DescriptorSettings,
+  GivenDescriptor,
+  TcpSettings,
+  TcpTarget,
+  UnixTarget,
+} from "../transports/engine.ts";
 import type { StreamEnd } from "../transports/stream_handle.ts";
 import { type ConnectionOwner, StreamConnection } from "../transports/stream_connection.ts";
 import { StreamTransport } from "../transports/stream_transport.ts";
@@ -20,6 +29,7 @@ import type { StreamCallbacks, Transport } from "../transports/transport.ts";
 import { loadTls, secureStream } from "../tls/secure_stream.ts";
 import type { TlsContext } from "../tls/tls_context.ts";
 import { MISPLACED_OPTIONS, planTls, type TlsOptions } from "../tls/tls_options.ts";
+import { checkDescriptor, isGivenDescriptor, takeDescriptor, useDescriptors } from "./descriptor.ts";
 import type { LoopCore } from "./loop_core.ts";
 import { formatAddress, nameAddress } from "./name_address.ts";
 import { makeProtocol, type ProtocolFactory } from "./protocol_factory.ts";
@@ -120,6 +130,22 @@ export interface ExistingConnOptions extends AcceptedSocketOptions {
   conn: DenoConn;
 }
 
+/** A connected socket, by its file descriptor. Not supported by the default engine. */
+export interface ConnectionFdOptions extends AcceptedSocketOptions {
+  /**
+   * The file descriptor of a connected stream socket, or a socket of `socketPair()` of `@tandem/io/epoll`. The transport owns
+   * the descriptor from now on, and closes it. The socket is made nonblocking. Do not give a descriptor of
+   * Deno's own sockets, which Deno closes, too.
+   *
+   * If the call rejects because of an argument, the descriptor is untouched and still yours; a descriptor of the wrong kind
+   * and one that is not connected are such arguments. If the call rejects for another reason, the descriptor is closed.
+   */
+  fd: Descriptor;
+}
+
+/** A connection that exists. */
+export type GivenConn = ExistingConnOptions | ConnectionFdOptions;
+
 /** The options of {@linkcode EventLoop.createUnixConnection}. */
 export interface UnixConnectionOptions extends StreamOptions {
   /** The path of the socket. */
@@ -145,8 +171,8 @@ const TCP_ADDRESS = namesOf<Omit<ConnectionOptions, keyof AcceptedSocketOptions>
   interleave: true,
 });
 const UNIX_ADDRESS = namesOf<Omit<UnixConnectionOptions, keyof AcceptedSocketOptions>>({ path: true });
-const CONNECTION_OPTIONS: ReadonlySet<string> = new Set([...TCP_ADDRESS, "conn", ...ACCEPTED_OPTIONS]);
-const UNIX_OPTIONS: ReadonlySet<string> = new Set([...UNIX_ADDRESS, "conn", ...STREAM_OPTIONS, "signal"]);
+const CONNECTION_OPTIONS: ReadonlySet<string> = new Set([...TCP_ADDRESS, "conn", "fd", ...ACCEPTED_OPTIONS]);
+const UNIX_OPTIONS: ReadonlySet<string> = new Set([...UNIX_ADDRESS, "conn", "fd", ...STREAM_OPTIONS, "signal"]);
 /** With `conn`, whose socket can be TCP. */
 const UNIX_CONN_OPTIONS: ReadonlySet<string> = new Set([...UNIX_OPTIONS, ...TCP_OPTIONS]);
 const LOCAL_ADDR = namesOf<NonNullable<ConnectionOptions["localAddr"]>>({ hostname: true, port: true });
@@ -155,10 +181,14 @@ const LOCAL_ADDR = namesOf<NonNullable<ConnectionOptions["localAddr"]>>({ hostna
 export async function createConnection<P extends StreamCallbacks>(
   loop: LoopCore,
   factory: ProtocolFactory<P>,
-  options: ConnectionOptions | ExistingConnOptions,
+  options: ConnectionOptions | GivenConn,
 ): Promise<[Transport, P]> {
   const method = "createConnection()";
   checkStreamCall(method, factory, options, CONNECTION_OPTIONS, "tcp");
+  if ("fd" in options) {
+    checkAlone(method, "fd", ["conn", ...TCP_ADDRESS], options);
+    return await adoptFd(loop, method, factory, options.fd, options, { family: "any", accepted: false });
+  }
   if ("conn" in options) {
     checkExisting(method, "conn", options.conn, [...TCP_ADDRESS], options);
     return await adopt(loop, method, factory, options.conn, options, false);
@@ -179,11 +209,15 @@ export async function createConnection<P extends StreamCallbacks>(
 export async function createUnixConnection<P extends StreamCallbacks>(
   loop: LoopCore,
   factory: ProtocolFactory<P>,
-  options: UnixConnectionOptions | ExistingConnOptions,
+  options: UnixConnectionOptions | GivenConn,
 ): Promise<[Transport, P]> {
   const method = "createUnixConnection()";
   const given = typeof options === "object" && options !== null && "conn" in options;
   checkStreamCall(method, factory, options, given ? UNIX_CONN_OPTIONS : UNIX_OPTIONS, "unix");
+  if ("fd" in options) {
+    checkAlone(method, "fd", ["conn", ...UNIX_ADDRESS], options);
+    return await adoptFd(loop, method, factory, options.fd, options, { family: "unix", accepted: false });
+  }
   if ("conn" in options) {
     checkExisting(method, "conn", options.conn, [...UNIX_ADDRESS], options);
     return await adopt(loop, method, factory, options.conn, options, false);
@@ -201,11 +235,15 @@ export async function createUnixConnection<P extends StreamCallbacks>(
 export async function connectAcceptedSocket<P extends StreamCallbacks>(
   loop: LoopCore,
   factory: ProtocolFactory<P>,
-  conn: DenoConn,
+  conn: DenoConn | GivenDescriptor,
   options: AcceptedSocketOptions,
 ): Promise<[Transport, P]> {
   const method = "connectAcceptedSocket()";
   checkStreamCall(method, factory, options, ACCEPTED_OPTIONS);
+  if (isGivenDescriptor(conn)) {
+    const fd = takeDescriptor(method, conn);
+    return await adoptFd(loop, method, factory, fd, options, { family: "any", accepted: true });
+  }
   checkExisting(method, "conn", conn, [], options);
   return await adopt(loop, method, factory, conn, options, true);
 }
@@ -250,6 +288,24 @@ async function adopt<P extends StreamCallbacks>(
   const end = loop.engine.adopt(conn, tcpSettings(options));
   const isPlain = plan === null && end.handshake === undefined;
   const secured = isPlain ? end : await secureStream(loop, end, plan, signal);
+  return startClient(loop, method, factory, secured, options);
+}
+
+/** Does the same for a file descriptor. */
+async function adoptFd<P extends StreamCallbacks>(
+  loop: LoopCore,
+  method: string,
+  factory: ProtocolFactory<P>,
+  fd: unknown,
+  options: AcceptedSocketOptions,
+  kind: Pick<DescriptorSettings, "family" | "accepted">,
+): Promise<[Transport, P]> {
+  checkDescriptor(method, fd);
+  const plan = planTls(method, options.tls, kind.accepted);
+  await loadTls(loop, plan);
+  const settings = { ...tcpSettings(options), ...kind };
+  const end = useDescriptors(loop, method, (descriptors) => descriptors.connection(fd, settings));
+  const secured = plan === null ? end : await secureStream(loop, end, plan, options.signal);
   return startClient(loop, method, factory, secured, options);
 }
 

@@ -1,8 +1,16 @@
 import { namesOf } from "../check_options.ts";
-import { checkBoolean, checkExisting, checkHostname, checkInteger, checkPath, checkPort } from "../checks.ts";
+import {
+  checkAlone,
+  checkBoolean,
+  checkExisting,
+  checkHostname,
+  checkInteger,
+  checkPath,
+  checkPort,
+} from "../checks.ts";
 import { loadTls } from "../tls/secure_stream.ts";
 import { planTls, type TlsPlan } from "../tls/tls_options.ts";
-import type { DenoListener, ListenTarget } from "../transports/engine.ts";
+import type { DenoListener, Descriptor, DescriptorSettings, ListenTarget } from "../transports/engine.ts";
 import type { ListenHandle } from "../transports/listen_handle.ts";
 import type { StreamCallbacks } from "../transports/transport.ts";
 import {
@@ -13,6 +21,7 @@ import {
   type TcpOptions,
   tcpSettings,
 } from "./connect.ts";
+import { checkDescriptor, useDescriptors } from "./descriptor.ts";
 import { listenOnHosts, toList } from "./listen_on_hosts.ts";
 import type { LoopCore } from "./loop_core.ts";
 import { formatAddress, nameAddress } from "./name_address.ts";
@@ -68,6 +77,19 @@ export interface ExistingListenerOptions extends TcpOptions, ServeOptions {
   listener: DenoListener;
 }
 
+/** A listening socket, by its file descriptor. Not supported by the default engine. */
+export interface ListenerFdOptions extends TcpOptions, ServeOptions {
+  /**
+   * The file descriptor of a listening stream socket, such as one of `listenFds()` of `@tandem/io/epoll`. The server owns it
+   * from now on, and closes it, but does not remove the file of a Unix socket. The socket is made nonblocking. If the call
+   * rejects, an argument was wrong, and the descriptor is untouched and still yours.
+   */
+  fd: Descriptor;
+}
+
+/** A listener that exists. */
+export type GivenListener = ExistingListenerOptions | ListenerFdOptions;
+
 /** The options of {@linkcode EventLoop.createUnixServer}. */
 export interface UnixServerOptions extends StreamOptions, ServeOptions {
   /** The path of the socket. A stale socket file is replaced. */
@@ -92,8 +114,14 @@ const UNIX_ADDRESS = namesOf<Omit<UnixServerOptions, keyof StreamOptions | keyof
   path: true,
   cleanupSocket: true,
 });
-const SERVER_OPTIONS: ReadonlySet<string> = new Set([...TCP_ADDRESS, "listener", "startServing", ...TCP_OPTIONS]);
-const UNIX_OPTIONS: ReadonlySet<string> = new Set([...UNIX_ADDRESS, "listener", "startServing", ...STREAM_OPTIONS]);
+const SERVER_OPTIONS: ReadonlySet<string> = new Set([...TCP_ADDRESS, "listener", "fd", "startServing", ...TCP_OPTIONS]);
+const UNIX_OPTIONS: ReadonlySet<string> = new Set([
+  ...UNIX_ADDRESS,
+  "listener",
+  "fd",
+  "startServing",
+  ...STREAM_OPTIONS,
+]);
 /** With `listener`, which can be TCP. */
 const UNIX_LISTENER_OPTIONS: ReadonlySet<string> = new Set([...UNIX_OPTIONS, ...TCP_OPTIONS]);
 
@@ -101,11 +129,12 @@ const UNIX_LISTENER_OPTIONS: ReadonlySet<string> = new Set([...UNIX_OPTIONS, ...
 export async function createServer(
   loop: LoopCore,
   factory: ProtocolFactory<StreamCallbacks>,
-  options: ServerOptions | ExistingListenerOptions,
+  options: ServerOptions | GivenListener,
 ): Promise<Server> {
   const method = "createServer()";
   checkStreamCall(method, factory, options, SERVER_OPTIONS, "tcp");
   const startServing = takeStartServing(method, options);
+  if ("fd" in options) return await adoptFd(loop, method, factory, options, TCP_ADDRESS, startServing);
   if ("listener" in options) return await adopt(loop, method, factory, options, TCP_ADDRESS, startServing);
   const { hostname = "0.0.0.0", port, dualStack, backlog, reusePort = false } = options;
   checkPort(method, "port", port, 0);
@@ -132,12 +161,13 @@ export async function createServer(
 export async function createUnixServer(
   loop: LoopCore,
   factory: ProtocolFactory<StreamCallbacks>,
-  options: UnixServerOptions | ExistingListenerOptions,
+  options: UnixServerOptions | GivenListener,
 ): Promise<Server> {
   const method = "createUnixServer()";
   const given = typeof options === "object" && options !== null && "listener" in options;
   checkStreamCall(method, factory, options, given ? UNIX_LISTENER_OPTIONS : UNIX_OPTIONS, "unix");
   const startServing = takeStartServing(method, options);
+  if ("fd" in options) return await adoptFd(loop, method, factory, options, UNIX_ADDRESS, startServing);
   if ("listener" in options) return await adopt(loop, method, factory, options, UNIX_ADDRESS, startServing);
   const { path, cleanupSocket = true } = options;
   checkPath(method, "path", path);
@@ -158,6 +188,24 @@ async function adopt(
   checkExisting(method, "listener", options.listener, [...address], options);
   const plan = await takePlan(loop, method, options);
   const listener = loop.engine.adoptListener(options.listener, tcpSettings(options));
+  return new Server(loop, method, factory, [listener], options, plan, startServing);
+}
+
+async function adoptFd(
+  loop: LoopCore,
+  method: string,
+  factory: ProtocolFactory<StreamCallbacks>,
+  options: ListenerFdOptions,
+  address: ReadonlySet<string>,
+  startServing: boolean,
+): Promise<Server> {
+  checkAlone(method, "fd", ["listener", ...address], options);
+  const { fd } = options;
+  checkDescriptor(method, fd);
+  const plan = await takePlan(loop, method, options);
+  const family = address === UNIX_ADDRESS ? "unix" : "any";
+  const settings: DescriptorSettings = { ...tcpSettings(options), family, accepted: true };
+  const listener = useDescriptors(loop, method, (descriptors) => descriptors.listener(fd, settings));
   return new Server(loop, method, factory, [listener], options, plan, startServing);
 }
 

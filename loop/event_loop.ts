@@ -2,7 +2,7 @@ import type { ProtocolFactory } from "./protocol_factory.ts";
 import { checkOptions, namesOf } from "../check_options.ts";
 import { DenoEngine } from "../engines/deno/deno_engine.ts";
 import { describe } from "../errors.ts";
-import type { DenoConn, DenoFile, Engine, ReadablePipe, WritablePipe } from "../transports/engine.ts";
+import type { DenoConn, DenoFile, Engine, GivenDescriptor, ReadablePipe, WritablePipe } from "../transports/engine.ts";
 import type {
   DatagramCallbacks,
   DatagramTransport,
@@ -20,7 +20,7 @@ import {
   type ConnectionOptions,
   createConnection,
   createUnixConnection,
-  type ExistingConnOptions,
+  type GivenConn,
   type UnixConnectionOptions,
 } from "./connect.ts";
 import { type Clock, systemClock } from "./clock.ts";
@@ -32,7 +32,7 @@ import { sendfile, type SendfileOptions } from "./sendfile.ts";
 import {
   createServer,
   createUnixServer,
-  type ExistingListenerOptions,
+  type GivenListener,
   type ServerOptions,
   type UnixServerOptions,
 } from "./create_server.ts";
@@ -131,7 +131,7 @@ export class EventLoop extends BaseEventLoop {
    * Connects over TCP, or takes a connection that exists.
    *
    * @param factory Creates the protocol.
-   * @param options The address, or `{ conn }`.
+   * @param options The address, or `{ conn }` or `{ fd }`.
    * @returns The transport and the protocol.
    * @throws {Deno.errors.ConnectionRefused} If no server listens at the address.
    *
@@ -146,7 +146,7 @@ export class EventLoop extends BaseEventLoop {
    */
   createConnection<P extends StreamCallbacks>(
     factory: ProtocolFactory<P>,
-    options: ConnectionOptions | ExistingConnOptions,
+    options: ConnectionOptions | GivenConn,
   ): Promise<[Transport, P]> {
     return createConnection(this.#core, factory, options);
   }
@@ -155,13 +155,13 @@ export class EventLoop extends BaseEventLoop {
    * Serves TCP, or takes a listener that exists.
    *
    * @param factory Creates the protocol of each connection.
-   * @param options The address, or `{ listener }`.
+   * @param options The address, or `{ listener }` or `{ fd }`.
    * @returns The server.
    * @throws {Deno.errors.AddrInUse} If one of the addresses is taken. Then no address is left open.
    */
   createServer(
     factory: ProtocolFactory<StreamCallbacks>,
-    options: ServerOptions | ExistingListenerOptions,
+    options: ServerOptions | GivenListener,
   ): Promise<Server> {
     return createServer(this.#core, factory, options);
   }
@@ -170,13 +170,13 @@ export class EventLoop extends BaseEventLoop {
    * Connects to a Unix socket, or takes a connection that exists.
    *
    * @param factory Creates the protocol.
-   * @param options The path, or `{ conn }`.
+   * @param options The path, or `{ conn }` or `{ fd }`.
    * @returns The transport and the protocol.
    * @throws {Deno.errors.NotFound} If there is no such socket.
    */
   createUnixConnection<P extends StreamCallbacks>(
     factory: ProtocolFactory<P>,
-    options: UnixConnectionOptions | ExistingConnOptions,
+    options: UnixConnectionOptions | GivenConn,
   ): Promise<[Transport, P]> {
     return createUnixConnection(this.#core, factory, options);
   }
@@ -185,13 +185,13 @@ export class EventLoop extends BaseEventLoop {
    * Serves a Unix socket, or takes a listener that exists.
    *
    * @param factory Creates the protocol of each connection.
-   * @param options The path, or `{ listener }`.
+   * @param options The path, or `{ listener }` or `{ fd }`.
    * @returns The server.
    * @throws {Deno.errors.AddrInUse} If the path is that of a live socket, or of a file that is not a socket.
    */
   createUnixServer(
     factory: ProtocolFactory<StreamCallbacks>,
-    options: UnixServerOptions | ExistingListenerOptions,
+    options: UnixServerOptions | GivenListener,
   ): Promise<Server> {
     return createUnixServer(this.#core, factory, options);
   }
@@ -200,7 +200,7 @@ export class EventLoop extends BaseEventLoop {
    * Creates a transport and a protocol for a connection that was accepted elsewhere. In TLS it is the server.
    *
    * @param factory Creates the protocol.
-   * @param conn The connection.
+   * @param conn The connection, or `{ fd }`: the file descriptor of one.
    * @param options TLS, time limits, TCP options and a signal.
    * @returns The transport and the protocol.
    *
@@ -214,7 +214,7 @@ export class EventLoop extends BaseEventLoop {
    */
   connectAcceptedSocket<P extends StreamCallbacks>(
     factory: ProtocolFactory<P>,
-    conn: DenoConn,
+    conn: DenoConn | GivenDescriptor,
     options: AcceptedSocketOptions = {},
   ): Promise<[Transport, P]> {
     return connectAcceptedSocket(this.#core, factory, conn, options);
@@ -248,13 +248,13 @@ export class EventLoop extends BaseEventLoop {
    * Creates a transport that reads a pipe.
    *
    * @param factory Creates the protocol.
-   * @param pipe The pipe.
+   * @param pipe The pipe, or `{ fd }`: the file descriptor of one.
    * @param options A time limit.
    * @returns The transport and the protocol.
    */
   connectReadPipe<P extends StreamCallbacks>(
     factory: ProtocolFactory<P>,
-    pipe: ReadablePipe,
+    pipe: ReadablePipe | GivenDescriptor,
     options: PipeOptions = {},
   ): Promise<[ReadTransport, P]> {
     return connectPipe(this.#core, factory, pipe, "read", options);
@@ -264,13 +264,13 @@ export class EventLoop extends BaseEventLoop {
    * Creates a transport that writes a pipe.
    *
    * @param factory Creates the protocol.
-   * @param pipe The pipe.
+   * @param pipe The pipe, or `{ fd }`: the file descriptor of one.
    * @param options A time limit.
    * @returns The transport and the protocol.
    */
   connectWritePipe<P extends StreamCallbacks>(
     factory: ProtocolFactory<P>,
-    pipe: WritablePipe,
+    pipe: WritablePipe | GivenDescriptor,
     options: PipeOptions = {},
   ): Promise<[WriteTransport, P]> {
     return connectPipe(this.#core, factory, pipe, "write", options);

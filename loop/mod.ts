@@ -44,8 +44,10 @@ export type { ExceptionContext, Handle, TimerHandle } from "../transports/loop_c
 export { BaseEventLoop } from "./base_event_loop.ts";
 export type {
   AcceptedSocketOptions,
+  ConnectionFdOptions,
   ConnectionOptions,
   ExistingConnOptions,
+  GivenConn,
   StreamOptions,
   TcpOptions,
   UnixConnectionOptions,
@@ -56,12 +58,26 @@ export { EventLoop, type EventLoopOptions } from "./event_loop.ts";
 export type { ExceptionHandler } from "./exceptions.ts";
 export type { ProtocolFactory } from "./protocol_factory.ts";
 export type { PipeOptions } from "./pipes.ts";
-export type { DatagramAddr, ReadablePipe, Stdio, WritablePipe } from "../transports/engine.ts";
+export type {
+  DatagramAddr,
+  Descriptor,
+  DescriptorOwner,
+  GivenDescriptor,
+  ReadablePipe,
+  Stdio,
+  WritablePipe,
+} from "../transports/engine.ts";
 export type { SubprocessExecOptions, SubprocessOptions } from "./subprocess.ts";
 export { getRunningLoop, setRunningLoop } from "./running_loop.ts";
 export type { FileDescriptor } from "../transports/watcher.ts";
 export type { SendfileOptions } from "./sendfile.ts";
-export type { ExistingListenerOptions, ServerOptions, UnixServerOptions } from "./create_server.ts";
+export type {
+  ExistingListenerOptions,
+  GivenListener,
+  ListenerFdOptions,
+  ServerOptions,
+  UnixServerOptions,
+} from "./create_server.ts";
 export { type ServeOptions, Server } from "./server.ts";
 export type { StartTlsOptions } from "./start_tls.ts";
 export type { TlsOptions } from "../tls/tls_options.ts";

@@ -1,8 +1,10 @@
 import { checkOptions, namesOf } from "../check_options.ts";
 import { checkFactory, checkTimeout } from "../checks.ts";
-import type { ReadablePipe, WritablePipe } from "../transports/engine.ts";
+import type { GivenDescriptor, ReadablePipe, WritablePipe } from "../transports/engine.ts";
+import type { StreamHandle } from "../transports/stream_handle.ts";
 import type { StreamCallbacks, Transport } from "../transports/transport.ts";
 import { startClient } from "./connect.ts";
+import { isGivenDescriptor, takeDescriptor, useDescriptors } from "./descriptor.ts";
 import type { LoopCore } from "./loop_core.ts";
 import type { ProtocolFactory } from "./protocol_factory.ts";
 
@@ -24,7 +26,7 @@ const PIPE_OPTIONS = namesOf<PipeOptions>({ closeTimeout: true });
 export async function connectPipe<P extends StreamCallbacks>(
   loop: LoopCore,
   factory: ProtocolFactory<P>,
-  pipe: ReadablePipe | WritablePipe,
+  pipe: ReadablePipe | WritablePipe | GivenDescriptor,
   direction: "read" | "write",
   options: PipeOptions,
 ): Promise<[Transport, P]> {
@@ -32,5 +34,18 @@ export async function connectPipe<P extends StreamCallbacks>(
   checkFactory(method, factory);
   checkOptions(method, options, PIPE_OPTIONS);
   checkTimeout(method, "closeTimeout", options.closeTimeout);
-  return startClient(loop, method, factory, { handle: loop.engine.pipe(pipe, direction), extra: { pipe } }, options);
+  const handle = isGivenDescriptor(pipe)
+    ? openDescriptor(loop, method, pipe, direction)
+    : loop.engine.pipe(pipe, direction);
+  return startClient(loop, method, factory, { handle, extra: { pipe } }, options);
+}
+
+function openDescriptor(
+  loop: LoopCore,
+  method: string,
+  given: GivenDescriptor,
+  direction: "read" | "write",
+): StreamHandle {
+  const fd = takeDescriptor(method, given);
+  return useDescriptors(loop, method, (descriptors) => descriptors.pipe(fd, direction));
 }

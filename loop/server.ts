@@ -59,6 +59,11 @@ const FOREVER_OPTIONS = namesOf<{ signal?: AbortSignal }>({ signal: true });
 export class Server implements AsyncDisposable {
   /** The addresses of the server, with the ports that the system has chosen. */
   readonly addresses: Deno.Addr[];
+  /**
+   * The listening sockets: with the default engine each a `Deno.Listener`, from which you must not accept, and which you must
+   * not close; with the epoll engine a `Socket`.
+   */
+  readonly sockets: readonly object[];
 
   #loop: LoopCore;
   #method: string;
@@ -105,6 +110,7 @@ export class Server implements AsyncDisposable {
     this.#options = options;
     this.#tls = tls;
     this.addresses = listeners.map(({ addr }) => addr);
+    this.sockets = listeners.map(({ socket }) => socket).filter((socket) => socket !== undefined);
     if (startServing) this.startServing();
   }
 

@@ -38,7 +38,7 @@ export function withEngine(flags: string[]): string[] {
 export function program(
   source: string,
   options: ProgramOptions = {},
-): Disposable & { command(stdio?: Stdio): Deno.Command } {
+): Disposable & { command(stdio?: Stdio): Deno.Command; words: string[] } {
   const path = Deno.makeTempFileSync({ prefix: "tandem-test-", suffix: ".ts" });
   Deno.writeTextFileSync(path, source.replaceAll('"@tandem/io"', JSON.stringify(import.meta.resolve("../mod.ts"))));
   const { args = [], env = {}, openFiles } = options;
@@ -46,6 +46,7 @@ export function program(
   const words = [Deno.execPath(), "run", ...flags, path, ...args];
   if (openFiles !== undefined) words.unshift("/bin/sh", "-c", `ulimit -n ${openFiles}; exec "$0" "$@"`);
   return {
+    words,
     command: (stdio = {}) =>
       new Deno.Command(words[0]!, {
         args: words.slice(1),

@@ -102,6 +102,20 @@ export type DenoConn = Deno.Conn;
 export type DenoListener = Deno.Listener;
 export type { DenoFile } from "./file_source.ts";
 
+/** An object that owns a file descriptor, such as a socket of `socketPair()` of `@tandem/io/epoll`. */
+export interface DescriptorOwner {
+  /** The file descriptor; -1 if there is none any more. */
+  readonly fd: number;
+  /** Gives the descriptor up without closing it, and returns it. */
+  detach(): number;
+}
+
+/** A file descriptor: its number, or the object that owns it. */
+export type Descriptor = number | DescriptorOwner;
+
+/** A file descriptor in place of a connection, a listener or a pipe. */
+export type GivenDescriptor = { fd: Descriptor } | DescriptorOwner;
+
 /** A pipe to read: `Deno.stdin`, a `Deno.FsFile` such as a FIFO, or a `ReadableStream` of bytes. */
 export type ReadablePipe =
   | { read(buffer: Uint8Array): Promise<number | null>; close(): void }
@@ -141,6 +155,28 @@ export interface SpawnOptions {
   windowsRawArguments: boolean | undefined;
 }
 
+/** How to use a socket that is given by its file descriptor. */
+export interface DescriptorSettings extends TcpSettings {
+  /** The kind of socket that is accepted: TCP or Unix, or Unix only. */
+  family: "any" | "unix";
+  /** The connection was accepted: it needs the permission for its local address, and not for that of the peer. */
+  accepted: boolean;
+}
+
+/**
+ * What an engine does with file descriptors. Each method checks the descriptor first; if it throws, the descriptor is still
+ * the caller's. Otherwise the engine owns it, and has called `detach()` of its former owner. Messages begin with the name of
+ * the argument, `fd`.
+ */
+export interface Descriptors {
+  /** Makes a stream of a connected socket. */
+  connection(fd: Descriptor, settings: DescriptorSettings): StreamEnd;
+  /** Makes a listener of a listening socket. The TCP options are applied to its connections. */
+  listener(fd: Descriptor, settings: DescriptorSettings): ListenHandle;
+  /** Makes a stream of a pipe, a FIFO, a socket or a character device. */
+  pipe(fd: Descriptor, direction: "read" | "write"): StreamHandle;
+}
+
 /**
  * An engine provides connections, listeners, datagram sockets, pipes and child processes. It serves one loop. A method
  * throws `Deno.errors.NotSupported` for what the engine does not support; its other errors are the system's. The caller
@@ -161,6 +197,12 @@ export interface Engine {
    * @default {undefined}
    */
   readonly watcher?: Watcher | undefined;
+  /**
+   * What the engine does with file descriptors: `{ fd }`.
+   *
+   * @default {undefined} not supported
+   */
+  readonly descriptors?: Descriptors | undefined;
   /** Connects the engine to its loop. The loop calls this once, before any other method. */
   start(host: EngineHost): void;
   /** Asks for one call of `host.turn()`, after the events that are pending. */

@@ -15,6 +15,12 @@ export interface AcceptSink {
 export interface ListenHandle {
   /** The address, with the real port. */
   readonly addr: Deno.Addr;
+  /**
+   * An element of the server's `sockets`.
+   *
+   * @default {undefined} none
+   */
+  readonly socket?: object;
   /** Starts or resumes accepting. Delivers nothing before it returns. */
   acceptStart(sink: AcceptSink): void;
   /** Stops accepting; connections wait in the system's queue. One connection of a pending accept can still be delivered. */

@@ -126,7 +126,8 @@ export class StreamConnection implements ReceiverHost, SenderHost {
   /** Starts reading, unless the protocol has paused or closed. Called once. */
   startReading(): void {
     this.#started = true;
-    if (this.#handle.readable && this.isReading) this.#handle.readStart(this.#receiver);
+    if (!this.#handle.readable) this.#handle.watchReader?.(() => this.close());
+    else if (this.isReading) this.#handle.readStart(this.#receiver);
   }
 
   /**
@@ -231,7 +232,8 @@ export class StreamConnection implements ReceiverHost, SenderHost {
     });
   }
 
-  abort(): void {
+  abort(reset = false): void {
+    if (reset && this.#state !== "lost") this.#reset();
     this.#forceClose(null);
   }
 
@@ -321,6 +323,15 @@ export class StreamConnection implements ReceiverHost, SenderHost {
     // Writes before the exception are sent, as they would be if writes were not joined.
     this.#sender.flush();
     this.#forceClose(error);
+  }
+
+  #reset(): void {
+    if (this.#handle.reset === undefined) {
+      throw new Deno.errors.NotSupported(
+        "abort(): reset is not supported on this transport, only on TCP of EpollEngine",
+      );
+    }
+    this.#handle.reset();
   }
 
   #endWriting(): void {

@@ -95,6 +95,16 @@ export interface StreamHandle {
    * @returns A promise that resolves when the peer has answered, or can no longer answer.
    */
   shutdown?(): Promise<void>;
+  /**
+   * Of a handle that only writes: calls `gone` at most once, when the reader has closed its end.
+   */
+  watchReader?(gone: () => void): void;
+  /**
+   * Makes the `close()` that follows reset the connection: the peer gets an error, and not the end of the stream.
+   *
+   * @throws {Deno.errors.NotSupported} If the stream cannot be reset.
+   */
+  reset?(): void;
   /** Returns a clearer error for an error of reading or writing. */
   explain?(error: Error): Error;
   /** Keeps the process alive while the stream is open, which is the default. */

@@ -9,6 +9,7 @@ import { startSignalThread } from "./signal_thread.ts";
 /** A listen handle over a `Deno.Listener`: TCP, TLS or Unix. */
 export class ListenerHandle implements ListenHandle {
   readonly addr: Deno.Addr;
+  readonly socket: object;
   #listener: Deno.Listener;
   #settings: TcpSettings | null;
   #addresses: Partial<ExtraInfo> | undefined;
@@ -25,7 +26,7 @@ export class ListenerHandle implements ListenHandle {
     settings: TcpSettings | null,
     bound?: { path: string; removeFile: (() => void) | undefined },
   ) {
-    this.#listener = listener;
+    this.#listener = this.socket = listener;
     this.#settings = settings;
     this.addr = bound === undefined ? listener.addr : { transport: "unix", path: bound.path };
     // Not Deno's path: the socket was bound under another name. See bindUnixPath().

@@ -6,6 +6,7 @@ import { lastError } from "./errors.ts";
 import { Lane } from "./lane.ts";
 import type { Reactor } from "./reactor.ts";
 import { MAX_SOCKADDR } from "./sockaddr.ts";
+import { Socket } from "./socket.ts";
 import { Source } from "./source.ts";
 
 /** The most connections that are accepted in one go, so that a flood of them does not stop the others. */
@@ -20,6 +21,7 @@ export interface Accepted {
 /** A listening socket. */
 export class AcceptHandle extends Source implements ListenHandle {
   readonly addr: Deno.Addr;
+  readonly socket = new Socket(this);
   #accepted: Accepted;
   #onClose: (() => void) | undefined;
   #sink: AcceptSink | null = null;

@@ -30,6 +30,35 @@ export const MSG_TRUNC = 0x20;
 /** The flag of `recv` that reads the queue of errors, which is empty unless a socket option asks for them. */
 export const MSG_ERRQUEUE = 0x2000;
 
+/** The flag of `recv` and `send` that returns EAGAIN instead of waiting, whatever the flags of the descriptor. */
+export const MSG_DONTWAIT = 0x40;
+
+/** Duplicates a descriptor to a number of at least the argument, of `fcntl`. */
+export const F_DUPFD_CLOEXEC = 1030;
+/** Sets the flags of a descriptor. */
+export const F_SETFD = 2;
+/** Reads the flags of a file description. */
+export const F_GETFL = 3;
+/** Sets the flags of a file description. */
+export const F_SETFL = 4;
+/** The flag that children do not inherit the descriptor. */
+export const FD_CLOEXEC = 1;
+
+/** Open for reading. */
+export const O_RDONLY = 0;
+/** Open for writing. */
+export const O_WRONLY = 1;
+/** The part of the flags that says how a file is open. */
+export const O_ACCMODE = 3;
+/** A terminal does not become the controlling one. */
+export const O_NOCTTY = 0o400;
+/** Calls return EAGAIN instead of waiting. */
+export const O_NONBLOCK = 0o4000;
+/** Children do not inherit the descriptor. */
+export const O_CLOEXEC = 0o2000000;
+/** The current directory, of `openat`. */
+export const AT_FDCWD = -100;
+
 /** Ends the writing half, of `shutdown`. */
 export const SHUT_WR = 1;
 
@@ -54,6 +83,8 @@ export const EPOLL_CTL_MOD = 3;
 
 /** The errors that the engine handles; see `errors.ts` for all others. */
 export const EINTR = 4;
+export const ENXIO = 6;
+export const EBADF = 9;
 export const EAGAIN = 11;
 export const EINVAL = 22;
 export const ESPIPE = 29;

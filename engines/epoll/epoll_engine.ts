@@ -1,6 +1,7 @@
 import type { DatagramHandle } from "../../transports/datagram_handle.ts";
 import type {
   DatagramEndpoint,
+  Descriptors,
   Engine,
   EngineHost,
   ListenTarget,
@@ -18,6 +19,7 @@ import type { Watcher } from "../../transports/watcher.ts";
 import { DenoEngine } from "../deno/deno_engine.ts";
 import { DatagramSockets } from "./datagram_sockets.ts";
 import { EpollWatcher } from "./epoll_watcher.ts";
+import { EpollDescriptors } from "./descriptors.ts";
 import { type Libc, libcPaths, mayOpenLibc, openLibc } from "./libc.ts";
 import { Reactor } from "./reactor.ts";
 import { StreamSockets } from "./stream_sockets.ts";
@@ -50,6 +52,8 @@ export class EpollEngine implements Engine {
   readonly name = "epoll";
   /** Watches descriptors, for `addReader()` and `addWriter()`. */
   watcher!: Watcher;
+  /** Set by `start()`. */
+  descriptors!: Descriptors;
   #libc: Libc;
   #deno: DenoEngine;
   #reactor!: Reactor;
@@ -101,6 +105,11 @@ export class EpollEngine implements Engine {
     this.#streams = new StreamSockets(this.#reactor, (delayMs, callback) => callLater(host, delayMs, callback));
     this.#datagrams = new DatagramSockets(this.#reactor);
     this.watcher = new EpollWatcher(this.#reactor);
+    this.descriptors = new EpollDescriptors(
+      this.#reactor,
+      this.#streams,
+      (fd, direction) => this.#standard(fd, direction),
+    );
   }
 
   /** Asks for a turn, after the events that are pending. */
@@ -138,6 +147,15 @@ export class EpollEngine implements Engine {
   /** Takes ownership of a standard stream, a file or a web stream. */
   pipe(pipe: ReadablePipe | WritablePipe, direction: "read" | "write"): StreamHandle {
     return this.#deno.pipe(pipe, direction);
+  }
+
+  /** Opens a standard stream that epoll cannot watch, such as a file. It stays open when its transport closes. */
+  #standard(fd: number, direction: "read" | "write"): StreamHandle {
+    const { stdin, stdout, stderr } = Deno;
+    const output = fd === 1 ? stdout : stderr;
+    const read = (buffer: Uint8Array) => stdin.read(buffer);
+    const write = (data: Uint8Array) => output.write(data);
+    return this.#deno.pipe({ read, write, close: () => {} }, direction);
   }
 
   /** Starts a child, as on the default engine. */

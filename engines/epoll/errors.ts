@@ -34,17 +34,17 @@ const CLASSES: Record<string, ErrorClass> = {
   EOPNOTSUPP: Deno.errors.NotSupported,
 };
 
-/** Returns an error of the system as Deno throws it: its class, text and `code`. */
-export function systemError(libc: Libc, errno: number): Error {
+/** Returns an error of the system as Deno throws it: its class, text and `code`. The message can begin with `what`. */
+export function systemError(libc: Libc, errno: number, what = ""): Error {
   const code = NAMES.get(errno);
   const Class = CLASSES[code ?? ""] ?? Error;
-  const error = new Class(`${describeErrno(libc, errno)} (os error ${errno})`);
+  const error = new Class(`${what === "" ? "" : `${what}: `}${describeErrno(libc, errno)} (os error ${errno})`);
   return code === undefined ? error : Object.assign(error, { code });
 }
 
 /** Returns the error of the call that has just failed. */
-export function lastError(libc: Libc): Error {
-  return systemError(libc, libc.errno());
+export function lastError(libc: Libc, what?: string): Error {
+  return systemError(libc, libc.errno(), what);
 }
 
 function describeErrno(libc: Libc, errno: number): string {

@@ -25,6 +25,11 @@ const SYMBOLS = {
   write: { parameters: ["i32", "buffer", "usize"], result: "i32" },
   sendfile: { parameters: ["i32", "i32", "buffer", "usize"], result: "i32" },
   lseek: { parameters: ["i32", "i64", "i32"], result: "i32" },
+  // Variadic in C, called here as fixed functions, which is the same on Linux: x86-64 and arm64 pass the integers of both kinds
+  // in the same registers. (x86-64 also expects the number of vector registers in AL, of which these functions need none.)
+  // There is no other way to make a descriptor nonblocking that another program has opened.
+  fcntl: { parameters: ["i32", "i32", "i32"], result: "i32" },
+  openat: { parameters: ["i32", "buffer", "i32"], result: "i32" },
   dup3: { parameters: ["i32", "i32", "i32"], result: "i32" },
   epoll_create1: { parameters: ["i32"], result: "i32" },
   epoll_ctl: { parameters: ["i32", "i32", "i32", "buffer"], result: "i32" },

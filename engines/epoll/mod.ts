@@ -26,4 +26,9 @@
 export { install } from "../../loop/install_epoll.ts";
 export { DatagramSocket, type MulticastOptions } from "./datagram_socket.ts";
 export { EpollEngine, type Support } from "./epoll_engine.ts";
-export { Socket } from "./socket.ts";
+export { type ListenFd, listenFds } from "./listen_fds.ts";
+export { OwnedSocket, type PeerCredentials, Socket } from "./socket.ts";
+export { type SocketHolder, socketOf } from "./socket_of.ts";
+export * from "./socket_options.ts";
+export { socketPair } from "./socket_pair.ts";
+export type { TcpInfo, TcpState } from "./tcp_info.ts";

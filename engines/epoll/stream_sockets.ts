@@ -102,6 +102,17 @@ export class StreamSockets {
     return new AcceptHandle(reactor, fd, addr, this.#unixAccepted(addr), cleanupSocket ? removeFile : undefined);
   }
 
+  /** Makes a stream of a connected socket. */
+  adopt(fd: number, lane: Lane, sockname: Deno.Addr, peername: Deno.Addr): StreamEnd {
+    return this.#end(fd, lane, sockname, peername);
+  }
+
+  /** Makes a listener of a listening socket. */
+  adoptListener(fd: number, addr: Deno.NetAddr | Deno.UnixAddr): ListenHandle {
+    const accepted = addr.transport === "tcp" ? this.#tcpAccepted(addr) : this.#unixAccepted(addr as Deno.UnixAddr);
+    return new AcceptHandle(this.#reactor, fd, addr, accepted);
+  }
+
   #listenTcp(target: TcpListenTarget, local: SockAddr, dualStack: boolean | undefined): ListenHandle {
     const { libc } = this.#reactor;
     return openSocket(libc, local.family, SOCK_STREAM, (fd) => {

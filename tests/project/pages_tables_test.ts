@@ -44,7 +44,6 @@ async function makeExamples(): Promise<Record<string, object>> {
 
 /** Where the mechanical rule does not hold. */
 const renamed: Record<string, string> = {
-  sockets: "addresses",
   socketpair: "socketPair",
   SSLContext: "TlsContext",
   SSLError: "TlsError",

@@ -32,7 +32,8 @@ for (const page of PAGES) {
     if (output === undefined) continue;
     Deno.test(`${page}: program ${i + 1} prints what it says`, { ignore: Deno.build.os === "windows" }, async () => {
       using temp = tempPath();
-      const printed = await runProgram(temp.directory, source, "--allow-net", "--allow-run");
+      const flags = source.includes("@tandem/io/epoll") ? ["--allow-ffi"] : [];
+      const printed = await runProgram(temp.directory, source, "--allow-net", "--allow-run", ...flags);
       assertEquals(printed, [0, "", output.replaceAll(/^\/\/ /gm, "")]);
     });
   }

@@ -1,0 +1,153 @@
+import { toError } from "../../errors.ts";
+import type { ReadMemory } from "../../memory/read_memory.ts";
+import { WindowMemory } from "../../memory/window_memory.ts";
+import type { StreamHandle, StreamSink } from "../../transports/stream_handle.ts";
+import { EAGAIN, EINTR, EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT } from "./constants.ts";
+import { lastError } from "./errors.ts";
+import { Lane } from "./lane.ts";
+import type { Reactor } from "./reactor.ts";
+import { Source } from "./source.ts";
+
+/** The size hint for `getBuffer`, in bytes: the default capacity of a pipe. */
+const SIZE_HINT = 64 * 1024;
+
+/** What epoll reports without interest. As interest, it keeps a descriptor in the set. */
+const FAILURES = EPOLLERR | EPOLLHUP;
+
+/** A write that waits until the pipe is writable. */
+interface PendingWrite {
+  data: Uint8Array;
+  resolve(count: number): void;
+  reject(error: Error): void;
+}
+
+/** One direction of a pipe, a FIFO, a terminal or another descriptor that epoll can watch, by read(2) and write(2). */
+export class PipeHandle extends Source implements StreamHandle {
+  readonly readable: boolean;
+  readonly writable: boolean;
+  readonly memory: ReadMemory = new WindowMemory();
+  #sink: StreamSink | null = null;
+  #pendingWrite: PendingWrite | null = null;
+  #readerGone: (() => void) | null = null;
+
+  constructor(reactor: Reactor, fd: number, direction: "read" | "write") {
+    super(reactor, new Lane(), fd);
+    this.readable = direction === "read";
+    this.writable = direction === "write";
+  }
+
+  /** Throws if epoll cannot watch the descriptor. */
+  probe(): void {
+    this.want(EPOLLIN);
+    this.want(0);
+  }
+
+  readStart(sink: StreamSink): void {
+    this.#sink = sink;
+    try {
+      this.want(EPOLLIN);
+    } catch (error) {
+      queueMicrotask(() => this.#sink?.failed(toError(error)));
+    }
+  }
+
+  readStop(): void {
+    this.#sink = null;
+    if (this.readable) this.want(0);
+  }
+
+  watchReader(gone: () => void): void {
+    this.#readerGone = gone;
+    try {
+      this.want(this.interest | FAILURES);
+    } catch {
+      // No memory for one more descriptor. The next write reports a reader that is gone.
+    }
+  }
+
+  tryWrite(data: Uint8Array): number {
+    const { libc } = this.reactor;
+    for (;;) {
+      // Deno ignores SIGPIPE, so that a pipe without a reader is EPIPE.
+      const count = libc.write(this.fd, data as Uint8Array<ArrayBuffer>, BigInt(data.length));
+      if (count >= 0) return count;
+      const errno = libc.errno();
+      if (errno === EAGAIN) return 0;
+      if (errno !== EINTR) throw lastError(libc);
+    }
+  }
+
+  write(data: Uint8Array): number | Promise<number> {
+    const count = this.tryWrite(data);
+    if (count > 0) return count;
+    return new Promise((resolve, reject) => {
+      this.#pendingWrite = { data, resolve, reject };
+      this.want(EPOLLOUT | FAILURES);
+    });
+  }
+
+  closeWrite(): void {
+    // close() ends the only half.
+  }
+
+  close(): void {
+    this.#sink = this.#readerGone = null;
+    this.closeFd();
+    this.#pendingWrite?.resolve(0);
+    this.#pendingWrite = null;
+  }
+
+  ready(): void {
+    if (this.readable) this.#read();
+    else if (this.#pendingWrite !== null) this.#resumeWrite();
+    else this.#readerIsGone();
+  }
+
+  #read(): void {
+    const sink = this.#sink!;
+    const memory = sink.allocate(SIZE_HINT);
+    if (memory === null) {
+      // Until the next readStart(). A callback of allocate() may already have called it.
+      if (this.#sink === sink) this.readStop();
+      return;
+    }
+    // A callback of allocate() may have stopped reading.
+    if (this.#sink === null) return;
+    const { libc } = this.reactor;
+    const count = libc.read(this.fd, memory as Uint8Array<ArrayBuffer>, BigInt(memory.length));
+    if (count > 0) {
+      sink.filled(count);
+      return;
+    }
+    if (count === 0) {
+      this.readStop();
+      sink.end();
+      return;
+    }
+    const errno = libc.errno();
+    if (errno === EAGAIN || errno === EINTR) return;
+    const error = lastError(libc);
+    this.readStop();
+    sink.failed(error);
+  }
+
+  #resumeWrite(): void {
+    const { data, resolve, reject } = this.#pendingWrite!;
+    try {
+      const count = this.tryWrite(data);
+      if (count === 0) return;
+      resolve(count);
+    } catch (error) {
+      reject(toError(error));
+    }
+    this.#pendingWrite = null;
+    this.want(this.#readerGone === null ? 0 : FAILURES);
+  }
+
+  /** Without interest from now on, because epoll would report it again and again. */
+  #readerIsGone(): void {
+    this.want(0);
+    this.#readerGone?.();
+    this.#readerGone = null;
+  }
+}

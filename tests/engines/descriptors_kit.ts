@@ -1,0 +1,154 @@
+/** For the tests of descriptors on the epoll engine: raw sockets and pipes. */
+import { EventLoop, type StreamCallbacks } from "../../mod.ts";
+import { EpollEngine } from "../../engines/epoll/mod.ts";
+import { AF_INET, SOCK_DGRAM, SOCK_STREAM } from "../../engines/epoll/constants.ts";
+import { type Libc, openLibc } from "../../engines/epoll/libc.ts";
+import { ipNameOf } from "../../engines/epoll/open_socket.ts";
+import { encodeIp } from "../../engines/epoll/sockaddr.ts";
+import { assert, assertEquals, assertRejects } from "../std.ts";
+import { loop as defaultLoop, Recorder } from "../kit.ts";
+
+const { supported } = EpollEngine.isSupported();
+
+/** A loop over epoll, for all tests of a file. */
+export const loop = supported ? new EventLoop({ engine: new EpollEngine() }) : defaultLoop;
+
+/** The C library. */
+export const libc: Libc = supported ? openLibc() : null as unknown as Libc;
+
+/** A test that needs epoll. */
+export function test(name: string, fn: () => void | Promise<void>): void {
+  Deno.test(supported ? name : `${name} (skipped: no epoll)`, { ignore: !supported }, fn);
+}
+
+/** Descriptors; leaving the scope closes those that are still open. */
+export class Fds implements Disposable {
+  readonly all: number[] = [];
+
+  add(fd: number): number {
+    if (fd === -1) throw new Error(`errno ${libc.errno()}`);
+    this.all.push(fd);
+    return fd;
+  }
+
+  /** A socket that is neither bound nor connected, and blocks. */
+  socket(type = SOCK_STREAM, family = AF_INET): number {
+    return this.add(libc.socket(family, type, 0));
+  }
+
+  /** A listening socket on loopback, which blocks. */
+  listener(): number {
+    const fd = this.socket();
+    const { bytes } = encodeIp("127.0.0.1", 0);
+    if (libc.bind(fd, bytes as Uint8Array<ArrayBuffer>, bytes.length) === -1) throw new Error("bind");
+    if (libc.listen(fd, 10) === -1) throw new Error("listen");
+    return fd;
+  }
+
+  /** A bound datagram socket. */
+  datagram(): number {
+    return this.socket(SOCK_DGRAM);
+  }
+
+  /** A TCP connection: both ends, which block. */
+  tcp(): [client: number, server: number] {
+    const listener = this.listener();
+    const client = this.socket();
+    const { bytes } = encodeIp("127.0.0.1", portOf(listener));
+    if (libc.connect(client, bytes as Uint8Array<ArrayBuffer>, bytes.length) === -1) throw new Error("connect");
+    const server = this.add(libc.accept4(listener, new Uint8Array(128), new Int32Array([128]), 0));
+    return [client, server];
+  }
+
+  /** The ends of a FIFO. */
+  async fifo(): Promise<[reader: number, writer: number]> {
+    const directory = Deno.makeTempDirSync({ prefix: "tandem-test-" });
+    try {
+      const path = `${directory}/fifo`;
+      await new Deno.Command("mkfifo", { args: [path] }).output();
+      const name = new TextEncoder().encode(`${path}\0`);
+      // Nonblocking, so that the first end does not wait for the other.
+      const reader = this.add(libc.openat(-100, name, 0o4000));
+      const writer = this.add(libc.openat(-100, name, 1));
+      libc.fcntl(reader, 4, 0);
+      return [reader, writer];
+    } finally {
+      Deno.removeSync(directory, { recursive: true });
+    }
+  }
+
+  /** A file or a device, by its path. */
+  open(path: string, flags = 0): number {
+    return this.add(libc.openat(-100, new TextEncoder().encode(`${path}\0`), flags));
+  }
+
+  [Symbol.dispose](): void {
+    for (const fd of this.all) if (isOpen(fd)) libc.close(fd);
+  }
+}
+
+/** The port of a raw socket. */
+export function portOf(fd: number): number {
+  return ipNameOf(libc, fd, "tcp").port;
+}
+
+/** Whether a descriptor is open. */
+export function isOpen(fd: number): boolean {
+  return libc.fcntl(fd, 1, 0) !== -1;
+}
+
+/** Whether a descriptor is nonblocking, and whether children inherit it. */
+export function flags(fd: number): { nonblocking: boolean; inherited: boolean } {
+  return { nonblocking: (libc.fcntl(fd, 3, 0) & 0o4000) !== 0, inherited: (libc.fcntl(fd, 1, 0) & 1) === 0 };
+}
+
+/** Sends bytes on a raw socket or pipe, all at once. */
+export function put(fd: number, data: Uint8Array<ArrayBuffer>): void {
+  const count = libc.write(fd, data, BigInt(data.length));
+  if (count !== data.length) throw new Error(`wrote ${count}, errno ${libc.errno()}`);
+}
+
+/** What a raw socket or pipe reads next, without waiting: bytes, `"end"` or the name of the error. */
+export function take(fd: number): Uint8Array | "end" | number {
+  const buffer = new Uint8Array(1024 * 1024);
+  const count = libc.read(fd, buffer, BigInt(buffer.length));
+  return count === -1 ? libc.errno() : count === 0 ? "end" : buffer.subarray(0, count);
+}
+
+type Call = (fd: unknown, options?: Record<string, unknown>, factory?: () => StreamCallbacks) => Promise<unknown>;
+
+/** All calls that take a descriptor. */
+export const CALLS: Record<string, Call> = {
+  createConnection: (fd, options, factory = () => new Recorder()) =>
+    loop.createConnection(factory, { fd: fd as number, ...options }),
+  createUnixConnection: (fd, options, factory = () => new Recorder()) =>
+    loop.createUnixConnection(factory, { fd: fd as number, ...options }),
+  connectAcceptedSocket: (fd, options, factory = () => new Recorder()) =>
+    loop.connectAcceptedSocket(factory, { fd: fd as number }, options),
+  createServer: (fd, options, factory = () => new Recorder()) =>
+    loop.createServer(factory, { fd: fd as number, ...options }),
+  createUnixServer: (fd, options, factory = () => new Recorder()) =>
+    loop.createUnixServer(factory, { fd: fd as number, ...options }),
+  connectReadPipe: (fd, options, factory = () => new Recorder()) =>
+    loop.connectReadPipe(factory, { fd: fd as number }, options),
+  connectWritePipe: (fd, options, factory = () => new Recorder()) =>
+    loop.connectWritePipe(factory, { fd: fd as number }, options),
+};
+/** Those that make a stream of a socket. */
+export const CONNECTING = ["createConnection", "createUnixConnection", "connectAcceptedSocket"];
+
+/** Insists that a call is refused, with an error of exactly this class, and leaves the descriptor as it was. */
+export async function refused(
+  name: string,
+  fd: number,
+  Class: new (message: string) => Error,
+  message: string,
+  code?: string,
+): Promise<void> {
+  const before = flags(fd);
+  const error = await assertRejects(() => CALLS[name]!(fd), Error);
+  assertEquals([error.constructor, error.message.startsWith(`${name}(): ${message}`)], [Class, true], String(error));
+  assertEquals((error as { code?: string }).code, code);
+  assert(isOpen(fd));
+  assertEquals(flags(fd), before);
+}
