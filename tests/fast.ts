@@ -18,6 +18,7 @@ import "./engines/epoll_happy_eyeballs_test.ts";
 import "./engines/epoll_listen_test.ts";
 import "./engines/epoll_sendfile_test.ts";
 import "./engines/epoll_pipes_test.ts";
+import "./engines/epoll_reset_test.ts";
 import "./engines/epoll_socket_test.ts";
 import "./engines/epoll_test.ts";
 import "./engines/epoll_watch_test.ts";

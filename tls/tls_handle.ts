@@ -204,6 +204,13 @@ export class TlsHandle implements StreamHandle {
     await this.#lower.shutdown?.();
   }
 
+  reset(): void {
+    if (this.#lower.reset === undefined) {
+      throw new Deno.errors.NotSupported("abort(): reset is not supported under this TLS");
+    }
+    this.#lower.reset();
+  }
+
   ref(): void {
     this.#lower.ref?.();
   }

@@ -1,8 +1,11 @@
-import { checkBytes } from "../checks.ts";
+import { checkOptions, namesOf } from "../check_options.ts";
+import { checkBoolean, checkBytes } from "../checks.ts";
 import { describe } from "../errors.ts";
 import { lookUpExtraInfo } from "./extra_info.ts";
 import type { StreamConnection } from "./stream_connection.ts";
 import type { ExtraInfo, StreamCallbacks, StreamExtraInfo, Transport, WriteBufferLimits } from "./transport.ts";
+
+const ABORT_OPTIONS = namesOf<NonNullable<Parameters<Transport["abort"]>[0]>>({ reset: true });
 
 let connectionOfTransport: (transport: StreamTransport) => StreamConnection;
 let extraOfTransport: (transport: StreamTransport) => Partial<ExtraInfo>;
@@ -48,8 +51,10 @@ export class StreamTransport implements Transport {
     this.#connection.close();
   }
 
-  abort(): void {
-    this.#connection.abort();
+  abort(options: { reset?: boolean | undefined } = {}): void {
+    checkOptions("abort()", options, ABORT_OPTIONS);
+    checkBoolean("abort()", "reset", options.reset);
+    this.#connection.abort(options.reset);
   }
 
   [Symbol.dispose](): void {

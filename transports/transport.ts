@@ -81,7 +81,7 @@ export interface ExtraInfo extends TlsInfo {
   peername: Deno.Addr;
   /** The local address of a socket. */
   sockname: Deno.Addr;
-  /** The `Deno.Conn`, the `Deno.DatagramConn`, or without `--unstable-net` the `node:dgram` socket. */
+  /** The `Deno.Conn`, the `Deno.DatagramConn`, a `Socket` of `@tandem/io/epoll`, or without `--unstable-net` the `node:dgram` socket. */
   socket: object;
   /** The pipe that was given to `connectReadPipe` or `connectWritePipe`. */
   pipe: object;
@@ -244,11 +244,7 @@ export interface BaseTransport<P = BaseCallbacks, E = ExtraInfo> extends Disposa
   getProtocol(): P;
 }
 
-/**
- * The reading half of a stream.
- *
- * @typeParam E The keys of `getExtraInfo`, with the types of their values.
- */
+/** The reading half of a stream. */
 export interface ReadTransport<E = ExtraInfo> extends BaseTransport<StreamCallbacks, E> {
   /** Reports whether data callbacks can be called: `false` while reading is paused or the transport is closing. */
   isReading(): boolean;
@@ -302,11 +298,7 @@ export interface WriteBuffer {
   setWriteBufferLimits(limits?: WriteBufferLimits): void;
 }
 
-/**
- * The writing half of a stream.
- *
- * @typeParam E The keys of `getExtraInfo`, with the types of their values.
- */
+/** The writing half of a stream. */
 export interface WriteTransport<E = ExtraInfo> extends BaseTransport<StreamCallbacks, E>, WriteBuffer {
   /**
    * Sends a copy of bytes. Never blocks. Small writes in one callback are sent together. Does nothing if the transport is
@@ -346,6 +338,13 @@ export interface WriteTransport<E = ExtraInfo> extends BaseTransport<StreamCallb
   writeEof(): void;
   /** Reports whether {@linkcode writeEof} is supported: `true` for TCP, Unix sockets and write pipes, `false` for TLS. */
   canWriteEof(): boolean;
+  /**
+   * Does what {@linkcode WriteBuffer.abort} does. With `reset`, the peer gets a reset instead of the end of the stream.
+   *
+   * @param options `reset` needs TCP, or TLS over it, and an engine that supports it; `false` by default.
+   * @throws {Deno.errors.NotSupported} If the connection cannot be reset. The transport then stays open.
+   */
+  abort(options?: { reset?: boolean | undefined }): void;
 }
 
 /** A byte stream in both directions. */

@@ -2,12 +2,14 @@ import { toError } from "../../errors.ts";
 import type { ReadMemory } from "../../memory/read_memory.ts";
 import type { FileSource } from "../../transports/file_source.ts";
 import type { StreamHandle, StreamSink } from "../../transports/stream_handle.ts";
-import { EAGAIN, EINTR, EPOLLIN, EPOLLOUT, MSG_NOSIGNAL, SHUT_WR } from "./constants.ts";
+import { AF_UNIX, EAGAIN, EINTR, EPOLLIN, EPOLLOUT, MSG_NOSIGNAL, SHUT_WR } from "./constants.ts";
 import { duplicateFile } from "./duplicate_file.ts";
 import { lastError } from "./errors.ts";
 import { DescriptorSource, WOULD_BLOCK } from "./descriptor_source.ts";
 import type { Lane } from "./lane.ts";
+import { getOption } from "./open_socket.ts";
 import type { Reactor } from "./reactor.ts";
+import { SO_DOMAIN, SO_LINGER, SOL_SOCKET } from "./socket_options.ts";
 import { Source } from "./source.ts";
 
 /** The size hint for `getBuffer`, in bytes, as with Deno's sockets. */
@@ -91,6 +93,15 @@ export class SocketHandle extends Source implements StreamHandle {
   closeWrite(): void {
     const { libc } = this.reactor;
     if (libc.shutdown(this.fd, SHUT_WR) === -1) throw lastError(libc);
+  }
+
+  reset(): void {
+    const { libc } = this.reactor;
+    if (this.fd === -1) return;
+    if (getOption(libc, this.fd, SOL_SOCKET, SO_DOMAIN) === AF_UNIX) {
+      throw new Deno.errors.NotSupported("abort(): reset is not supported on a Unix socket");
+    }
+    if (libc.setsockopt(this.fd, SOL_SOCKET, SO_LINGER, new Int32Array([1, 0]), 8) === -1) throw lastError(libc);
   }
 
   close(): void {
