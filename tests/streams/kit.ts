@@ -1,16 +1,13 @@
 /** For the tests of byte streams: raw peers that do as they are told, and a handle whose every completion is the test's. */
 import { connect as connectNode, type Socket as NodeSocket } from "node:net";
-import type { ServerOptions } from "../../mod.ts";
-import { openLibc } from "../../engines/epoll/libc.ts";
-import { Socket } from "../../engines/epoll/mod.ts";
 import { WindowMemory } from "../../memory/window_memory.ts";
 import type { LoopContext } from "../../transports/loop_context.ts";
 import type { StreamHandle, StreamSink } from "../../transports/stream_handle.ts";
 import { StreamConnection, type StreamConnectionOptions } from "../../transports/stream_connection.ts";
 import { StreamTransport } from "../../transports/stream_transport.ts";
 import type { StreamCallbacks } from "../../transports/transport.ts";
-import { EventLoop, type Server, type WriteTransport } from "../../mod.ts";
-import { EpollEngine, type Socket as EpollSocket } from "../../engines/epoll/mod.ts";
+import { EventLoop, type Server, type ServerOptions, type WriteTransport } from "../../mod.ts";
+import { EpollEngine, Socket } from "../../engines/epoll/mod.ts";
 import { type Libc, openLibc } from "../../engines/epoll/libc.ts";
 import { concat, loop, portOf } from "../kit.ts";
 
@@ -189,7 +186,7 @@ export function sendfileTest(name: string, run: (on: FileLoop) => Promise<void>)
       sent.set(out, (sent.get(out) ?? 0) + Math.max(0, result));
       return result;
     });
-    const fdOf = (transport: WriteTransport) => (transport.getExtraInfo("socket") as unknown as EpollSocket).fd;
+    const fdOf = (transport: WriteTransport) => (transport.getExtraInfo("socket") as unknown as Socket).fd;
     const untilStuck = (transport: WriteTransport) => untilStill(() => sent.get(fdOf(transport)) ?? 0);
     await run({ loop: onLoop, byKernel: true, untilStuck });
   });
