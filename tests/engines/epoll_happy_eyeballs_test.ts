@@ -4,7 +4,7 @@ import { ENETUNREACH } from "../../engines/epoll/constants.ts";
 import { connectToOne } from "../../engines/epoll/happy_eyeballs.ts";
 import { decodeIp } from "../../engines/epoll/sockaddr.ts";
 import { assertEquals, assertInstanceOf, assertRejects, assertStrictEquals } from "../std.ts";
-import { ManualClock, portOf, turn } from "../kit.ts";
+import { closed, ManualClock, portOf, turn } from "../kit.ts";
 import { factory, freePort, makeLoop, namesOf, serve, type SystemError, test } from "./addresses_kit.ts";
 import { failing, fakeNames, replaceLibc, watchSockets } from "./fake_libc.ts";
 
@@ -56,18 +56,20 @@ for (const [options, delay] of DELAYS) {
     using hole = await blackHole(loop);
     const { port } = hole;
     using _names = fakeNames({ "two.test": ["127.0.0.2", "127.0.0.1"] });
-    await using _served = await serve(loop, { port });
+    await using served = await serve(loop, { port });
     using sockets = watchSockets();
-    const attempt = namesOf(loop, { hostname: "two.test", port, ...options });
+    const attempt = loop.createConnection(factory, { hostname: "two.test", port, ...options });
     await clock.untilSet(loop);
     assertEquals(clock.due, delay);
     if (delay > 0) await clock.advance(delay - 1, loop);
     assertEquals(sockets.open, 1);
     await clock.advance(delay === 0 ? 0 : 1, loop);
-    assertEquals((await attempt)[1], { transport: "tcp", hostname: "127.0.0.1", port });
-    // The accepted one is the server's.
-    assertEquals(sockets.open, 1);
-    assertEquals(clock.due, null);
+    const [transport, protocol] = await attempt;
+    assertEquals(transport.getExtraInfo("peername"), { transport: "tcp", hostname: "127.0.0.1", port });
+    while (served.clients.length === 0) await turn(loop);
+    // Both ends of the connection, and nothing else.
+    assertEquals([sockets.open, clock.due], [2, null]);
+    await closed(transport, protocol);
   });
 }
 
