@@ -95,6 +95,12 @@ export interface UnixServerOptions extends StreamOptions, ServeOptions {
   /** The path of the socket. A stale socket file is replaced. */
   path: string;
   /**
+   * The maximum number of connections that wait to be accepted. Supported by the epoll engine only.
+   *
+   * @default {undefined} 511 on the epoll engine
+   */
+  backlog?: number | undefined;
+  /**
    * Remove the socket file when the server closes, unless another file has replaced it.
    *
    * @default {true}
@@ -112,6 +118,7 @@ const TCP_ADDRESS = namesOf<Omit<ServerOptions, keyof TcpOptions | keyof ServeOp
 });
 const UNIX_ADDRESS = namesOf<Omit<UnixServerOptions, keyof StreamOptions | keyof ServeOptions>>({
   path: true,
+  backlog: true,
   cleanupSocket: true,
 });
 const SERVER_OPTIONS: ReadonlySet<string> = new Set([...TCP_ADDRESS, "listener", "fd", "startServing", ...TCP_OPTIONS]);
@@ -141,7 +148,7 @@ export async function createServer(
   if (Array.isArray(hostname)) hostname.forEach((name, i) => checkHostname(method, `hostname[${i}]`, name));
   else if (hostname !== null) checkHostname(method, "hostname", hostname);
   checkBoolean(method, "dualStack", dualStack);
-  if (backlog !== undefined) checkInteger(method, "backlog", backlog, 1, 2 ** 31 - 1);
+  checkBacklog(method, backlog);
   checkBoolean(method, "reusePort", reusePort);
   if (Array.isArray(hostname) && hostname.length === 0) {
     throw new RangeError(`${method}: hostname must name at least one address, got an empty array`);
@@ -169,11 +176,12 @@ export async function createUnixServer(
   const startServing = takeStartServing(method, options);
   if ("fd" in options) return await adoptFd(loop, method, factory, options, UNIX_ADDRESS, startServing);
   if ("listener" in options) return await adopt(loop, method, factory, options, UNIX_ADDRESS, startServing);
-  const { path, cleanupSocket = true } = options;
+  const { path, backlog, cleanupSocket = true } = options;
   checkPath(method, "path", path);
+  checkBacklog(method, backlog);
   checkBoolean(method, "cleanupSocket", cleanupSocket);
   const plan = await takePlan(loop, method, options);
-  const listeners = toList(await listen(loop, method, { transport: "unix", path, cleanupSocket }));
+  const listeners = toList(await listen(loop, method, { transport: "unix", path, backlog, cleanupSocket }));
   return new Server(loop, method, factory, listeners, options, plan, startServing);
 }
 
@@ -207,6 +215,10 @@ async function adoptFd(
   const settings: DescriptorSettings = { ...tcpSettings(options), family, accepted: true };
   const listener = useDescriptors(loop, method, (descriptors) => descriptors.listener(fd, settings));
   return new Server(loop, method, factory, [listener], options, plan, startServing);
+}
+
+function checkBacklog(method: string, backlog: number | undefined): void {
+  if (backlog !== undefined) checkInteger(method, "backlog", backlog, 1, 2 ** 31 - 1);
 }
 
 /** Reads the option once, before anything listens, because a getter may throw. */

@@ -75,6 +75,8 @@ export type ListenTarget =
     reusePort: boolean;
   })
   | (UnixTarget & {
+    /** The maximum number of connections that wait to be accepted. */
+    backlog?: number | undefined;
     /** Remove the socket file when the listener closes. */
     cleanupSocket: boolean;
   });

@@ -6,7 +6,10 @@ import { bindUnixPath } from "./unix_path.ts";
 /** Listens on one TCP address or Unix socket. */
 export async function listen(target: ListenTarget): Promise<ListenHandle> {
   if (target.transport === "unix") {
-    const { path, cleanupSocket } = target;
+    const { path, backlog, cleanupSocket } = target;
+    if (backlog !== undefined) {
+      throw new Deno.errors.NotSupported("backlog: Deno.listen chooses the backlog of a Unix socket");
+    }
     const { listener, removeFile } = await bindUnixPath(path);
     return new ListenerHandle(listener, null, { path, removeFile: cleanupSocket ? removeFile : undefined });
   }

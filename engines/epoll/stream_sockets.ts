@@ -86,14 +86,15 @@ export class StreamSockets {
     );
   }
 
-  async listenUnix({ path, cleanupSocket }: Extract<ListenTarget, { transport: "unix" }>): Promise<ListenHandle> {
+  async listenUnix(target: Extract<ListenTarget, { transport: "unix" }>): Promise<ListenHandle> {
+    const { path, backlog = BACKLOG, cleanupSocket } = target;
     const bound = requirePath(path);
     const reactor = this.#reactor;
     const { libc } = reactor;
     const { fd, removeFile } = await bindUnixFile(libc, bound, SOCK_STREAM);
     const addr: Deno.UnixAddr = { transport: "unix", path };
     try {
-      if (libc.listen(fd, BACKLOG) === -1) throw lastError(libc);
+      if (libc.listen(fd, backlog) === -1) throw lastError(libc);
     } catch (error) {
       removeFile();
       libc.close(fd);

@@ -164,15 +164,31 @@ test("createConnection() to a peer that has reset at once still has a peername",
 
 // Unix sockets
 
+/** A server that does not accept, whose backlog two connections fill. */
+async function fullServer(loop: EventLoop, path: string) {
+  const server = await loop.createUnixServer(factory, { path, backlog: 1, startServing: false });
+  const waiting = [
+    await loop.createUnixConnection(factory, { path }),
+    await loop.createUnixConnection(factory, { path }),
+  ];
+  return {
+    server,
+    async [Symbol.asyncDispose]() {
+      for (const [transport, protocol] of waiting) await closed(transport, protocol);
+      server.close();
+      server.abortClients();
+      await server.waitClosed();
+      await turn(loop);
+    },
+  };
+}
+
 test("createUnixConnection() to a socket whose backlog is full waits for room", async () => {
   using temp = tempPath();
   const { path } = temp;
   const clock = new ManualClock();
   const loop = makeLoop(clock);
-  const listen = replaceLibc((real) => ({ listen: (fd) => real.listen(fd, 0) }));
-  const server = await loop.createUnixServer(factory, { path, startServing: false });
-  listen[Symbol.dispose]();
-  const [first, firstProtocol] = await loop.createUnixConnection(factory, { path });
+  await using full = await fullServer(loop, path);
   const attempt = loop.createUnixConnection(factory, { path });
   const pauses: number[] = [];
   for (let i = 0; i < 9; i++) {
@@ -181,16 +197,11 @@ test("createUnixConnection() to a socket whose backlog is full waits for room", 
     await clock.advance(pauses.at(-1)!, loop);
   }
   assertEquals(pauses, [1, 2, 4, 8, 16, 32, 64, 64, 64]);
-  server.startServing();
-  // The server accepts in a turn of its own.
-  for (let i = 0; i < 10; i++) await clock.advance(64, loop);
-  const [second, secondProtocol] = await attempt;
-  await closed(first, firstProtocol);
-  await closed(second, secondProtocol);
-  server.close();
-  server.abortClients();
-  await server.waitClosed();
-  await turn(loop);
+  full.server.startServing();
+  let made: Awaited<typeof attempt> | undefined;
+  attempt.then((result) => made = result);
+  while (made === undefined) await clock.advance(64, loop);
+  await closed(...made);
 });
 
 test("createUnixConnection() that waits for room rejects when its signal aborts, and leaves nothing open", async () => {
@@ -198,10 +209,7 @@ test("createUnixConnection() that waits for room rejects when its signal aborts,
   const { path } = temp;
   const clock = new ManualClock();
   const loop = makeLoop(clock);
-  const listen = replaceLibc((real) => ({ listen: (fd) => real.listen(fd, 0) }));
-  const server = await loop.createUnixServer(factory, { path, startServing: false });
-  listen[Symbol.dispose]();
-  const [first, firstProtocol] = await loop.createUnixConnection(factory, { path });
+  await using _full = await fullServer(loop, path);
   using sockets = watchSockets();
   const controller = new AbortController();
   const attempt = loop.createUnixConnection(factory, { path, signal: controller.signal });
@@ -209,8 +217,6 @@ test("createUnixConnection() that waits for room rejects when its signal aborts,
   controller.abort("enough");
   assertEquals(await attempt.catch((error) => error), "enough");
   assertEquals([sockets.open, clock.due], [0, null]);
-  await closed(first, firstProtocol);
-  server.close();
 });
 
 test("createUnixConnection() takes .. as Deno's permissions do: without following symbolic links", async () => {
@@ -239,6 +245,7 @@ Deno.test("createConnection() and createServer() on Deno's sockets reject what t
     [() => loop.createServer(factory, { port: 0, hostname: null }), "hostname: null"],
     [() => loop.createServer(factory, { port: 0, hostname: "::", dualStack: isWindows }), "dualStack"],
     [() => loop.createServer(factory, { port: 0, hostname: "[0:0::0]", dualStack: isWindows }), "dualStack"],
+    [() => loop.createUnixServer(factory, { path: "/nowhere", backlog: 5 }), "backlog"],
   ];
   for (const [call, text] of rows) await assertRejects(call, Deno.errors.NotSupported, text);
   (await loop.createServer(factory, { port: 0, hostname: "127.0.0.1", dualStack: false })).close();

@@ -2,7 +2,7 @@
 import type { Server, ServerOptions } from "../../mod.ts";
 import { AF_INET6, EADDRINUSE, EADDRNOTAVAIL, EAFNOSUPPORT } from "../../engines/epoll/constants.ts";
 import { assertEquals, assertNotEquals, assertRejects } from "../std.ts";
-import { turn } from "../kit.ts";
+import { tempPath, turn } from "../kit.ts";
 import { factory, freePort, makeLoop, namesOf, serve, type SystemError, test } from "./addresses_kit.ts";
 import { failing, fakeNames, replaceLibc, watchSockets } from "./fake_libc.ts";
 
@@ -172,7 +172,11 @@ test("createServer() gives backlog to the system, 511 by default", async () => {
     },
   }));
   for (const options of [{}, { backlog: 7 }]) (await loop.createServer(factory, { port: 0, ...options })).close();
-  assertEquals(backlogs, [511, 7]);
+  using temp = tempPath();
+  for (const options of [{}, { backlog: 8 }]) {
+    (await loop.createUnixServer(factory, { path: temp.path, ...options })).close();
+  }
+  assertEquals(backlogs, [511, 7, 511, 8]);
 });
 
 const SAME: [hosts: string[], addresses: string[]][] = [

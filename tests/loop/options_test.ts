@@ -184,6 +184,12 @@ for (
       TypeError,
       /^tls.serverHostname is required without a hostname/,
     ],
+    [
+      "createUnixServer()",
+      { path: "/x", backlog: 0 },
+      RangeError,
+      "backlog must be a whole number from 1 to 2147483647, got number 0",
+    ],
     ["createServer()", { port: "80" }, TypeError, 'port must be a whole number from 0 to 65535, got string "80"'],
     ["createServer()", { port: 70_000 }, RangeError, "port must be a whole number from 0 to 65535, got number 70000"],
     [
