@@ -1,14 +1,16 @@
 /** For the tests of byte streams: raw peers that do as they are told, and a handle whose every completion is the test's. */
 import { connect as connectNode, type Socket as NodeSocket } from "node:net";
+import type { ServerOptions } from "../../mod.ts";
+import { type Libc, openLibc } from "../../engines/epoll/libc.ts";
+import { Socket } from "../../engines/epoll/mod.ts";
 import { WindowMemory } from "../../memory/window_memory.ts";
 import type { LoopContext } from "../../transports/loop_context.ts";
 import type { StreamHandle, StreamSink } from "../../transports/stream_handle.ts";
 import { StreamConnection, type StreamConnectionOptions } from "../../transports/stream_connection.ts";
 import { StreamTransport } from "../../transports/stream_transport.ts";
 import type { StreamCallbacks } from "../../transports/transport.ts";
-import { EventLoop, type Server, type ServerOptions, type WriteTransport } from "../../mod.ts";
-import { EpollEngine, Socket } from "../../engines/epoll/mod.ts";
-import { type Libc, openLibc } from "../../engines/epoll/libc.ts";
+import type { Server, WriteTransport } from "../../mod.ts";
+import { isOverEpoll } from "../engine.ts";
 import { concat, loop, portOf } from "../kit.ts";
 
 /** A loop for transports that a test makes by itself. */
@@ -56,9 +58,8 @@ export async function serveRaw<P extends object>(
 /** The same with a client that can reset its connection, which a `Deno.TcpConn` cannot; it reads nothing. */
 export async function serveResettable<P extends object>(
   makeProtocol: () => P,
-  onLoop = loop,
 ): Promise<AsyncDisposable & { protocol: P; reset(): Promise<void> }> {
-  const [server, made] = await serveOne(makeProtocol, {}, onLoop);
+  const [server, made] = await serveOne(makeProtocol);
   const socket = connectNode(portOf(server), "127.0.0.1");
   // Before that a reset is an orderly end.
   const connected = new Promise((resolve) => void socket.once("connect", resolve));
@@ -87,16 +88,15 @@ export async function resetNode(socket: NodeSocket): Promise<void> {
 async function serveOne<P extends object>(
   makeProtocol: () => P,
   options: Partial<ServerOptions> = {},
-  onLoop = loop,
 ): Promise<[Server, Promise<P>]> {
   const made = Promise.withResolvers<P>();
   const factory = () => {
     const protocol = makeProtocol();
     // Resolved a turn later, after connectionMade has run.
-    onLoop.callSoon(() => made.resolve(protocol));
+    loop.callSoon(() => made.resolve(protocol));
     return protocol;
   };
-  const server = await onLoop.createServer(factory, { hostname: "127.0.0.1", port: 0, ...options });
+  const server = await loop.createServer(factory, { hostname: "127.0.0.1", port: 0, ...options });
   return [server, made.promise];
 }
 
@@ -164,32 +164,27 @@ function countConnWrites(conn: Deno.Conn): number[] {
   return sizes;
 }
 
-/** A loop that sends files, by sendfile(2) or by reading and writing. */
-export interface FileLoop {
-  loop: EventLoop;
-  /** Whether it sends them by sendfile(2). */
-  byKernel: boolean;
-  /** Waits until `sendfile()` on this transport has begun, and the kernel has stopped taking bytes. */
-  untilStuck(transport: WriteTransport): Promise<void>;
+/** The bytes that sendfile(2) has sent, by descriptor. */
+const sentByKernel = new Map<number, number>();
+
+if (isOverEpoll()) {
+  const libc = openLibc();
+  const { sendfile, close } = libc;
+  libc.sendfile = (out, ...args) => {
+    const count = sendfile(out, ...args);
+    sentByKernel.set(out, (sentByKernel.get(out) ?? 0) + Math.max(0, count));
+    return count;
+  };
+  libc.close = (fd) => {
+    sentByKernel.delete(fd);
+    return close(fd);
+  };
 }
 
-/** A test of `sendfile()`, over Deno's sockets and over epoll. */
-export function sendfileTest(name: string, run: (on: FileLoop) => Promise<void>): void {
-  Deno.test(name, async () => {
-    await run({ loop, byKernel: false, untilStuck: (transport) => untilStill(() => transport.getWriteBufferSize()) });
-  });
-  Deno.test(`${name}, on epoll`, { ignore: !EpollEngine.isSupported().supported }, async () => {
-    const sent = new Map<number, number>();
-    const onLoop = new EventLoop({ engine: new EpollEngine() });
-    using _counting = replaceInLibc("sendfile", (sendfile) => (out, file, offset, count) => {
-      const result = sendfile(out, file, offset, count);
-      sent.set(out, (sent.get(out) ?? 0) + Math.max(0, result));
-      return result;
-    });
-    const fdOf = (transport: WriteTransport) => (transport.getExtraInfo("socket") as unknown as Socket).fd;
-    const untilStuck = (transport: WriteTransport) => untilStill(() => sent.get(fdOf(transport)) ?? 0);
-    await run({ loop: onLoop, byKernel: true, untilStuck });
-  });
+/** Waits until `sendfile()` on a transport has begun, and the kernel has stopped taking bytes. */
+export function untilStuck(transport: WriteTransport): Promise<void> {
+  const socket: unknown = transport.getExtraInfo("socket");
+  return untilStill(() => socket instanceof Socket ? sentByKernel.get(socket.fd) ?? 0 : transport.getWriteBufferSize());
 }
 
 /** Waits until a number above 0 has stopped changing. Nothing tells of that, so this looks again and again. */
