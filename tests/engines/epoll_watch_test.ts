@@ -2,7 +2,7 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { assert, assertEquals, assertInstanceOf, assertStrictEquals, assertThrows } from "../std.ts";
 import { EventLoop, getRunningLoop, InvalidStateError } from "../../mod.ts";
-import { EpollEngine, type Socket } from "../../engines/epoll/mod.ts";
+import { EpollEngine, type Socket, socketPair } from "../../engines/epoll/mod.ts";
 import { type Libc, openLibc } from "../../engines/epoll/libc.ts";
 import { replaceInLibc } from "../streams/kit.ts";
 import { bytes, captureExceptions, connect, Recorder, tempPath, text, turn } from "../kit.ts";
@@ -294,6 +294,21 @@ test("a descriptor that is closed before removeReader() is not called, and its n
   last.send(last.far, "x");
   for (let i = 0; i < 3; i++) await turn(loop);
   assertEquals([loop.removeWriter(last.near), loop.removeReader(last.near)], [true, false]);
+});
+
+test("addReader() of a socket that then becomes a transport: its reader is gone, with its descriptor", async (loop) => {
+  const [near, far] = socketPair();
+  using _far = far;
+  const { fd } = near;
+  loop.addReader(near, () => assert(false));
+  loop.addWriter(near, () => assert(false));
+  const [transport, protocol] = await loop.createConnection(() => new Recorder(), { fd: near });
+  assertThrows(() => loop.removeReader(near), Deno.errors.BadResource, "removeReader(): fd is closed");
+  assertThrows(() => loop.removeReader(fd), InvalidStateError, "is used by a transport");
+  far.send(bytes("hello"));
+  await protocol.untilReceived(5);
+  transport.close();
+  await protocol.untilLost();
 });
 
 test("removeReader() of a closed descriptor that has a writer ends both", (loop, s) => {

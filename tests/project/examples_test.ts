@@ -33,6 +33,7 @@ Deno.test("examples/ holds the programs that the README names", () => {
     "tls_echo_server.ts",
     "udp_echo_client.ts",
     "udp_echo_server.ts",
+    "watch_file_descriptor.ts",
   ]);
 });
 
@@ -113,6 +114,10 @@ Deno.test("existing_socket.ts receives over its pair of sockets", async () => {
   assertEquals({ code, stdout }, { code: 0, stdout: 'received "abc"\nclosed\n' });
 });
 
+Deno.test("watch_file_descriptor.ts receives, and ends", async () => {
+  const { code, stdout } = await run("watch_file_descriptor.ts", ["xyz"]);
+  assertEquals({ code, stdout }, { code: 0, stdout: 'received "xyz"\n' });
+});
 Deno.test("existing_socket.ts may use a Unix socket, too", async () => {
   const { code, stdout } = await run("existing_socket.ts", ["xyz"], ["--allow-read", "--allow-write", "--allow-net"]);
   assertEquals({ code, stdout }, { code: 0, stdout: 'received "xyz"\nclosed\n' });
