@@ -110,26 +110,34 @@ function ipv6Of(address: string): string {
   return hostname.startsWith("::ffff:") && hostname.includes(".") ? hostname.slice(7) : `[${hostname}]`;
 }
 
-/** What `isHiddenDenial()` has found; the rules of flags never change. */
+/** What `isDeniedToDeno()` has found; the rules of flags never change. */
 const known = new Map<string, boolean>();
 
 /**
  * Reports whether a rule of `--deny-net` denies an address that `--allow-net` allows more closely, such as a rule for a subnet
- * or for all ports. A query answers "granted" then, but Deno's sockets refuse. So a listener is bound at the address for a
- * moment; mostly the address is not of this machine or its port is taken, and only the permission is checked.
+ * or for all ports. A query for the port answers "granted" then, but Deno's sockets refuse.
  */
 function isHiddenDenial(address: string, port: number): boolean {
-  const key = `${address} ${port}`;
-  let denied = known.get(key);
+  const host = hostOf(address, port);
+  const state = stateOf({ name: "net", host: host.slice(0, host.lastIndexOf(":")) });
+  return state === "denied" || state === "granted" && isDeniedToDeno(address);
+}
+
+/**
+ * Reports whether Deno refuses an address whose every port is allowed, by listening at a port of the system's choice for a
+ * moment. Mostly the address is not of this machine, and only the permission is checked.
+ */
+function isDeniedToDeno(hostname: string): boolean {
+  let denied = known.get(hostname);
   if (denied === undefined) {
     denied = false;
     try {
-      Deno.listen({ hostname: address, port }).close();
+      Deno.listen({ hostname, port: 0 }).close();
     } catch (error) {
       denied = error instanceof Deno.errors.NotCapable;
     }
     if (known.size >= 10_000) known.clear();
-    known.set(key, denied);
+    known.set(hostname, denied);
   }
   return denied;
 }
