@@ -3,10 +3,14 @@
  * results, and exits with 0 only if all checks pass.
  *
  *     deno run --allow-net --allow-read --allow-write --allow-run=sort examples/demo.ts
+ *
+ * With `--engine epoll` at the end, the tour runs over the epoll engine, which also needs `--allow-ffi`. If that engine
+ * cannot be used here, the tour exits with 3; with 2 for wrong arguments.
  */
 import { getRunningLoop } from "../mod.ts";
 import * as bufferedProtocol from "./demo/buffered_protocol.ts";
 import * as childProcess from "./demo/child_process.ts";
+import { chooseEngine } from "./demo/choose_engine.ts";
 import * as flowControl from "./demo/flow_control.ts";
 import * as halfClose from "./demo/half_close.ts";
 import * as sendfile from "./demo/sendfile.ts";
@@ -30,13 +34,15 @@ const chapters = [
   startTls,
 ];
 
+const engine = chooseEngine();
 const loop = getRunningLoop();
 const story = new Story();
 loop.setExceptionHandler(({ message, error }) => {
   story.check(`the exception handler was called: ${message} ${error ?? ""}`, false);
 });
 
-console.log("Tandem: transports and protocols at work. Each line is a callback, with its protocol and arguments.");
+console.log(`Tandem: transports and protocols at work, over the engine "${engine}".`);
+console.log("Each line is a callback, with its protocol and arguments.");
 console.log("A line with > is a call of the program. A line with ok is a check that has passed.");
 for (const chapter of chapters) await story.tell(chapter, loop);
 
