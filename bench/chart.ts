@@ -1,6 +1,7 @@
 /** The ratios to the bare loop as a plain SVG, 800 wide: a panel for each workload, a bar for each server. */
 import type { Measured, Result } from "./measure.ts";
 import { bareRow, isLessBetter, type Surroundings } from "./report.ts";
+import { ON_EPOLL } from "./servers.ts";
 import { ratio } from "./statistics.ts";
 import { CHARTED } from "./workloads.ts";
 
@@ -12,7 +13,7 @@ const PANEL_WIDTH = (WIDTH - MARGIN * (COLUMNS + 1)) / COLUMNS;
 const TITLE = 28;
 const ROW = 18;
 const BAR = 12;
-const LABEL = 156;
+const LABEL = 186;
 const VALUE = 36;
 const BARS = PANEL_WIDTH - LABEL - VALUE;
 /** One bar that is many times as long must not press the others into a corner; its number tells. */
@@ -32,7 +33,9 @@ const STYLE = `
   .value { paint-order: stroke; stroke: #ffffff; stroke-width: 4px; }
   .dim { fill: #59636e; }
   text.tandem { font-weight: 600; fill: #0969da; }
+  text.epoll { font-weight: 600; fill: #1a7f37; }
   rect.tandem { fill: #0969da; }
+  rect.epoll { fill: #1a7f37; }
   rect.bare { fill: #6e7781; }
   rect.peer { fill: #afb8c1; }
   rect.limit { fill: #d8dee4; }
@@ -43,7 +46,9 @@ const STYLE = `
     .dim { fill: #9198a1; }
     .value { stroke: #0d1117; }
     text.tandem { fill: #4493f8; }
+    text.epoll { fill: #3fb950; }
     rect.tandem { fill: #4493f8; }
+    rect.epoll { fill: #3fb950; }
     rect.bare { fill: #8b949e; }
     rect.peer { fill: #565e68; }
     rect.limit { fill: #363d46; }
@@ -77,7 +82,7 @@ export function chart(measured: Measured[], { machine, date, versions }: Surroun
 <desc id="d">${escape(describe(drawn))}</desc>
 <style>${STYLE}</style>
 <rect class="back" width="${WIDTH}" height="${height}" rx="6"/>
-<text class="head" x="${MARGIN}" y="30">Ratio to a bare loop over Deno's own sockets (dashed). Tandem is blue.</text>
+<text class="head" x="${MARGIN}" y="30">Ratio to a bare loop over Deno's own sockets (dashed). Tandem is blue, on epoll green.</text>
 <text class="dim" x="${MARGIN}" y="50">${escape(`${machine}; ${date}`)}</text>
 <text class="dim" x="${MARGIN}" y="67">${escape(known)}</text>
 ${panels.join("\n")}
@@ -104,14 +109,20 @@ function toBars(results: Result[], lessIsBetter: boolean): Bar[] {
       bars.set(label, { label, group, value });
     }
   }
-  const several = [...bars.values()].filter(({ group }) => group === "tandem").length > 1;
-  return [...bars.values()].map((bar) => bar.group === "tandem" ? { ...bar, label: shorten(bar.label, several) } : bar);
+  const all = [...bars.values()];
+  const number = (group: Result["group"]) => all.filter((bar) => bar.group === group).length;
+  return all.map((bar) => {
+    if (bar.group !== "tandem" && bar.group !== "epoll") return bar;
+    return { ...bar, label: shorten(bar.label, number(bar.group) > 1) };
+  });
 }
 
-/** The colour says that it is Tandem. */
+/** The colour says that it is Tandem, and whether on epoll; those who cannot see it read "epoll". */
 function shorten(server: string, several: boolean): string {
-  if (!several) return "Tandem";
-  return server.replace("Tandem, ", "").replace("BufferedProtocol", "Buffered");
+  const [engine, ...way] = server.split(", ");
+  if (!several) return engine!;
+  const short = way.join(", ").replace("BufferedProtocol", "Buffered");
+  return engine === ON_EPOLL ? `epoll: ${short}` : short;
 }
 
 function panel({ workload }: Measured, bars: Bar[], x: number, y: number): string {

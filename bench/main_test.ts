@@ -5,7 +5,13 @@
 import { fileURLToPath } from "node:url";
 import { assert, assertEquals, assertGreater, assertStringIncludes } from "../tests/std.ts";
 import type { Result } from "./measure.ts";
-import { BARE } from "./servers.ts";
+import { BARE, ON_EPOLL } from "./servers.ts";
+import { EpollEngine } from "../engines/epoll/mod.ts";
+
+const ON_EPOLL_ROWS = EpollEngine.isSupported().supported
+  ? ["Protocol, write", "Protocol, writeOwned", "BufferedProtocol, write", "BufferedProtocol, writeOwned"]
+    .map((way) => `${ON_EPOLL}, ${way}`)
+  : [];
 
 Deno.test("deno task bench measures, names who is missing, and writes what it can show again", async () => {
   const folder = await Deno.makeTempDir();
@@ -32,7 +38,8 @@ Deno.test("deno task bench measures, names who is missing, and writes what it ca
   const [p50, , p999] = saved.workloads.slice(1).map(({ results }: { results: Result[] }) => results[0]!.rounds[0]);
   assertGreater(p999, p50);
   for (const { results } of saved.workloads) {
-    assertEquals(results.map(({ server }: Result) => server), [BARE, "C epoll"]);
+    const servers = results.map(({ server }: Result) => server);
+    assertEquals(servers, [BARE, ...ON_EPOLL_ROWS, "C epoll"]);
     for (const { rounds } of results as Result[]) {
       assertEquals(rounds.length, 2);
       assert(rounds.every((figure) => figure !== null && figure > 0), String(rounds));

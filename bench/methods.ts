@@ -161,10 +161,12 @@ async function prepareLatency(bench: Bench, { load }: Workload, all: Target[]) {
 const MEMORY_WARM_UP = "200";
 /** After its connections have gone idle, a garbage collector may still give memory back. */
 const MEMORY_SETTLE = 1500;
+/** For how long an idle server's use of the CPU is measured. The system counts it in hundredths of a second. */
+const IDLE_TIME = 1000;
 /** What an idle connection has said. */
 const MEMORY_MESSAGE = "1024";
 
-/** Measures what a further connection costs, in a fresh server that has warmed up with some. */
+/** Measures what a further connection costs, and what all cost while idle, in a fresh server that has warmed up with some. */
 async function measureMemory({ processes, tools, options }: Bench, _: Workload, { kind }: Target): Promise<Figures> {
   await using server = await processes.listen(kind.command("idle"));
   const hold = async (count: string) => {
@@ -177,6 +179,9 @@ async function measureMemory({ processes, tools, options }: Bench, _: Workload, 
   const before = await server.residentMemory();
   const second = await hold(String(options.idleConnections));
   const after = await server.residentMemory();
+  const cpu = await server.cpuTime();
+  await new Promise((resolve) => setTimeout(resolve, IDLE_TIME));
+  const busy = (await server.cpuTime() - cpu) / (IDLE_TIME / 1000);
   for (const child of [first, second]) await processes.stop(child);
-  return { figures: [(after - before) / options.idleConnections], loadBusy: null };
+  return { figures: [(after - before) / options.idleConnections, busy], loadBusy: null };
 }

@@ -26,16 +26,22 @@ const SCALES: Record<Subject["unit"], { unit: string; divisor: number; digits: n
   "B/s": { unit: "MB/s", divisor: 1e6, digits: 0 },
   "B": { unit: "KiB, less is better", divisor: 1024, digits: 1 },
   "s": { unit: "µs, less is better", divisor: 1e-6, digits: 0 },
+  "cpu": { unit: "% of a core, less is better", divisor: 0.01, digits: 1 },
 };
 
 /** Whether a smaller figure is the better one. */
 export function isLessBetter({ unit }: Subject): boolean {
-  return unit === "B" || unit === "s";
+  return unit === "B" || unit === "s" || unit === "cpu";
 }
 
 /** Finds the row that all ratios are taken to. */
 export function bareRow(results: Result[]): Result | undefined {
   return results.find(({ group }) => group === "bare");
+}
+
+/** Finds the row of what the system can do at all. */
+function limitRow(results: Result[]): Result | undefined {
+  return results.find(({ group }) => group === "limit");
 }
 
 /** One workload as a table. */
@@ -44,15 +50,17 @@ export function table({ workload, results }: Measured): string {
   // Small ones would else be all the same.
   const format = (figure: number) => (figure / divisor).toFixed(figure / divisor < 10 ? digits + 1 : digits);
   const tandem = results.find(({ server }) => server === TANDEM);
+  const limit = limitRow(results);
   const rows = results.map((result) => {
     const summary = summarize(result);
-    if (summary === null) return [result.server, "failed", "", NONE, NONE];
+    if (summary === null) return [result.server, "failed", "", NONE, NONE, NONE];
     const { median, min, max } = summary;
     const toIt = tandem === undefined ? null : ratio(tandem, result);
     const spread = `${format(min)} to ${format(max)}`;
-    return [result.server, format(median), spread, formatRatio(ratio(result, bareRow(results))), formatRatio(toIt)];
+    const ratios = [ratio(result, bareRow(results)), ratio(result, limit), toIt];
+    return [result.server, format(median), spread, ...ratios.map(formatRatio)];
   });
-  const header = ["", "median", "min to max", "of bare", "Tandem is"];
+  const header = ["", "median", "min to max", "of bare", "of C", "Tandem is"];
   const widths = header.map((_, column) => Math.max(...[header, ...rows].map((row) => row[column]!.length)));
   const lines = [header, ...rows].map((row) =>
     row.map((cell, column) => column === 0 ? cell.padEnd(widths[0]!) : cell.padStart(widths[column]!)).join("   ")
@@ -65,6 +73,7 @@ export function table({ workload, results }: Measured): string {
 export function closingLines(measured: Measured[], { missing, pinned }: Surroundings): string[] {
   const lines = [
     "of bare:    the row's figure divided by the bare Deno loop's; the median over the rounds",
+    "of C:       the same, divided by the C epoll server's",
     `Tandem is:  the figure of "${TANDEM}" divided by the row's`,
     ...missing.map(({ name, reason }) => `missing:    ${name} (${reason})`),
   ];
@@ -76,8 +85,8 @@ export function closingLines(measured: Measured[], { missing, pinned }: Surround
   const names = (group: Result["group"]) => [
     ...new Set(servers.filter((row) => row.group === group).map(({ server }) => server)),
   ];
-  for (const tandem of names("tandem")) {
-    const means = [...names("bare"), ...names("peer")]
+  for (const tandem of [...names("tandem"), ...names("epoll")]) {
+    const means = [...names("bare"), ...names("peer"), ...names("limit")]
       .map((peer) => [peer, geometricMean(measured, ECHO_WORKLOADS, tandem, peer)] as const)
       .filter(([, mean]) => mean !== null)
       .map(([peer, mean]) => `${mean!.toFixed(2)} of ${peer}`);
@@ -94,7 +103,7 @@ function loadLine({ workload, results }: Measured): string[] {
   const tested = results.filter(({ group }) => group !== "limit");
   const busy = Math.max(...tested.map(({ loadBusy }) => loadBusy ?? 0));
   if (busy === 0) return [];
-  const limit = results.find(({ group }) => group === "limit");
+  const limit = limitRow(results);
   const ratios = tested.map((result) => limit === undefined ? null : ratio(limit, result));
   const least = Math.min(...ratios.filter((value) => value !== null));
   const faster = Number.isFinite(least) ? `; C epoll reaches ${least.toFixed(2)} of the fastest of them` : "";

@@ -1,13 +1,14 @@
 /** Who is measured, and how each is started. */
 import { fileURLToPath } from "node:url";
+import { EpollEngine } from "../engines/epoll/mod.ts";
 import { output } from "./process.ts";
 import type { Missing, Tools } from "./tools.ts";
 import type { Mode } from "./workloads.ts";
 
 export interface ServerKind {
   name: string;
-  /** The row that Tandem's share of the chart and of the ratios goes by. */
-  group: "tandem" | "bare" | "rules" | "peer" | "limit";
+  /** Decides the colour in the chart, and which ratios are printed. `epoll` is Tandem on its epoll engine. */
+  group: "tandem" | "epoll" | "bare" | "rules" | "peer" | "limit";
   /** What it can do. */
   modes: readonly Mode[];
   /** The command that starts it. */
@@ -16,6 +17,8 @@ export interface ServerKind {
 
 export const BARE = "bare Deno loop";
 export const TANDEM = "Tandem, Protocol, write";
+/** What the names of the rows on the epoll engine begin with. */
+export const ON_EPOLL = "Tandem on epoll";
 
 const PLAIN: readonly Mode[] = ["echo", "idle", "pipelined", "source", "sink", "udp", "pipe"];
 const TLS: readonly Mode[] = ["tls-http", "tls-echo", "tls-unix", "tls-client"];
@@ -40,12 +43,13 @@ export async function findServers(tools: Tools, folder: string): Promise<Found> 
   const place = (mode: Mode) => mode === "tls-unix" ? [`${folder}/${sockets++}.sock`] : [];
   const script = (mode: Mode, name: string) => path(mode.startsWith("tls-") ? `tls_${name}` : name);
   const deno = [Deno.execPath(), "run", "-A", "--quiet"];
-  const tandem = (kind: string, name: string, modes: readonly Mode[]): ServerKind => ({
+  const over = (engine: "deno" | "epoll") => (kind: string, name: string, modes: readonly Mode[]): ServerKind => ({
     name,
-    group: "tandem",
+    group: engine === "deno" ? "tandem" : "epoll",
     modes,
-    command: (mode) => [...deno, script(mode, "tandem.ts"), mode, kind, ...place(mode)],
+    command: (mode) => [...deno, script(mode, "tandem.ts"), engine, mode, kind, ...place(mode)],
   });
+  const [tandem, epoll] = [over("deno"), over("epoll")];
   const peer = (name: string, program: string[], file: string): ServerKind => ({
     name,
     group: "peer",
@@ -71,8 +75,19 @@ export async function findServers(tools: Tools, folder: string): Promise<Found> 
     tandem("buffered-owned", "Tandem, BufferedProtocol, writeOwned", ["echo"]),
     tandem("native", "Tandem, native TLS", ["tls-http", "tls-echo", "tls-client"]),
     tandem("start-tls", "Tandem, startTls", TLS),
-    peer("node: on Deno", deno, "node.mjs"),
   ];
+  const { supported, reason } = EpollEngine.isSupported();
+  if (supported) {
+    servers.push(
+      epoll("write", `${ON_EPOLL}, Protocol, write`, ALL),
+      epoll("owned", `${ON_EPOLL}, Protocol, writeOwned`, ["echo", "idle", "source", "tls-echo"]),
+      epoll("buffered", `${ON_EPOLL}, BufferedProtocol, write`, ["echo", "idle", "pipelined", "sink"]),
+      epoll("buffered-owned", `${ON_EPOLL}, BufferedProtocol, writeOwned`, ["echo"]),
+    );
+  } else {
+    missing.push({ name: ON_EPOLL, reason: reason! });
+  }
+  servers.push(peer("node: on Deno", deno, "node.mjs"));
 
   if (await output("node", "--version") !== null) servers.push(peer("Node", ["node"], "node.mjs"));
   else missing.push({ name: "Node", reason: "no `node` on the PATH" });

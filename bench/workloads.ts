@@ -21,8 +21,8 @@ export type Method = "load" | "latency" | "memory" | "own" | "wrk" | "tls-load" 
 export interface Subject {
   name: string;
   title: string;
-  /** Of a figure: it is per second, but for `"B"`, per connection, and `"s"`, where less is better. */
-  unit: "req" | "B/s" | "dgram" | "conn" | "B" | "s";
+  /** Of a figure: it is per second, but for `"B"`, per connection, `"s"` and `"cpu"`, of which less is better. */
+  unit: "req" | "B/s" | "dgram" | "conn" | "B" | "s" | "cpu";
 }
 
 export interface Workload extends Subject {
@@ -71,7 +71,8 @@ export const WORKLOADS: readonly Workload[] = [
     ...plain("connect", "Connect, echo 64 B, close; 32 at once", "idle", "conn"),
     load: ["connect", "32", "64"],
   },
-  { ...plain("memory", "Memory per idle connection", "idle", "B"), method: "memory" },
+  { ...plain("memory", "Memory per idle connection", "idle", "B"), method: "memory", part: 0 },
+  { ...plain("idle-cpu", "CPU with idle connections", "idle", "cpu"), method: "memory", part: 1 },
   { ...plain("tls-http", "TLS, 32 connections, 1 KiB answers (wrk)", "tls-http", "req"), method: "wrk" },
   // wrk has little time left under the fastest servers; this load has more.
   tlsEcho("tls-echo", "TLS echo, 32 × 1 KiB", 32, 1),

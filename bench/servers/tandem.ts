@@ -1,9 +1,16 @@
-/** Tandem, by each way of owning memory: `write` and `owned` with a Protocol, `buffered` and `buffered-owned` with a BufferedProtocol. */
+/**
+ * Tandem, over an engine, by each way of owning memory.
+ *
+ *   tandem.ts ENGINE MODE KIND
+ *   tandem.ts ENGINE pipe KIND SECONDS PROGRAM [ARGUMENTS]
+ *
+ * ENGINE is `deno` or `epoll`. KIND is `write` or `owned` with a Protocol, `buffered` or `buffered-owned` with a
+ * BufferedProtocol.
+ */
 import {
   BufferedProtocol,
   DatagramProtocol,
   type DatagramTransport,
-  getRunningLoop,
   Protocol,
   type StreamCallbacks,
   SubprocessProtocol,
@@ -11,8 +18,9 @@ import {
   type Transport,
   type WriteTransport,
 } from "../../mod.ts";
+import { loopOver } from "./tandem_loop.ts";
 
-const [mode = "", kind = "", ...rest] = Deno.args;
+const [engine = "", mode = "", kind = "", ...rest] = Deno.args;
 
 /** An idle connection costs what the server makes it cost, not what this program reads into. */
 const BUFFER_SIZE = mode === "idle" ? 4 * 1024 : 256 * 1024;
@@ -162,7 +170,7 @@ const protocols: Record<string, new () => StreamCallbacks> = {
   "sink buffered": BufferedSink,
 };
 
-const loop = getRunningLoop();
+const loop = loopOver(engine);
 
 async function serve(Factory: new () => StreamCallbacks): Promise<void> {
   const server = await loop.createServer(() => new Factory(), { hostname: "127.0.0.1", port: 0 });

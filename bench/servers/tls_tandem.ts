@@ -1,19 +1,20 @@
 /**
  * Tandem over TLS.
  *
- *   tls_tandem.ts tls-http KIND | tls-echo KIND
- *   tls_tandem.ts tls-unix KIND PATH
- *   tls_tandem.ts tls-client KIND PORT CONNECTIONS SIZE SECONDS
+ *   tls_tandem.ts ENGINE tls-http KIND | tls-echo KIND
+ *   tls_tandem.ts ENGINE tls-unix KIND PATH
+ *   tls_tandem.ts ENGINE tls-client KIND PORT CONNECTIONS SIZE SECONDS
  *
- * KIND is `write` or `owned` for the complete engine and each way of owning memory, `native` for the TLS of
+ * ENGINE is `deno` or `epoll`. KIND is `write` or `owned` for the complete engine and each way of owning memory, `native` for the TLS of
  * `Deno.listenTls` and `Deno.connectTls`, `start-tls` for a connection that is upgraded as soon as it is made.
  */
-import { getRunningLoop, Protocol, type TlsOptions, type Transport } from "../../mod.ts";
+import { Protocol, type TlsOptions, type Transport } from "../../mod.ts";
+import { loopOver } from "./tandem_loop.ts";
 import { type Exchanges, HTTP_ANSWER, readCertificates, runClient } from "./tls_common.mjs";
 
-const [mode = "", kind = "", ...rest] = Deno.args;
+const [engine = "", mode = "", kind = "", ...rest] = Deno.args;
 const { cert, key, ca } = readCertificates();
-const loop = getRunningLoop();
+const loop = loopOver(engine);
 // Connections that end in a handshake are the load's way to look whether anybody is there, or to stop.
 loop.setExceptionHandler((context) => {
   if (!(context.error instanceof Deno.errors.UnexpectedEof)) loop.defaultExceptionHandler(context);

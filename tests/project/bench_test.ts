@@ -5,9 +5,11 @@ import type { Measured, Result } from "../../bench/measure.ts";
 import { parseLatency, parseLoad, parseOwn, parseWrk } from "../../bench/methods.ts";
 import { isOf, type Options, parseOptions, usage, UsageError } from "../../bench/options.ts";
 import { closingLines, json, restore, type Surroundings, table } from "../../bench/report.ts";
-import { BARE, TANDEM } from "../../bench/servers.ts";
+import { BARE, findServers, ON_EPOLL, TANDEM } from "../../bench/servers.ts";
 import { geometricMean, median, ratio, summarize } from "../../bench/statistics.ts";
+import type { Tools } from "../../bench/tools.ts";
 import { CHARTED, ECHO_WORKLOADS, type Subject, WORKLOADS } from "../../bench/workloads.ts";
+import { EpollEngine } from "../../engines/epoll/mod.ts";
 import { assert, assertEquals, assertGreaterOrEqual, assertStringIncludes, assertThrows } from "../std.ts";
 import { tempPath } from "../kit.ts";
 import { execute } from "../program.ts";
@@ -24,6 +26,8 @@ const SURROUNDINGS: Surroundings = {
 function row(server: string, rounds: (number | null)[], loadBusy: number | null = null): Result {
   const group = server === BARE
     ? "bare"
+    : server.startsWith(ON_EPOLL)
+    ? "epoll"
     : server.startsWith("Tandem")
     ? "tandem"
     : server === "C epoll"
@@ -89,6 +93,37 @@ Deno.test("the workloads have a name each, and those that stand for others exist
   for (const name of [...CHARTED, ...ECHO_WORKLOADS]) assert(names.includes(name), name);
   for (const name of names) assertStringIncludes(usage(), ` ${name} `);
 });
+
+const epoll = EpollEngine.isSupported();
+
+Deno.test(
+  `findServers() has Tandem on epoll in every workload${epoll.supported ? "" : ` (skipped: ${epoll.reason})`}`,
+  {
+    ignore: !epoll.supported,
+  },
+  async () => {
+    const tools: Tools = {
+      load: "",
+      latency: "",
+      epollEcho: "",
+      pipe: "",
+      tlsEcho: "",
+      tlsLoad: "",
+      wrk: "",
+      missing: [],
+    };
+    const { servers } = await findServers(tools, "/nowhere");
+    const onEpoll = servers.filter(({ group }) => group === "epoll");
+    assert(onEpoll.length >= 4 && onEpoll.every(({ name }) => name.startsWith(ON_EPOLL)));
+    for (const { mode } of WORKLOADS) assert(onEpoll.some(({ modes }) => modes.includes(mode)), mode);
+    // Each has a twin on Deno's sockets, which does the same.
+    for (const { name, modes, command } of onEpoll) {
+      const twin = servers.find((server) => server.name === name.replace(ON_EPOLL, "Tandem"))!;
+      assertEquals(modes, twin.modes);
+      assertEquals(command("echo").join(" ").replace(" epoll echo ", " deno echo "), twin.command("echo").join(" "));
+    }
+  },
+);
 
 Deno.test("parseLoad() reads a figure and how busy the load was", () => {
   assertEquals(parseLoad("287920.304 0.987\n"), { figures: [287920.304], loadBusy: 0.987 });
@@ -161,17 +196,25 @@ Deno.test("table() has the median, the spread, and the ratios to and from Tandem
     row(TANDEM, [50_000, 60_000, 55_000]),
     row("Node", [25_000, 30_000, 27_500]),
     row("Bun", [null, null, null]),
+    row(`${ON_EPOLL}, Protocol, write`, [190_000, 228_000, 209_000]),
+    row("C epoll", [200_000, 240_000, 220_000]),
   ]));
   assertEquals(text.split("\n").map((line) => line.trim().replace(/ {2,}/g, " | ")), [
     "udp: Title of udp (thousand req/s)",
-    "median | min to max | of bare | Tandem is",
-    `${BARE} | 110.0 | 100.0 to 120.0 | 1.00 | 0.50`,
-    `${TANDEM} | 55.0 | 50.0 to 60.0 | 0.50 | 1.00`,
-    "Node | 27.5 | 25.0 to 30.0 | 0.25 | 2.00",
-    "Bun | failed | - | -",
+    "median | min to max | of bare | of C | Tandem is",
+    `${BARE} | 110.0 | 100.0 to 120.0 | 1.00 | 0.50 | 0.50`,
+    `${TANDEM} | 55.0 | 50.0 to 60.0 | 0.50 | 0.25 | 1.00`,
+    "Node | 27.5 | 25.0 to 30.0 | 0.25 | 0.13 | 2.00",
+    "Bun | failed | - | - | -",
+    `${ON_EPOLL}, Protocol, write | 209.0 | 190.0 to 228.0 | 1.90 | 0.95 | 0.26`,
+    "C epoll | 220.0 | 200.0 to 240.0 | 2.00 | 1.00 | 0.25",
   ]);
   assertStringIncludes(table(measured("latency-p50", [row(BARE, [0.000021])], "s")), "  21     21 to 21");
   assertStringIncludes(table(measured("memory", [row(BARE, [11264])], "B")), "(KiB, less is better)");
+  // A ratio to nothing is none.
+  const idle = table(measured("idle-cpu", [row(BARE, [0]), row(TANDEM, [0.01])], "cpu")).split("\n");
+  assertStringIncludes(idle[0]!, "(% of a core, less is better)");
+  assertEquals(idle.at(-1)!.trim().split(/ {2,}/), [TANDEM, "1.00", "1.00 to 1.00", "-", "-", "1.00"]);
 });
 
 Deno.test("closingLines() names who is missing, and where the load may be all that was measured", () => {
@@ -190,6 +233,11 @@ Deno.test("closingLines() names who is missing, and where the load may be all th
 Deno.test("closingLines() sums echo up only where all four were measured", () => {
   const echoes = ECHO_WORKLOADS.map((name) => measured(name, [row(BARE, [100]), row(TANDEM, [90]), row("Node", [45])]));
   const sum = (of: Measured[]) => closingLines(of, SURROUNDINGS).filter((line) => line.startsWith("echo, geometric"));
+  const onEpoll = `${ON_EPOLL}, Protocol, write`;
+  const withC = ECHO_WORKLOADS.map((name) =>
+    measured(name, [row(BARE, [100]), row(onEpoll, [95]), row("C epoll", [100])])
+  );
+  assertEquals(sum(withC), [`echo, geometric mean of the four, ${onEpoll}: 0.95 of ${BARE}; 0.95 of C epoll`]);
   assertEquals(sum(echoes), [`echo, geometric mean of the four, ${TANDEM}: 0.90 of ${BARE}; 2.00 of Node`]);
   assertEquals(sum(echoes.slice(1)), []);
 });
@@ -235,6 +283,7 @@ Deno.test("chart() draws the workloads that stand for all, a peer once, by its b
     row(BARE, [100]),
     row(TANDEM, [90]),
     row("Tandem, BufferedProtocol, write", [95]),
+    row(`${ON_EPOLL}, Protocol, write`, [150]),
     row("asyncio, Protocol", [70]),
     row("asyncio, BufferedProtocol", [80]),
     row("Bun", [null]),
@@ -243,9 +292,15 @@ Deno.test("chart() draws the workloads that stand for all, a peer once, by its b
   const [, description] = /<desc id="d">(.*)<\/desc>/.exec(svg)!;
   assertEquals(
     description,
-    `Title of udp: ${BARE} 1.00, Protocol, write 0.90, Buffered, write 0.95, asyncio 0.80.`,
+    `Title of udp: ${BARE} 1.00, Protocol, write 0.90, Buffered, write 0.95, ${ON_EPOLL} 1.50, asyncio 0.80.`,
   );
-  assertEquals(svg.match(/<rect class="(?!back)/g)?.length, 4);
+  assertEquals(svg.match(/<rect class="(?!back)/g)?.length, 5);
+  assertEquals(svg.match(/<rect class="epoll"/g)?.length, 1);
+  const several = chart(
+    [measured("udp", [...results, row(`${ON_EPOLL}, BufferedProtocol, write`, [160])])],
+    SURROUNDINGS,
+  );
+  assertStringIncludes(several, "epoll: Protocol, write 1.50, asyncio 0.80, epoll: Buffered, write 1.60.");
   const less = chart([measured("memory", results, "B")], SURROUNDINGS);
   assertStringIncludes(less, "asyncio 0.70.");
   assertStringIncludes(less, "(less is better)");
