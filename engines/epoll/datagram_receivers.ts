@@ -10,7 +10,9 @@ import type { Sender, Senders } from "./datagram_senders.ts";
 /** The largest payload of a UDP datagram is 65527 bytes (RFC 768). */
 export const UDP_MEMORY: number = 64 * 1024;
 /** The most datagrams that a socket receives in one go, so that a flood of them does not stop the others. */
-export const MAX_BATCH = 32;
+export const MAX_BATCH = 128;
+/** The most datagrams of one call. */
+const CAPACITY = 32;
 
 /** The room of an address, in words of 32 bits; `struct sockaddr_in6` has 7. */
 const NAME_WORDS = 8;
@@ -51,15 +53,17 @@ const STRIDE = UDP_MEMORY + 17 * 64;
 
 /** Receives by recvmmsg, many datagrams in a call. Needs `--allow-ffi` without a path, for pointers. */
 export class BatchReceiver implements Receiver {
-  readonly capacity = MAX_BATCH;
+  readonly capacity = CAPACITY;
   readonly size: number;
   #senders: Senders;
-  #memory = new Uint8Array(MAX_BATCH * STRIDE);
-  #names = new Int32Array(MAX_BATCH * NAME_WORDS);
-  #vectors = new BigUint64Array(MAX_BATCH * 2);
-  #headers = new Int32Array(MAX_BATCH * HEADER_WORDS);
+  #memory = new Uint8Array(CAPACITY * STRIDE);
+  #names = new Int32Array(CAPACITY * NAME_WORDS);
+  #vectors = new BigUint64Array(CAPACITY * 2);
+  #headers = new Int32Array(CAPACITY * HEADER_WORDS);
+  /** The last datagram of each place: datagrams often have the same size, and a view takes 40 ns. */
+  #views: Uint8Array[] = new Array(CAPACITY).fill(this.#memory);
   /** The number of headers whose address length the kernel has changed. */
-  #used = MAX_BATCH;
+  #used = CAPACITY;
 
   /** Tests give a smaller size. */
   constructor(senders: Senders, size: number = UDP_MEMORY) {
@@ -69,7 +73,7 @@ export class BatchReceiver implements Receiver {
       Deno.UnsafePointer.value(Deno.UnsafePointer.of(array))
     ) as [bigint, bigint, bigint];
     const pointers = new BigUint64Array(this.#headers.buffer);
-    for (let i = 0; i < MAX_BATCH; i++) {
+    for (let i = 0; i < CAPACITY; i++) {
       this.#vectors[2 * i] = memory + BigInt(i * STRIDE);
       this.#vectors[2 * i + 1] = BigInt(size);
       const at = i * HEADER_WORDS / 2;
@@ -82,7 +86,7 @@ export class BatchReceiver implements Receiver {
   receive(libc: Libc, fd: number): number {
     const headers = this.#headers;
     for (let i = 0; i < this.#used; i++) headers[i * HEADER_WORDS + NAME_LENGTH] = NAME_BYTES;
-    const count = libc.recvmmsg(fd, headers, MAX_BATCH, MSG_TRUNC, null);
+    const count = libc.recvmmsg(fd, headers, CAPACITY, MSG_TRUNC, null);
     this.#used = count === -1 ? 0 : count;
     return count;
   }
@@ -92,7 +96,11 @@ export class BatchReceiver implements Receiver {
   }
 
   copyOf(index: number, length: number): Uint8Array {
-    return copyBytes(this.#memory.subarray(index * STRIDE, index * STRIDE + length));
+    let view = this.#views[index]!;
+    if (view.length !== length) {
+      this.#views[index] = view = this.#memory.subarray(index * STRIDE, index * STRIDE + length);
+    }
+    return copyBytes(view);
   }
 
   senderOf(index: number): Sender {
