@@ -111,6 +111,25 @@ epollTest("a signal while parked runs its handler, and nothing else ends", async
   assertEquals(stdout, "false true\n");
 });
 
+epollTest("a peer that is gone raises no SIGPIPE, which would end the program", async () => {
+  const stdout = await run(`
+    // Without its listener, Deno leaves the signal to its default action: the end of the process.
+    const listener = () => {};
+    Deno.addSignalListener("SIGPIPE", listener);
+    Deno.removeSignalListener("SIGPIPE", listener);
+    const lost = Promise.withResolvers<Error | null>();
+    const [transport] = await loop.createConnection(() => ({ connectionLost: lost.resolve }), { port: server.port });
+    transport.pauseReading();
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    server.abortClients();
+    server.close();
+    const timer = setInterval(() => transport.write(new Uint8Array(100_000)), 1);
+    console.log((await lost.promise)?.name);
+    clearInterval(timer);
+  `);
+  assertEquals(stdout === "BrokenPipe\n" || stdout === "ConnectionReset\n", true, stdout);
+});
+
 epollTest("a parked process uses no processor, with a thousand connections open", async () => {
   const stdout = await run(
     `

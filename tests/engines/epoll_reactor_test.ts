@@ -265,23 +265,6 @@ for (
   });
 }
 
-epollTest("a peer that is gone raises no signal (SIGPIPE) in this process", async () => {
-  const loop = epollLoop();
-  const signals: string[] = [];
-  const listener = () => signals.push("SIGPIPE");
-  Deno.addSignalListener("SIGPIPE", listener);
-  await using server = await loop.createServer(() => new Echo(), LOCAL);
-  const [transport, client] = await loop.createConnection(() => new Recorder(), { port: server.port });
-  transport.pauseReading();
-  server.abortClients();
-  while (client.error === undefined) {
-    transport.write(bytes("x"));
-    await turn(loop);
-  }
-  Deno.removeSignalListener("SIGPIPE", listener);
-  assertEquals(signals, []);
-});
-
 epollTest("the callbacks of each connection run in the AsyncLocalStorage context that made it", async () => {
   const storage = new AsyncLocalStorage<string>();
   const loop = epollLoop();
