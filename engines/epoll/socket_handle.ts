@@ -7,6 +7,7 @@ import { duplicateFile } from "./duplicate_file.ts";
 import { lastError } from "./errors.ts";
 import { DescriptorSource, WOULD_BLOCK } from "./descriptor_source.ts";
 import type { Lane } from "./lane.ts";
+import { sizeOf } from "./libc.ts";
 import { getOption } from "./open_socket.ts";
 import type { Reactor } from "./reactor.ts";
 import { SO_DOMAIN, SO_LINGER, SOL_SOCKET } from "./socket_options.ts";
@@ -57,7 +58,7 @@ export class SocketHandle extends Source implements StreamHandle {
   tryWrite(data: Uint8Array): number {
     const { libc } = this.reactor;
     for (;;) {
-      const count = libc.send(this.fd, data as Uint8Array<ArrayBuffer>, BigInt(data.length), MSG_NOSIGNAL);
+      const count = libc.send(this.fd, data as Uint8Array<ArrayBuffer>, sizeOf(data), MSG_NOSIGNAL);
       if (count >= 0) return count;
       const errno = libc.errno();
       if (errno === EAGAIN) return 0;
@@ -127,7 +128,7 @@ export class SocketHandle extends Source implements StreamHandle {
     // A callback of allocate() may have stopped reading.
     if (this.#sink === null) return;
     const { libc } = this.reactor;
-    const count = libc.recv(this.fd, memory as Uint8Array<ArrayBuffer>, BigInt(memory.length), 0);
+    const count = libc.recv(this.fd, memory as Uint8Array<ArrayBuffer>, sizeOf(memory), 0);
     if (count > 0) {
       sink.filled(count);
       return;
