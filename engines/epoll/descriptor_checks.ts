@@ -17,14 +17,16 @@ import {
 import { lastError, systemError } from "./errors.ts";
 import type { Libc } from "./libc.ts";
 import { getOption } from "./open_socket.ts";
+import type { Reactor } from "./reactor.ts";
 import { SO_DOMAIN, SO_TYPE, SOL_SOCKET } from "./socket_options.ts";
 
 const TYPES: Record<number, string> = { [SOCK_STREAM]: "a stream socket", [SOCK_DGRAM]: "a datagram socket" };
 
-/** Returns the number of a descriptor that is still open, as far as its owner knows. */
-export function numberOf(libc: Libc, given: Descriptor): number {
+/** Returns the number of a descriptor that its owner has not given away, and that no transport has. */
+export function numberOf({ libc, owned }: Reactor, given: Descriptor): number {
   const fd = typeof given === "number" ? given : given.fd;
   if (fd === -1) throw systemError(libc, EBADF, "fd must be open, got a socket that is closed or was given away");
+  if (owned.has(fd)) throw wrongKind("a descriptor of its own", fd, "a transport uses");
   return fd;
 }
 

@@ -31,7 +31,7 @@ export class EpollDescriptors implements Descriptors {
 
   connection(given: Descriptor, settings: DescriptorSettings): StreamEnd {
     const { libc } = this.#reactor;
-    const fd = numberOf(libc, given);
+    const fd = numberOf(this.#reactor, given);
     const family = checkSocket(libc, fd, SOCK_STREAM, settings.family);
     if (listens(libc, fd)) throw wrongKind("a connected socket", fd, "is a listening socket");
     const sockname = addressOf(libc, fd, family, "getsockname");
@@ -43,7 +43,7 @@ export class EpollDescriptors implements Descriptors {
 
   listener(given: Descriptor, settings: DescriptorSettings): ListenHandle {
     const { libc } = this.#reactor;
-    const fd = numberOf(libc, given);
+    const fd = numberOf(this.#reactor, given);
     const family = checkSocket(libc, fd, SOCK_STREAM, settings.family);
     if (!listens(libc, fd)) throw wrongKind("a listening socket", fd, "does not listen");
     const addr = addressOf(libc, fd, family, "getsockname");

@@ -43,7 +43,7 @@ export function openPipe(
   standard: StandardStream,
 ): StreamHandle {
   const { libc } = reactor;
-  const fd = numberOf(libc, given);
+  const fd = numberOf(reactor, given);
   const wanted = direction === "read" ? O_RDONLY : O_WRONLY;
   const access = flagsOf(libc, fd) & O_ACCMODE;
   if (access === (wanted ^ 1)) {
@@ -55,9 +55,14 @@ export function openPipe(
   if (handle === null) {
     throw wrongKind("a pipe, a socket or a character device", fd, "is a file, which epoll cannot watch");
   }
-  makeNonblocking(libc, fd);
-  if (typeof given !== "number") given.detach();
-  return handle;
+  try {
+    makeNonblocking(libc, fd);
+    if (typeof given !== "number") given.detach();
+    return handle;
+  } catch (error) {
+    handle.giveUp();
+    throw error;
+  }
 }
 
 function openStandard(
@@ -102,9 +107,7 @@ function watchable(reactor: Reactor, fd: number, direction: "read" | "write"): P
     handle.probe();
     return handle;
   } catch (error) {
-    const { code } = error as { code?: string };
-    if (code === "EPERM") return null;
-    if (code === "EEXIST") throw wrongKind("a descriptor of its own", fd, "another transport uses");
+    if ((error as { code?: string }).code === "EPERM") return null;
     throw error;
   }
 }

@@ -36,10 +36,20 @@ export class PipeHandle extends Source implements StreamHandle {
     this.writable = direction === "write";
   }
 
-  /** Throws if epoll cannot watch the descriptor. */
+  /** Throws if epoll cannot watch the descriptor. Then the handle has given it up. */
   probe(): void {
-    this.want(EPOLLIN);
-    this.want(0);
+    try {
+      this.want(EPOLLIN);
+      this.want(0);
+    } catch (error) {
+      this.giveUp();
+      throw error;
+    }
+  }
+
+  /** Gives the descriptor up without closing it. */
+  giveUp(): void {
+    this.releaseFd();
   }
 
   readStart(sink: StreamSink): void {

@@ -23,11 +23,11 @@ export function test(name: string, fn: () => void | Promise<void>): void {
 
 /** Descriptors; leaving the scope closes those that are still open. */
 export class Fds implements Disposable {
-  readonly all: number[] = [];
+  #files = new Map<number, string | null>();
 
   add(fd: number): number {
     if (fd === -1) throw new Error(`errno ${libc.errno()}`);
-    this.all.push(fd);
+    this.#files.set(fd, fileOf(fd));
     return fd;
   }
 
@@ -83,13 +83,23 @@ export class Fds implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    for (const fd of this.all) if (isOpen(fd)) libc.close(fd);
+    // The engine may have closed a descriptor, and opened another file under its number.
+    for (const [fd, file] of this.#files) if (file !== null && fileOf(fd) === file) libc.close(fd);
   }
 }
 
 /** The port of a raw socket. */
 export function portOf(fd: number): number {
   return ipNameOf(libc, fd, "tcp").port;
+}
+
+/** What a descriptor refers to; `null` if it is closed. */
+function fileOf(fd: number): string | null {
+  try {
+    return Deno.readLinkSync(`/proc/self/fd/${fd}`);
+  } catch {
+    return null;
+  }
 }
 
 /** Whether a descriptor is open. */

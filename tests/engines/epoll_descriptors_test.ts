@@ -191,6 +191,27 @@ for (const name of Object.keys(CALLS)) {
   });
 }
 
+test("every call refuses a descriptor that a transport uses", async () => {
+  const [near, far] = socketPair();
+  using _ = far;
+  const { fd } = near;
+  const [transport, protocol] = await loop.createConnection(() => new Recorder(), { fd: near });
+  for (const reading of [true, false]) {
+    if (!reading) transport.pauseReading();
+    await turn(loop);
+    for (const [name, call] of Object.entries(CALLS)) {
+      const error = await assertRejects(() => call(fd), TypeError);
+      const message = `fd must be a descriptor of its own, got descriptor ${fd}, which a transport uses`;
+      assertEquals(error.message, `${name}(): ${message}`);
+    }
+  }
+  transport.resumeReading();
+  far.send(bytes("still there"));
+  await protocol.untilReceived(11);
+  transport.close();
+  await protocol.untilLost();
+});
+
 test("a call refuses the Socket of a transport, which is not the program's to give away", async () => {
   const [near, far] = socketPair();
   const [transport, protocol] = await loop.createConnection(() => new Recorder(), { fd: near });

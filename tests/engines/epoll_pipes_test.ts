@@ -1,9 +1,9 @@
 /** `{ fd }` of pipes, FIFOs and terminals on the epoll engine. */
 import { existsSync } from "node:fs";
 import { EventLoop } from "../../mod.ts";
-import { EpollEngine, socketPair } from "../../engines/epoll/mod.ts";
+import { EpollEngine } from "../../engines/epoll/mod.ts";
 import { libcPaths } from "../../engines/epoll/libc.ts";
-import { assert, assertEquals, assertInstanceOf, assertRejects } from "../std.ts";
+import { assert, assertEquals, assertInstanceOf } from "../std.ts";
 import { bytes, concat, ManualClock, pattern, Recorder, tempPath, text, turn } from "../kit.ts";
 import { Fds, flags, isOpen, libc, loop, put, refused, take, test } from "./descriptors_kit.ts";
 
@@ -129,23 +129,6 @@ for (const name of ["connectReadPipe", "connectWritePipe"]) {
     await refused(name, fd, TypeError, message);
   });
 }
-
-test("a descriptor that another transport uses is refused", async () => {
-  const [near, far] = socketPair();
-  using _ = far;
-  const { fd } = near;
-  const [transport, protocol] = await loop.createConnection(() => new Recorder(), { fd: near });
-  await turn(loop);
-  const error = await assertRejects(() => loop.connectReadPipe(() => new Recorder(), { fd }), TypeError);
-  assertEquals(
-    error.message,
-    `connectReadPipe(): fd must be a descriptor of its own, got descriptor ${fd}, which another transport uses`,
-  );
-  far.send(bytes("still there"));
-  await protocol.untilReceived(11);
-  transport.close();
-  await protocol.untilLost();
-});
 
 test("a signal and a full pipe do not disturb a PipeHandle", async () => {
   using fds = new Fds();
