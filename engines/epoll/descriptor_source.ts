@@ -4,6 +4,7 @@ import type { Duplicate } from "./duplicate_file.ts";
 import { EAGAIN, EINPROGRESS, EINTR, EINVAL, ENOSYS, ENOTSOCK, EOPNOTSUPP, EPIPE, ESPIPE } from "./constants.ts";
 import { systemError } from "./errors.ts";
 import type { Libc } from "./libc.ts";
+import { withoutSigpipe } from "./sigpipe.ts";
 
 /** Returned by an attempt to write if the descriptor is not writable now. */
 export const WOULD_BLOCK = -1;
@@ -65,11 +66,13 @@ export class DescriptorSource implements FileSource {
     // The call after the last bytes meets the end of the file, also where the socket is full.
     while (sent < count && this.#met === null) {
       this.#offset[0] = BigInt(offset + sent);
-      const result = this.#libc.sendfile(this.#output.fd, this.#fd, this.#offset, BigInt(count - sent));
+      const size = BigInt(count - sent);
+      const call = () => this.#libc.sendfile(this.#output.fd, this.#fd, this.#offset, size);
+      const result = withoutSigpipe(this.#libc, call);
       if (result > 0) sent += result;
       else if (result === 0) this.#met = "end";
       else {
-        const errno = this.#libc.errno();
+        const errno = -result;
         if (errno === EAGAIN) return sent > 0 ? sent : WOULD_BLOCK;
         if (errno !== EINTR) this.#met = errorOf(this.#libc, errno);
       }

@@ -30,6 +30,8 @@ const SYMBOLS = {
   // There is no other way to make a descriptor nonblocking that another program has opened.
   fcntl: { parameters: ["i32", "i32", "i32"], result: "i32" },
   openat: { parameters: ["i32", "buffer", "i32"], result: "i32" },
+  sigprocmask: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
+  sigtimedwait: { parameters: ["buffer", "pointer", "buffer"], result: "i32" },
   dup3: { parameters: ["i32", "i32", "i32"], result: "i32" },
   epoll_create1: { parameters: ["i32"], result: "i32" },
   epoll_ctl: { parameters: ["i32", "i32", "i32", "buffer"], result: "i32" },

@@ -3,9 +3,10 @@ import type { ReadMemory } from "../../memory/read_memory.ts";
 import { WindowMemory } from "../../memory/window_memory.ts";
 import type { StreamHandle, StreamSink } from "../../transports/stream_handle.ts";
 import { EAGAIN, EINTR, EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT } from "./constants.ts";
-import { lastError } from "./errors.ts";
+import { lastError, systemError } from "./errors.ts";
 import { Lane } from "./lane.ts";
 import type { Reactor } from "./reactor.ts";
+import { withoutSigpipe } from "./sigpipe.ts";
 import { Source } from "./source.ts";
 
 /** The size hint for `getBuffer`, in bytes: the default capacity of a pipe. */
@@ -77,13 +78,12 @@ export class PipeHandle extends Source implements StreamHandle {
 
   tryWrite(data: Uint8Array): number {
     const { libc } = this.reactor;
+    const bytes = data as Uint8Array<ArrayBuffer>;
     for (;;) {
-      // Deno ignores SIGPIPE, so that a pipe without a reader is EPIPE.
-      const count = libc.write(this.fd, data as Uint8Array<ArrayBuffer>, BigInt(data.length));
+      const count = withoutSigpipe(libc, () => libc.write(this.fd, bytes, BigInt(bytes.length)));
       if (count >= 0) return count;
-      const errno = libc.errno();
-      if (errno === EAGAIN) return 0;
-      if (errno !== EINTR) throw lastError(libc);
+      if (count === -EAGAIN) return 0;
+      if (count !== -EINTR) throw systemError(libc, -count);
     }
   }
 

@@ -7,7 +7,7 @@ import { EpollEngine, socketOf } from "../../engines/epoll/mod.ts";
 import { assertEquals } from "../std.ts";
 import { loop as defaultLoop, Recorder, text, turn } from "../kit.ts";
 import { loop as epollLoop } from "../engines/descriptors_kit.ts";
-import { execute, foreign as withProgram, program } from "../program.ts";
+import { execute, foreign as withProgram, program, runProgram } from "../program.ts";
 
 const { supported } = EpollEngine.isSupported();
 
@@ -224,6 +224,43 @@ foreign("standard streams given as { fd } go by epoll without changing what othe
     assertEquals(stdout.split("\n"), [`answer b'${answer}'`, "code 0", "nonblocking [False, False]", ""], stderr);
     assertEquals(code, 0);
   }
+});
+
+/** Deno ignores SIGPIPE until the program removes its last listener for it. From then on, the signal ends the process. */
+const NO_SIGPIPE = `
+import { getRunningLoop } from "@tandem/io";
+import { install, socketPair } from "@tandem/io/epoll";
+
+const listener = () => console.log("signal");
+Deno.addSignalListener("SIGPIPE", listener);
+Deno.removeSignalListener("SIGPIPE", listener);
+install();
+const loop = getRunningLoop();
+async function lose(connect, use) {
+  const [near, far] = socketPair();
+  const lost = Promise.withResolvers();
+  const [transport] = await connect(near, () => ({ connectionLost: lost.resolve }));
+  transport.pauseReading?.();
+  far.close();
+  await use(transport);
+  console.log((await lost.promise)?.name);
+}
+const pipe = (fd, factory) => loop.connectWritePipe(factory, { fd });
+const socket = (fd, factory) => loop.createConnection(factory, { fd });
+const data = new Uint8Array(10);
+await lose(pipe, (transport) => transport.write(data));
+await lose(socket, (transport) => transport.write(data));
+const file = await Deno.open(new URL(import.meta.url));
+await lose(socket, (transport) => loop.sendfile(transport, file).catch((error) => console.log(error.name)));
+const { stdout } = await new Deno.Command("grep", { args: ["SigBlk", "/proc/self/status"] }).output();
+console.log(new TextDecoder().decode(stdout));
+`;
+
+foreign("a reader or a peer that is gone raises no SIGPIPE, also where the signal is not ignored", async () => {
+  const flags = ["--allow-ffi", "--allow-run", "--allow-read"];
+  const { code, stdout, stderr } = await runProgram(NO_SIGPIPE.replaceAll('"@tandem/io/epoll"', EPOLL), { flags });
+  const expected = "BrokenPipe\nBrokenPipe\nSendfileError\nBrokenPipe\nSigBlk:\t0000000000000000\n\n";
+  assertEquals([code, stdout, stderr], [0, expected, ""]);
 });
 
 /** An asyncio client that sends, and says what becomes of its connection. */
