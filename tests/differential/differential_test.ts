@@ -20,6 +20,7 @@ import { scenarios as scheduling } from "./scenarios/scheduling.ts";
 import { scenarios as servers } from "./scenarios/servers.ts";
 import { scenarios as start_tls } from "./scenarios/start_tls.ts";
 import { scenarios as tls } from "./scenarios/tls.ts";
+import { scenarios as watching } from "./scenarios/watching.ts";
 import { scenarios as writing } from "./scenarios/writing.ts";
 import { type Scenario, type Scenarios, Stage } from "./stage.ts";
 
@@ -37,7 +38,11 @@ const topics: Record<string, Scenarios> = {
   scheduling,
   tls,
   start_tls,
+  watching,
 };
+
+/** Topics of one engine; the other refuses all calls of it. */
+const ONLY: Record<string, EngineName> = { watching: "epoll" };
 
 /** Long for a machine under load; a scenario takes milliseconds. */
 const TIMEOUT = 20_000;
@@ -62,6 +67,7 @@ for (const [topic, scenarios] of Object.entries(topics)) {
   for (const [name, scenario] of Object.entries(scenarios)) {
     const ignore = typeof python === "string" || skipped.has(`${topic}: ${name}`);
     for (const [engine, ownLoop] of loops) {
+      if (ONLY[topic] !== undefined && ONLY[topic] !== engine) continue;
       Deno.test(`differential: ${topic}: ${name} (${engine})`, { ignore }, async () => {
         const expected = await expectedLines(topic, name, engine);
         assertEquals(await withLoop(ownLoop, () => perform(scenario)), expected);

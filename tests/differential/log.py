@@ -20,7 +20,7 @@ ERRORS = {
     TypeError: "TypeError",
     ValueError: "RangeError",
 }
-ERROR_NUMBERS = {errno.EADDRINUSE: "AddrInUse"}
+ERROR_NUMBERS = {errno.EADDRINUSE: "AddrInUse", errno.EBADF: "BadResource"}
 
 
 class Boom(Exception):
