@@ -85,6 +85,11 @@ async function open(loop: LoopCore, endpoint: DatagramEndpoint): Promise<Datagra
     return await loop.engine.datagram(endpoint);
   } catch (error) {
     const { localAddr = { port: 0 }, remoteAddr } = endpoint;
+    // Some engines connect the socket.
+    if (remoteAddr !== undefined && !isPath(remoteAddr) && (error as { syscall?: unknown }).syscall === "connect") {
+      const peer = { hostname: "127.0.0.1", ...remoteAddr };
+      throw nameAddress(error, METHOD, "connect to", formatAddress(peer), peer.hostname);
+    }
     const unnamed = isPath(remoteAddr) && endpoint.localAddr === undefined;
     const hostname = isPath(localAddr) ? undefined : localAddr.hostname;
     const wildcard = !isPath(remoteAddr) && remoteAddr?.hostname?.includes(":") ? "::" : "0.0.0.0";

@@ -218,7 +218,7 @@ export class DatagramSocket extends Socket {
       throw new TypeError(`${method}: ${name} must be ${accepted}, got ${describe(chosen)}`);
     }
     const index = this.#libc.if_nametoindex(new TextEncoder().encode(`${chosen}\0`));
-    if (index === 0) throw named(method, lastError(this.#libc), ` ${name} ${describe(chosen)}:`);
+    if (index === 0) throw named(method, lastError(this.#libc), ` ${name} "${chosen}":`);
     return index;
   }
 
