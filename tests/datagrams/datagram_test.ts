@@ -1,4 +1,5 @@
 import { DatagramConnHandle, type DatagramConnLike } from "../../engines/deno/datagram_conn_handle.ts";
+import { isOverEpoll, onDenoOnly } from "../engine.ts";
 import { assert, assertEquals, assertLess, assertRejects, assertThrows } from "../std.ts";
 import { codeOf, DatagramRecorder, LOOPBACK, open } from "./kit.ts";
 import { bytes, EventLog, loop, pattern, tempPath } from "../kit.ts";
@@ -169,9 +170,9 @@ Deno.test("close() on a Unix socket sends what is queued and removes the file, a
   await using last = await openUnix(`${temp.directory}/last`, temp.path);
   last.transport.sendto(bytes("last"));
   await server.log.has('datagramReceived "last"');
-  // The first may have been on its way.
+  // The first may have been on its way. Over epoll, sendto() gives the kernel what it takes at once.
   assertEquals(server.texts.slice(20).slice(-2).filter((text) => text === "last"), ["last"]);
-  assertLess(server.texts.length, 23);
+  if (!isOverEpoll()) assertLess(server.texts.length, 23);
 });
 
 Deno.test("close() on a Unix socket does not remove a file of another program in its place", async () => {
@@ -235,12 +236,14 @@ Deno.test("createDatagramEndpoint() with a path leaves no file behind when the f
   await assertRejects(() => openUnix(`${temp.directory}/no/such/directory`), Deno.errors.NotFound);
 });
 
-Deno.test("createDatagramEndpoint() uses Deno's own sockets where it can", async () => {
+const sockets = onDenoOnly("the sockets are Deno's");
+
+Deno.test("createDatagramEndpoint() uses Deno's own sockets where it can", sockets, async () => {
   await using endpoint = await open({ localAddr: LOOPBACK });
   const socket = endpoint.transport.getExtraInfo("socket") as unknown as Record<string, unknown>;
   assertEquals(typeof socket["receive"], "function");
 });
 
-Deno.test("createDatagramEndpoint() with reusePort is NotSupported on Deno's sockets", async () => {
+Deno.test("createDatagramEndpoint() with reusePort is NotSupported on Deno's sockets", sockets, async () => {
   await assertRejects(() => open({ localAddr: LOOPBACK, reusePort: true }), Deno.errors.NotSupported, "reusePort");
 });
