@@ -1,10 +1,11 @@
 import { checkOptions, namesOf } from "../check_options.ts";
-import { checkBoolean, checkFactory, checkHostname, checkPath, checkPort } from "../checks.ts";
+import { checkAlone, checkBoolean, checkFactory, checkHostname, checkPath, checkPort } from "../checks.ts";
 import { describe } from "../errors.ts";
 import { DatagramTransport } from "../transports/datagram_transport.ts";
 import type { DatagramHandle } from "../transports/datagram_handle.ts";
-import type { DatagramAddr, DatagramEndpoint } from "../transports/engine.ts";
+import type { DatagramAddr, DatagramEndpoint, Descriptor } from "../transports/engine.ts";
 import type { DatagramCallbacks, DatagramTransport as Interface } from "../transports/transport.ts";
+import { checkDescriptor, useDescriptors } from "./descriptor.ts";
 import type { LoopCore } from "./loop_core.ts";
 import { formatAddress, nameAddress } from "./name_address.ts";
 import { makeProtocol, type ProtocolFactory } from "./protocol_factory.ts";
@@ -35,6 +36,19 @@ export interface DatagramOptions {
   allowBroadcast?: boolean | undefined;
 }
 
+/** A datagram socket, by its file descriptor. Not supported by the default engine. */
+export interface DatagramFdOptions {
+  /**
+   * The file descriptor of a UDP or a Unix datagram socket. If the socket is connected, its peer is the remote address. The
+   * transport owns the descriptor from now on, and closes it, but does not remove the file of a Unix socket. The socket is
+   * made nonblocking.
+   *
+   * If the call rejects because of an argument, the descriptor is untouched and still yours; a descriptor of the wrong kind
+   * is such an argument. If the factory throws, the descriptor is closed.
+   */
+  fd: Descriptor;
+}
+
 const METHOD = "createDatagramEndpoint()";
 const DATAGRAM_OPTIONS = namesOf<DatagramOptions>({
   localAddr: true,
@@ -43,6 +57,7 @@ const DATAGRAM_OPTIONS = namesOf<DatagramOptions>({
   reuseAddress: true,
   allowBroadcast: true,
 });
+const ALL_OPTIONS: ReadonlySet<string> = new Set([...DATAGRAM_OPTIONS, "fd"]);
 const HOST_ADDR: ReadonlySet<string> = new Set(["hostname", "port"]);
 const PATH_ADDR: ReadonlySet<string> = new Set(["path"]);
 
@@ -50,10 +65,14 @@ const PATH_ADDR: ReadonlySet<string> = new Set(["path"]);
 export async function createDatagramEndpoint<P extends DatagramCallbacks>(
   loop: LoopCore,
   factory: ProtocolFactory<P>,
-  options: DatagramOptions,
+  options: DatagramOptions | DatagramFdOptions,
 ): Promise<[Interface, P]> {
   checkFactory(METHOD, factory);
-  checkOptions(METHOD, options, DATAGRAM_OPTIONS);
+  checkOptions(METHOD, options, ALL_OPTIONS);
+  if ("fd" in options) {
+    const handle = adopt(loop, options);
+    return await start(loop, factory, handle, handle.remoteAddr);
+  }
   const { localAddr, remoteAddr, reuseAddress = false, reusePort = false, allowBroadcast = false } = options;
   checkAddr("localAddr", localAddr, 0);
   checkAddr("remoteAddr", remoteAddr, 1);
@@ -64,13 +83,32 @@ export async function createDatagramEndpoint<P extends DatagramCallbacks>(
   if (unix && (localAddr && !isPath(localAddr) || remoteAddr && !isPath(remoteAddr))) {
     throw new TypeError(`${METHOD}: localAddr and remoteAddr must both have a path, or both a port`);
   }
+  // Before the socket is open, because a getter may throw.
+  const remoteAddrAsGiven = remoteAddr === undefined ? null : asDenoAddr(remoteAddr);
   const handle = await open(loop, { localAddr, remoteAddr, reuseAddress, reusePort, allowBroadcast });
+  return await start(loop, factory, handle, remoteAddrAsGiven);
+}
+
+/** Takes a socket that exists. */
+function adopt(loop: LoopCore, options: DatagramFdOptions): DatagramHandle {
+  checkAlone(METHOD, "fd", DATAGRAM_OPTIONS, options);
+  const { fd } = options;
+  checkDescriptor(METHOD, fd);
+  return useDescriptors(loop, METHOD, (descriptors) => descriptors.datagram(fd));
+}
+
+async function start<P extends DatagramCallbacks>(
+  loop: LoopCore,
+  factory: ProtocolFactory<P>,
+  handle: DatagramHandle,
+  remoteAddrAsGiven: Deno.Addr | null,
+): Promise<[Interface, P]> {
   const { addr, socket, remoteAddr: remote } = handle;
   try {
     const protocol = makeProtocol(loop, METHOD, factory, "datagram");
     const transport = new DatagramTransport(loop, handle, protocol, {
       extra: { sockname: addr, socket, ...(remote && { peername: remote }) },
-      remoteAddrAsGiven: remoteAddr === undefined ? null : asDenoAddr(remoteAddr),
+      remoteAddrAsGiven,
     });
     return [transport, protocol];
   } catch (error) {

@@ -24,7 +24,7 @@ import {
   type UnixConnectionOptions,
 } from "./connect.ts";
 import { type Clock, systemClock } from "./clock.ts";
-import { createDatagramEndpoint, type DatagramOptions } from "./datagram.ts";
+import { createDatagramEndpoint, type DatagramFdOptions, type DatagramOptions } from "./datagram.ts";
 import { LoopCore } from "./loop_core.ts";
 import { connectPipe, type PipeOptions } from "./pipes.ts";
 import { subprocessExec, type SubprocessExecOptions, type SubprocessOptions, subprocessShell } from "./subprocess.ts";
@@ -224,7 +224,7 @@ export class EventLoop extends BaseEventLoop {
    * Opens a datagram socket, UDP or Unix.
    *
    * @param factory Creates the protocol.
-   * @param options The local address, and the remote address if there is only one peer.
+   * @param options The local address, and the remote address if there is only one peer; or `{ fd }`.
    * @returns The transport and the protocol.
    * @throws {Deno.errors.AddrInUse} If the local address is taken.
    *
@@ -239,7 +239,7 @@ export class EventLoop extends BaseEventLoop {
    */
   createDatagramEndpoint<P extends DatagramCallbacks>(
     factory: ProtocolFactory<P>,
-    options: DatagramOptions = {},
+    options: DatagramOptions | DatagramFdOptions = {},
   ): Promise<[DatagramTransport, P]> {
     return createDatagramEndpoint(this.#core, factory, options);
   }

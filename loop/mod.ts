@@ -53,7 +53,7 @@ export type {
   UnixConnectionOptions,
 } from "./connect.ts";
 export type { Clock, ClockTimer } from "./clock.ts";
-export type { DatagramOptions } from "./datagram.ts";
+export type { DatagramFdOptions, DatagramOptions } from "./datagram.ts";
 export { EventLoop, type EventLoopOptions } from "./event_loop.ts";
 export type { ExceptionHandler } from "./exceptions.ts";
 export type { ProtocolFactory } from "./protocol_factory.ts";

@@ -14,6 +14,7 @@ import "./engines/epoll_reactor_test.ts";
 import "./engines/epoll_parking_test.ts";
 import "./engines/epoll_addresses_test.ts";
 import "./engines/epoll_datagrams_test.ts";
+import "./engines/epoll_datagram_fd_test.ts";
 import "./engines/epoll_descriptors_test.ts";
 import "./engines/epoll_datagrams_test.ts";
 import "./engines/epoll_multicast_test.ts";

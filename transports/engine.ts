@@ -175,6 +175,8 @@ export interface Descriptors {
   connection(fd: Descriptor, settings: DescriptorSettings): StreamEnd;
   /** Makes a listener of a listening socket. The TCP options are applied to its connections. */
   listener(fd: Descriptor, settings: DescriptorSettings): ListenHandle;
+  /** Makes a datagram socket of one that exists. If it is connected, it has a remote address. */
+  datagram(fd: Descriptor): DatagramHandle;
   /** Makes a stream of a pipe, a FIFO, a socket or a character device. */
   pipe(fd: Descriptor, direction: "read" | "write"): StreamHandle;
 }

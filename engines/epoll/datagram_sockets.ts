@@ -6,11 +6,12 @@ import { AF_INET6, AF_UNIX, SOCK_DGRAM } from "./constants.ts";
 import { fitFamily, UdpHandle, UdpShare } from "./datagram_udp.ts";
 import { UnixDatagramHandle, UnixShare } from "./datagram_unix.ts";
 import { lastError } from "./errors.ts";
+import type { Libc } from "./libc.ts";
 import { bind, ipNameOf, nameOf, openSocket, setOption } from "./open_socket.ts";
-import { requireNet, requireNotDenied, requirePath, requireUnixTarget } from "./permissions.ts";
+import { requireIpAddr, requireNet, requireNotDenied, requirePath, requireUnixTarget } from "./permissions.ts";
 import type { Reactor } from "./reactor.ts";
 import { resolve } from "./resolve.ts";
-import { decodeIp, encodeIp, type SockAddr } from "./sockaddr.ts";
+import { decodeIp, decodePath, encodeIp, type SockAddr } from "./sockaddr.ts";
 import { IPPROTO_IPV6, IPV6_V6ONLY, SO_BROADCAST, SO_REUSEADDR, SO_REUSEPORT, SOL_SOCKET } from "./socket_options.ts";
 
 /** An endpoint whose addresses are literals of one family. */
@@ -35,6 +36,31 @@ export class DatagramSockets {
     return isPath(localAddr) || isPath(remoteAddr)
       ? this.#openUnix(localAddr as { path: string }, remoteAddr as { path: string })
       : this.#openUdp(endpoint);
+  }
+
+  /** Checks the addresses of a socket that exists, and returns a function that makes an endpoint of it. */
+  adopt(fd: number, family: number): () => DatagramHandle {
+    const { libc } = this.#reactor;
+    const local = nameOf(libc, fd, "getsockname");
+    const remote = peerOf(libc, fd);
+    if (family === AF_UNIX) return this.#adoptUnix(fd, local, remote);
+    const addr = decodeIp("udp", local[0]);
+    requireIpAddr(addr);
+    const peer = remote && { addr: decodeIp("udp", remote[0]), bytes: remote[0].slice(0, remote[1]) };
+    if (peer !== null) requireIpAddr(peer.addr);
+    return () => new UdpHandle(this.#reactor, fd, family, addr, this.#udp, peer);
+  }
+
+  #adoptUnix(fd: number, local: Name, remote: Name | null): () => DatagramHandle {
+    const addrOf = (name: Name): Deno.UnixAddr => ({ transport: "unixpacket", path: decodePath(...name) });
+    const [addr, remoteAddr] = [addrOf(local), remote && addrOf(remote)];
+    if (addr.path !== "") requirePath(addr.path);
+    if (remoteAddr !== null && remoteAddr.path !== "") requireUnixTarget(remoteAddr.path);
+    return () => {
+      const handle = new UnixDatagramHandle(this.#reactor, fd, addr, this.#unix, remoteAddr);
+      if (remoteAddr !== null) handle.setConnected();
+      return handle;
+    };
   }
 
   async #openUdp(endpoint: DatagramEndpoint): Promise<DatagramHandle> {
@@ -94,6 +120,18 @@ export class DatagramSockets {
     );
     if (remote !== undefined) handle.tryConnect();
     return handle;
+  }
+}
+
+/** An address as the kernel has it. */
+type Name = [bytes: Uint8Array, length: number];
+
+function peerOf(libc: Libc, fd: number): Name | null {
+  try {
+    return nameOf(libc, fd, "getpeername");
+  } catch (error) {
+    if ((error as { code?: string }).code === "ENOTCONN") return null;
+    throw error;
   }
 }
 

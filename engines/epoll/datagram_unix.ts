@@ -52,6 +52,11 @@ export class UnixDatagramHandle extends DatagramSource {
     }
   }
 
+  /** The socket is connected already. */
+  setConnected(): void {
+    this.#connected = true;
+  }
+
   trySend(data: Uint8Array, addr: Deno.Addr): boolean {
     const bytes = data as Uint8Array<ArrayBuffer>;
     return this.remoteAddr === null ? this.#sendTo(bytes, addr as Deno.UnixAddr) : this.#sendToPeer(bytes);
@@ -129,9 +134,9 @@ export class UnixDatagramHandle extends DatagramSource {
         return this.transmit(send);
       } catch (error) {
         // The peer has closed. Another socket may be at the path by now.
-        if (!(error instanceof Deno.errors.ConnectionRefused || error instanceof Deno.errors.ConnectionReset)) {
-          throw error;
-        }
+        const isGone = error instanceof Deno.errors.ConnectionRefused || error instanceof Deno.errors.ConnectionReset;
+        // A peer without a path cannot come back.
+        if (!isGone || this.remoteAddr!.path === "") throw error;
       }
     }
     this.#connect();

@@ -1,14 +1,16 @@
 /** Makes streams and listeners of descriptors that a program gives. */
 import type { Descriptor, Descriptors, DescriptorSettings } from "../../transports/engine.ts";
+import type { DatagramHandle } from "../../transports/datagram_handle.ts";
 import type { ListenHandle } from "../../transports/listen_handle.ts";
 import type { StreamEnd, StreamHandle } from "../../transports/stream_handle.ts";
-import { AF_UNIX, ENOTCONN, SOCK_STREAM } from "./constants.ts";
+import { AF_UNIX, ENOTCONN, SOCK_DGRAM, SOCK_STREAM } from "./constants.ts";
+import type { DatagramSockets } from "./datagram_sockets.ts";
 import { checkSocket, makeNonblocking, numberOf, wrongKind } from "./descriptor_checks.ts";
 import { systemError } from "./errors.ts";
 import { Lane } from "./lane.ts";
 import type { Libc } from "./libc.ts";
 import { getOption, nameOf } from "./open_socket.ts";
-import { requireNet, requireNotDenied, requirePath } from "./permissions.ts";
+import { requireIpAddr, requirePath } from "./permissions.ts";
 import type { StandardStream } from "./pipe_descriptors.ts";
 import { openPipe } from "./pipe_descriptors.ts";
 import type { Reactor } from "./reactor.ts";
@@ -20,12 +22,14 @@ import type { StreamSockets } from "./stream_sockets.ts";
 export class EpollDescriptors implements Descriptors {
   #reactor: Reactor;
   #streams: StreamSockets;
+  #datagrams: DatagramSockets;
   #standard: StandardStream;
 
   /** `standard` opens a standard stream by Deno, if epoll cannot watch it. */
-  constructor(reactor: Reactor, streams: StreamSockets, standard: StandardStream) {
+  constructor(reactor: Reactor, streams: StreamSockets, datagrams: DatagramSockets, standard: StandardStream) {
     this.#reactor = reactor;
     this.#streams = streams;
+    this.#datagrams = datagrams;
     this.#standard = standard;
   }
 
@@ -51,6 +55,15 @@ export class EpollDescriptors implements Descriptors {
     // Accepted sockets inherit the options.
     this.#takeOver(given, fd, family, settings);
     return this.#streams.adoptListener(fd, addr);
+  }
+
+  datagram(given: Descriptor): DatagramHandle {
+    const { libc } = this.#reactor;
+    const fd = numberOf(this.#reactor, given);
+    const make = this.#datagrams.adopt(fd, checkSocket(libc, fd, SOCK_DGRAM, "any"));
+    makeNonblocking(libc, fd);
+    if (typeof given !== "number") given.detach();
+    return make();
   }
 
   pipe(given: Descriptor, direction: "read" | "write"): StreamHandle {
@@ -95,8 +108,7 @@ function peerOf(libc: Libc, fd: number, family: number): Deno.NetAddr | Deno.Uni
 /** Requires the permission that opening the socket by Deno would have needed. An unnamed socket needs none. */
 function requireAddress(addr: Deno.NetAddr | Deno.UnixAddr): void {
   if (addr.transport === "tcp") {
-    requireNet(addr.hostname, addr.port);
-    requireNotDenied([addr.hostname], addr.port);
+    requireIpAddr(addr);
   } else if (addr.transport === "unix" && addr.path !== "") {
     requirePath(addr.path);
   }

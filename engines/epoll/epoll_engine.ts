@@ -108,6 +108,7 @@ export class EpollEngine implements Engine {
     this.descriptors = new EpollDescriptors(
       this.#reactor,
       this.#streams,
+      this.#datagrams,
       (fd, direction) => this.#standard(fd, direction),
     );
   }

@@ -39,6 +39,16 @@ export function requireNotDenied(addresses: readonly string[], port: number): vo
 }
 
 /**
+ * Requires the permission for an address that a socket has.
+ *
+ * @throws {Deno.errors.NotCapable} If it is missing or denied.
+ */
+export function requireIpAddr({ hostname, port }: Deno.NetAddr): void {
+  requireNet(hostname, port);
+  requireNotDenied([hostname], port);
+}
+
+/**
  * Requires the permissions to use a Unix socket at a path.
  *
  * @returns The path to use. It differs from `path` where `..` follows a symbolic link: Deno's permissions are for the path

@@ -1,7 +1,7 @@
 /** For the tests of descriptors on the epoll engine: raw sockets and pipes. */
 import { EventLoop, type StreamCallbacks } from "../../mod.ts";
 import { EpollEngine } from "../../engines/epoll/mod.ts";
-import { AF_INET, SOCK_DGRAM, SOCK_STREAM } from "../../engines/epoll/constants.ts";
+import { AF_INET, AF_UNIX, SOCK_DGRAM, SOCK_STREAM } from "../../engines/epoll/constants.ts";
 import { type Libc, openLibc } from "../../engines/epoll/libc.ts";
 import { ipNameOf } from "../../engines/epoll/open_socket.ts";
 import { encodeIp } from "../../engines/epoll/sockaddr.ts";
@@ -45,9 +45,22 @@ export class Fds implements Disposable {
     return fd;
   }
 
-  /** A bound datagram socket. */
-  datagram(): number {
-    return this.socket(SOCK_DGRAM);
+  /** A UDP socket on loopback, connected if there is a `peer`. */
+  udp(peer?: number): number {
+    const fd = this.socket(SOCK_DGRAM);
+    const { bytes } = encodeIp("127.0.0.1", 0);
+    if (libc.bind(fd, bytes as Uint8Array<ArrayBuffer>, bytes.length) === -1) throw new Error("bind");
+    if (peer === undefined) return fd;
+    const to = encodeIp("127.0.0.1", portOf(peer)).bytes as Uint8Array<ArrayBuffer>;
+    if (libc.connect(fd, to, to.length) === -1) throw new Error("connect");
+    return fd;
+  }
+
+  /** A pair of connected Unix datagram sockets. */
+  datagramPair(): [near: number, far: number] {
+    const pair = new Int32Array(2);
+    if (libc.socketpair(AF_UNIX, SOCK_DGRAM, 0, pair) === -1) throw new Error("socketpair");
+    return [this.add(pair[0]!), this.add(pair[1]!)];
   }
 
   /** A TCP connection: both ends, which block. */
@@ -139,6 +152,8 @@ export const CALLS: Record<string, Call> = {
     loop.createServer(factory, { fd: fd as number, ...options }),
   createUnixServer: (fd, options, factory = () => new Recorder()) =>
     loop.createUnixServer(factory, { fd: fd as number, ...options }),
+  createDatagramEndpoint: (fd, options, factory = () => new Recorder()) =>
+    loop.createDatagramEndpoint(factory as () => object, { fd: fd as number, ...options }),
   connectReadPipe: (fd, options, factory = () => new Recorder()) =>
     loop.connectReadPipe(factory, { fd: fd as number }, options),
   connectWritePipe: (fd, options, factory = () => new Recorder()) =>

@@ -151,6 +151,7 @@ for (const name of Object.keys(CALLS)) {
       createConnection: () => defaultLoop.createConnection(() => new Recorder(), { fd: near }),
       createUnixConnection: () => defaultLoop.createUnixConnection(() => new Recorder(), { fd: near }),
       connectAcceptedSocket: () => defaultLoop.connectAcceptedSocket(() => new Recorder(), near),
+      createDatagramEndpoint: () => defaultLoop.createDatagramEndpoint(() => ({}), { fd: near }),
       createServer: () => defaultLoop.createServer(() => new Recorder(), { fd: near }),
       createUnixServer: () => defaultLoop.createUnixServer(() => new Recorder(), { fd: near }),
       connectReadPipe: () => defaultLoop.connectReadPipe(() => new Recorder(), near),
@@ -165,12 +166,12 @@ for (const name of Object.keys(CALLS)) {
     const [near, far] = socketPair();
     using _near = near;
     using _far = far;
-    const isPipe = name.endsWith("Pipe");
-    for (const options of [{ closeTimeout: -1 }, { ssl: true }, ...isPipe ? [] : [{ tls: 5 }]]) {
+    const isStream = !name.endsWith("Pipe") && name !== "createDatagramEndpoint";
+    for (const options of [{ closeTimeout: -1 }, { ssl: true }, ...isStream ? [{ tls: 5 }] : []]) {
       await assertRejects(() => CALLS[name]!(near, options), Error, `${name}():`);
     }
     await assertRejects(() => CALLS[name]!(near, {}, 5 as never), TypeError, `${name}(): factory must be`);
-    if (!isPipe && name !== "connectAcceptedSocket") {
+    if (isStream && name !== "connectAcceptedSocket") {
       const rivals = name.includes("Unix") ? { path: "/x" } : { port: 1 };
       const rival = Object.keys(rivals)[0];
       await assertRejects(
@@ -379,7 +380,7 @@ for (const name of ["createServer", "createUnixServer"]) {
     await refused(name, near.fd, TypeError, silent);
     const file = fds.open(new URL(import.meta.url).pathname);
     await refused(name, file, TypeError, `fd must be a stream socket, got descriptor ${file}, which is not a socket`);
-    const datagram = fds.datagram();
+    const datagram = fds.udp();
     await refused(
       name,
       datagram,
