@@ -112,9 +112,22 @@ test("createServer() at any port takes another one if the first is taken at anot
   }
 });
 
+/** Listens at a port of 127.0.0.2 that is free at 127.0.0.1. */
+function takenAtOneOfTwo(): Deno.TcpListener {
+  for (;;) {
+    const listener = Deno.listen({ hostname: "127.0.0.2", port: 0 });
+    try {
+      Deno.listen({ hostname: "127.0.0.1", port: listener.addr.port }).close();
+      return listener;
+    } catch {
+      listener.close();
+    }
+  }
+}
+
 test("createServer() that cannot bind one of several addresses names it and leaves nothing open", async () => {
   const loop = makeLoop();
-  using taken = Deno.listen({ hostname: "127.0.0.2", port: 0 });
+  using taken = takenAtOneOfTwo();
   const { port } = taken.addr;
   using _names = fakeNames({ "two.test": ["127.0.0.1", "127.0.0.2"], "away.test": ["192.0.2.98", "192.0.2.99"] });
   using sockets = watchSockets();

@@ -37,16 +37,16 @@ function test(name: string, size: number, run: (setup: Setup) => Promise<void>, 
   });
 }
 
+/** The descriptors of the test's file. Others come and go, because children of former tests still end. */
 function descriptors(): string[] {
-  const list = [...Deno.readDirSync("/proc/self/fd")].map(({ name }) => name);
-  // Without the one that reads the directory, which is gone by now.
-  return list.map((fd) => {
+  return [...Deno.readDirSync("/proc/self/fd")].flatMap(({ name }) => {
     try {
-      return `${fd} ${Deno.readLinkSync(`/proc/self/fd/${fd}`)}`;
+      const link = Deno.readLinkSync(`/proc/self/fd/${name}`);
+      return /\/file( \(deleted\))?$/.test(link) ? [link] : [];
     } catch {
-      return "";
+      return []; // The one that reads the directory, which is gone by now.
     }
-  }).filter((link) => link !== "" && !/event|pipe/.test(link)).sort();
+  });
 }
 
 function position(file: Deno.FsFile): number {
