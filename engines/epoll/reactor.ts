@@ -102,7 +102,8 @@ export class Reactor {
 
   /** Changes what is watched of a source. A source without interest is not in the set: EPOLLHUP would wake it for ever. */
   setInterest(source: Source, interest: number): void {
-    const operation = source.interest === 0 ? EPOLL_CTL_ADD : interest === 0 ? EPOLL_CTL_DEL : EPOLL_CTL_MOD;
+    if (interest === 0) return this.forget(source);
+    const operation = source.interest === 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
     if (operation === EPOLL_CTL_ADD) {
       if (this.#epoll === -1) this.#open();
       // A new token for each time in the set: an event of an earlier time is not this source's.
@@ -112,7 +113,6 @@ export class Reactor {
     this.#control(operation, source.fd, interest, source.token);
     source.interest = interest;
     if (operation === EPOLL_CTL_ADD) this.#added(source);
-    else if (operation === EPOLL_CTL_DEL) this.#removed(source);
   }
 
   /** A source takes ownership of a descriptor. */

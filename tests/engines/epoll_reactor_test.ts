@@ -4,7 +4,8 @@ import { Protocol, type Server, type Transport } from "../../mod.ts";
 import { assert, assertEquals, assertInstanceOf } from "../std.ts";
 import { bytes, captureExceptions, EventLog, ManualClock, pattern, Recorder, turn } from "../kit.ts";
 import { Lane } from "../../engines/epoll/lane.ts";
-import type { Libc } from "../../engines/epoll/libc.ts";
+import { type Libc, openLibc } from "../../engines/epoll/libc.ts";
+import { socketOf } from "../../engines/epoll/mod.ts";
 import { Reactor } from "../../engines/epoll/reactor.ts";
 import { Source } from "../../engines/epoll/source.ts";
 import { epollLoop, epollTest, failCalls, replaceCall } from "./epoll_kit.ts";
@@ -159,6 +160,25 @@ epollTest("each descriptor is closed once, and not used afterwards", async () =>
   while (open.size > 0) await turn(loop);
   assertEquals(mistakes, []);
 });
+
+epollTest(
+  "close() of a transport whose descriptor the program has closed, against the rules, ends it as usual",
+  async () => {
+    const loop = epollLoop();
+    const server = await loop.createServer(() => new Echo(), LOCAL);
+    for (const end of ["close", "abort", "pauseReading"] as const) {
+      const [transport, client] = await loop.createConnection(() => new Recorder(), { port: server.port });
+      await turn(loop);
+      openLibc().close(socketOf(transport).fd);
+      transport[end]();
+      transport.abort();
+      await client.untilLost();
+      assertEquals(client.log.entries, ["connectionMade", "connectionLost null"]);
+    }
+    server.close();
+    await server.waitClosed();
+  },
+);
 
 /** Serves, connects, and sends a message to the server and back. */
 async function exchange(message = pattern(300_000)): Promise<[server: Recorder, client: Recorder]> {
