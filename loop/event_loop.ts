@@ -84,8 +84,8 @@ function checkMethods(name: string, value: object | undefined, methods: string[]
  * - TLS: the promise rejects with a {@linkcode TlsError} if the handshake fails, and with a {@linkcode TimeoutError} after
  *   `handshakeTimeout`. Servers report both to the exception handler instead, and go on.
  * - A wrong argument is a `TypeError` or a `RangeError`; so are a certificate and a key that cannot be read. A `conn`,
- *   `listener` or pipe that you pass is then untouched and still yours. Otherwise the transport or the server owns it, and
- *   closes it if the promise rejects for another reason, such as an exception of the factory.
+ *   `listener`, `fd` or pipe that you pass is then untouched and still yours. Otherwise the transport or the server owns it,
+ *   and closes it if the promise rejects for another reason, such as an exception of the factory.
  *
  * @example An echo server and a client
  * ```ts

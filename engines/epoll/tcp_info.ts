@@ -72,7 +72,7 @@ export interface TcpInfo {
   lastDataReceived: number;
   /** The time since an acknowledgement was last received. */
   lastAckReceived: number;
-  /** The number of bytes that the peer has acknowledged. */
+  /** The number of bytes that the peer has acknowledged; one more on the side that has connected, for its SYN. */
   bytesAcked?: number;
   /** The number of bytes that were received. */
   bytesReceived?: number;

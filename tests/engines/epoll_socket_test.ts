@@ -151,6 +151,8 @@ test("tcpInfo() returns the state of a connection", async () => {
   const peer = socketOf(pair.serverSide.transport).tcpInfo();
   // Since Linux 4.1.
   if (peer.bytesReceived !== undefined) assertEquals(peer.bytesReceived, 5);
+  // Since Linux 4.19.
+  if (info.bytesSent !== undefined) assertEquals([info.bytesSent, info.bytesRetransmitted], [5, 0]);
 });
 
 test("tcpInfo() leaves out what an older kernel does not return", () => {
