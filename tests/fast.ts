@@ -16,7 +16,6 @@ import "./engines/epoll_addresses_test.ts";
 import "./engines/epoll_datagrams_test.ts";
 import "./engines/epoll_datagram_fd_test.ts";
 import "./engines/epoll_descriptors_test.ts";
-import "./engines/epoll_datagrams_test.ts";
 import "./engines/epoll_multicast_test.ts";
 import "./engines/epoll_udp_test.ts";
 import "./engines/epoll_unix_datagrams_test.ts";
