@@ -65,15 +65,16 @@ Deno.test("createConnection() and createServer() name a host that cannot be reso
 });
 
 Deno.test("createServer() names the one of several addresses that cannot be bound", async () => {
-  using taken = Deno.listen({ hostname: "127.0.0.2", port: 0 });
+  // Tests that run side by side take ports of 127.0.0.1.
+  using taken = Deno.listen({ hostname: "127.9.0.2", port: 0 });
   const { port } = taken.addr;
   assertEquals(
     await said(
-      () => loop.createServer(factory, { hostname: ["127.0.0.1", "127.0.0.2", "127.0.0.3"], port }),
+      () => loop.createServer(factory, { hostname: ["127.9.0.1", "127.9.0.2", "127.9.0.3"], port }),
       Deno.errors.AddrInUse,
       "EADDRINUSE",
     ),
-    `createServer(): cannot bind 127.0.0.2:${port}`,
+    `createServer(): cannot bind 127.9.0.2:${port}`,
   );
   assertEquals(
     await said(
