@@ -28,8 +28,8 @@ export interface Receiver {
   receive(libc: Libc, fd: number): number;
   /** Returns the length that a datagram was sent with. */
   lengthOf(index: number): number;
-  /** Returns a datagram in memory of its own. */
-  copyOf(index: number, length: number): Uint8Array;
+  /** Hands over a datagram that was not cut, in memory of its own. Called once for each. */
+  take(index: number): Uint8Array;
   senderOf(index: number): Sender;
 }
 
@@ -62,6 +62,8 @@ export class BatchReceiver implements Receiver {
   #headers = new Int32Array(CAPACITY * HEADER_WORDS);
   /** The last datagram of each place: datagrams often have the same size, and a view takes 40 ns. */
   #views: Uint8Array[] = new Array(CAPACITY).fill(this.#memory);
+  /** The datagrams of this call; `null` if one was cut or handed over. */
+  #copies: (Uint8Array | null)[] = new Array(CAPACITY).fill(null);
   /** The number of headers whose address length the kernel has changed. */
   #used = CAPACITY;
 
@@ -88,6 +90,9 @@ export class BatchReceiver implements Receiver {
     for (let i = 0; i < this.#used; i++) headers[i * HEADER_WORDS + NAME_LENGTH] = NAME_BYTES;
     const count = libc.recvmmsg(fd, headers, CAPACITY, MSG_TRUNC, null);
     this.#used = count === -1 ? 0 : count;
+    // All at once, although a callback may close the socket: copies and system calls in turn would take the processor's cache
+    // from each other, which is 4 % of an echo.
+    for (let i = 0; i < count; i++) this.#copies[i] = this.#copy(i);
     return count;
   }
 
@@ -95,7 +100,15 @@ export class BatchReceiver implements Receiver {
     return this.#headers[index * HEADER_WORDS + LENGTH]!;
   }
 
-  copyOf(index: number, length: number): Uint8Array {
+  take(index: number): Uint8Array {
+    const copy = this.#copies[index]!;
+    this.#copies[index] = null;
+    return copy;
+  }
+
+  #copy(index: number): Uint8Array | null {
+    const length = this.lengthOf(index);
+    if (length > this.size) return null;
     let view = this.#views[index]!;
     if (view.length !== length) {
       this.#views[index] = view = this.#memory.subarray(index * STRIDE, index * STRIDE + length);
@@ -135,8 +148,8 @@ export class SingleReceiver implements Receiver {
     return this.#length;
   }
 
-  copyOf(_index: number, length: number): Uint8Array {
-    return copyBytes(this.#memory.subarray(0, length));
+  take(): Uint8Array {
+    return copyBytes(this.#memory.subarray(0, this.#length));
   }
 
   senderOf(): Sender {

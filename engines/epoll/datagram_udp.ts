@@ -114,7 +114,7 @@ export class UdpHandle extends DatagramSource {
       return;
     }
     this.#sender = sender;
-    sink.received(receiver.copyOf(index, length), this.remoteAddr ?? sender.addr);
+    sink.received(receiver.take(index), this.remoteAddr ?? sender.addr);
   }
 
   #sendTo(data: Uint8Array<ArrayBuffer>, bytes: Uint8Array<ArrayBuffer>): boolean {
