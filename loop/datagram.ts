@@ -20,7 +20,10 @@ export interface DatagramOptions {
   localAddr?: DatagramAddr | undefined;
   /** The only peer. Datagrams of others are dropped. A host name is resolved once, when the endpoint is created. */
   remoteAddr?: DatagramAddr | undefined;
-  /** Share the port with other sockets. Not supported by Deno: `true` is a `Deno.errors.NotSupported`. */
+  /**
+   * Share the port with other sockets (`SO_REUSEPORT`). Needs the epoll engine: on Deno's sockets, `true` is a
+   * `Deno.errors.NotSupported`.
+   */
   reusePort?: boolean | undefined;
   /**
    * Bind a port that another socket has bound (`SO_REUSEADDR`).
@@ -29,7 +32,7 @@ export interface DatagramOptions {
    */
   reuseAddress?: boolean | undefined;
   /**
-   * Allow sending to a broadcast address. Deno always allows this, so `false` has no effect.
+   * Allow sending to a broadcast address. Deno's sockets always allow this, so `false` has no effect on them.
    *
    * @default {false}
    */
