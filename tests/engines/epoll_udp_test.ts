@@ -229,6 +229,26 @@ epollTest(
   },
 );
 
+epollTest(
+  "datagramReceived() gets datagrams of any sizes whole, few and many at once, in memory that is never written again",
+  async () => {
+    const on = makeEndpoints();
+    await using server = await on.open();
+    await using client = await on.open({ remoteAddr: net(server.addr) });
+    const sizes = [0, 1, 63, 64, 65, 511, 512, 513, 1472, 2047, 2048, 2049, 9000, 3, 700];
+    const expected: Uint8Array[] = [];
+    for (const count of [15, 3, 15, 1, ...new Array(20).fill(12), 15, 15]) {
+      // Twenty batches of small datagrams, between those of all sizes.
+      const batch = Array.from({ length: count }, (_, i) => pattern(count === 12 ? i : sizes[i]!, expected.length + i));
+      for (const data of batch) client.transport.sendto(data);
+      expected.push(...batch);
+      await server.untilReceived(expected.length);
+    }
+    assertEquals(server.errors, []);
+    assertEquals(server.received.map(({ data }) => data), expected);
+  },
+);
+
 epollTest("close() in datagramReceived() stops the rest of the batch", async () => {
   const on = makeEndpoints();
   await using client = await on.open();
