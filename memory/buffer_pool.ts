@@ -18,7 +18,9 @@ let pooled = 0;
 
 /** Copies of at most this size share a slab, in bytes; an array of its own costs twice as much (bench/, 16 KiB by `write`). */
 const SLAB_LIMIT = 32 * 1024;
-/** A slab is this much larger than the largest copy in it. So a copy keeps at most 16 KiB alive, or 32 times its size. */
+/** Copies of at most this size share a smaller slab. */
+const SMALL_COPY = 8 * 1024;
+/** A slab is this much larger than the largest copy in it. So a copy keeps at most 64 KiB alive, or 32 times its size. */
 const COPIES = 8;
 
 /** Memory that several copies share. */
@@ -48,8 +50,7 @@ class Slab {
   }
 }
 
-const smallSlab = new Slab(2 * 1024);
-const mediumSlab = new Slab(8 * 1024);
+const smallSlab = new Slab(SMALL_COPY);
 const largeSlab = new Slab(SLAB_LIMIT);
 
 /** Returns the index of the stack for a size, rounded up to a power of two. */
@@ -89,8 +90,7 @@ export function giveSeenBuffer(buffer: Uint8Array): void {
  */
 export function copyBytes(data: Uint8Array): Uint8Array {
   const { length } = data;
-  if (length <= 2 * 1024) return smallSlab.copy(data);
-  if (length <= 8 * 1024) return mediumSlab.copy(data);
+  if (length <= SMALL_COPY) return smallSlab.copy(data);
   if (length <= SLAB_LIMIT) return largeSlab.copy(data);
   const copy = new Uint8Array(length);
   copy.set(data);
