@@ -89,9 +89,12 @@ class Connecting extends Source {
       const errno = getOption(libc, this.fd, SOL_SOCKET, SO_ERROR);
       if (errno !== 0) throw errno === -1 ? lastError(libc) : systemError(libc, errno);
       return this.releaseFd();
+    } catch (error) {
+      this.closeFd();
+      await new Promise<void>((resolve) => this.reactor.afterClose(resolve));
+      throw error;
     } finally {
       signal?.removeEventListener("abort", abort);
-      this.closeFd();
     }
   }
 }

@@ -1,8 +1,9 @@
 /** What a parked thread must not do: outlive the last socket. */
-import { EventLoop, type Server } from "../../mod.ts";
+import { EventLoop, type Server, type ServerOptions } from "../../mod.ts";
 import { EpollEngine } from "../../engines/epoll/mod.ts";
 import { openLibc } from "../../engines/epoll/libc.ts";
-import { Recorder, turn } from "../kit.ts";
+import { portOf, Recorder, turn } from "../kit.ts";
+import { assertRejects } from "../std.ts";
 
 const { supported, reason } = EpollEngine.isSupported();
 
@@ -18,23 +19,48 @@ function untilParked(): Disposable & { parked: Promise<void> } {
   return { parked: promise, [Symbol.dispose]: () => void (libc.epoll_park = epoll_park) };
 }
 
-const WAYS: Record<string, (loop: EventLoop, server: Server) => Promise<void>> = {
-  "waitClosed()": (_, server) => server.waitClosed(),
-  "a turn": (loop) => turn(loop),
+/** How the last socket of a loop closes while the reactor is parked, and what a test then waits for. */
+const WAYS: Record<string, (loop: EventLoop, parked: Promise<void>) => Promise<void>> = {
+  "close() of a server and waitClosed()": async (loop, parked) => {
+    const server = await serve(loop);
+    await parked;
+    server.close();
+    await server.waitClosed();
+  },
+  "close() of a server and a turn": async (loop, parked) => {
+    const server = await serve(loop);
+    await parked;
+    server.close();
+    await turn(loop);
+  },
+  "the end of a connection attempt by its signal": async (loop, parked) => {
+    // A full backlog, on a loop that watches nothing: the attempt does not end.
+    const full = await serve(makeLoop(), { backlog: 1, startServing: false });
+    const port = portOf(full);
+    using _first = await Deno.connect({ port });
+    using _second = await Deno.connect({ port });
+    const controller = new AbortController();
+    const attempt = loop.createConnection(() => new Recorder(), { port, signal: controller.signal });
+    await parked;
+    full.close();
+    controller.abort();
+    await assertRejects(() => attempt, DOMException);
+  },
 };
 
+const makeLoop = () => new EventLoop({ engine: new EpollEngine() });
+
+function serve(loop: EventLoop, options: Partial<ServerOptions> = {}): Promise<Server> {
+  return loop.createServer(() => new Recorder(), { hostname: "127.0.0.1", port: 0, ...options });
+}
+
 // Deno's op sanitizer checks. One test alone would not always meet the race.
-for (const [way, wait] of Object.entries(WAYS)) {
+for (const [way, run] of Object.entries(WAYS)) {
   for (let i = 1; i <= 15; i++) {
-    const name =
-      `close() of the last socket while the reactor is parked leaves no call pending after ${way}, attempt ${i}`;
+    const name = `${way} leaves no call pending while the reactor is parked, attempt ${i}`;
     Deno.test(supported ? name : `${name} (skipped: ${reason})`, { ignore: !supported }, async () => {
       using reactor = untilParked();
-      const loop = new EventLoop({ engine: new EpollEngine() });
-      const server = await loop.createServer(() => new Recorder(), { hostname: "127.0.0.1", port: 0 });
-      await reactor.parked;
-      server.close();
-      await wait(loop, server);
+      await run(makeLoop(), reactor.parked);
     });
   }
 }
