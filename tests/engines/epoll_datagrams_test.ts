@@ -4,6 +4,7 @@ import { EpollEngine } from "../../engines/epoll/mod.ts";
 import type { DatagramEndpoint } from "../../transports/engine.ts";
 import type { DatagramHandle } from "../../transports/datagram_handle.ts";
 import { datagramScenarios } from "../scenarios/datagrams.ts";
+import { epollLoop, epollScenarios } from "./epoll_kit.ts";
 
 /** Sends nothing at once, as if the system had no room. */
 class BusyEngine extends EpollEngine {
@@ -21,5 +22,7 @@ class BusyEngine extends EpollEngine {
   }
 }
 
-datagramScenarios("epoll", () => new EventLoop({ engine: new EpollEngine() }), { atOnce: true });
-datagramScenarios("epoll without room", () => new EventLoop({ engine: new BusyEngine() }));
+epollScenarios("datagrams", () => {
+  datagramScenarios("epoll", () => epollLoop(), { atOnce: true });
+  datagramScenarios("epoll without room", () => new EventLoop({ engine: new BusyEngine() }));
+});

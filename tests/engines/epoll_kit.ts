@@ -16,6 +16,12 @@ export function epollTest(name: string, fn: () => Promise<void> | void): void {
   Deno.test(supported ? name : `${name} (skipped: ${reason})`, { ignore: !supported }, fn);
 }
 
+/** Adds the tests of scenarios, or one skipped test in their place. */
+export function epollScenarios(what: string, add: () => void): void {
+  if (supported) add();
+  else epollTest(`the scenarios of ${what} on epoll`, () => {});
+}
+
 type Function = Exclude<keyof Libc, "errno">;
 type Args<K extends Function> = Parameters<Libc[K]>;
 

@@ -12,7 +12,9 @@ function socketOf({ transport }: DatagramRecorder): DatagramSocket {
   return transport.getExtraInfo("socket") as DatagramSocket;
 }
 
-const ipv6 = Deno.networkInterfaces().find(({ family, address }) => family === "IPv6" && address.startsWith("fe80:"));
+const ipv6 = EpollEngine.isSupported().supported
+  ? Deno.networkInterfaces().find(({ family, address }) => family === "IPv6" && address.startsWith("fe80:"))
+  : undefined;
 /** Groups, the wildcard of their family, and the names of an interface. */
 const GROUPS: [group: string, hostname: string, interfaces: (string | number)[]][] = [
   ["239.1.2.3", "0.0.0.0", ["lo", 1, "127.0.0.1"]],
