@@ -39,20 +39,13 @@ export class StreamSender {
   #error: Error | null = null;
   #drainWaiter: { level: number; resolve(): void; reject(error: DrainInterrupted): void } | null = null;
 
-  // Created once for each connection, so that a write creates no closure.
-  #onWritten: (count: number) => void;
-  #onWriteFailed: (error: unknown) => void;
+  // Created for the first write that completes later. So further writes create no closures, and idle connections are smaller.
+  #onWritten: ((count: number) => void) | null = null;
+  #onWriteFailed: ((error: unknown) => void) | null = null;
 
   constructor(handle: StreamHandle, host: SenderHost) {
     this.#handle = handle;
     this.#host = host;
-    // Both here, so that the closures share one context.
-    this.#onWritten = (count) => this.#written(count);
-    this.#onWriteFailed = (error) => {
-      this.#writing = false;
-      this.#queue.settle();
-      this.#host.fail(toError(error));
-    };
   }
 
   /** The number of buffered bytes, those of a pending write included. */
@@ -151,6 +144,7 @@ export class StreamSender {
       try {
         result = this.#handle.write(this.#queue.next());
         if (typeof result !== "number") {
+          if (this.#onWritten === null) this.#createCallbacks();
           result.then(this.#onWritten, this.#onWriteFailed);
           this.#writing = true;
           return;
@@ -178,6 +172,16 @@ export class StreamSender {
   /** Stops writing for good. */
   stop(): void {
     this.#stopped = true;
+  }
+
+  /** Creates both in one place, so that they share one context. */
+  #createCallbacks(): void {
+    this.#onWritten = (count) => this.#written(count);
+    this.#onWriteFailed = (error) => {
+      this.#writing = false;
+      this.#queue.settle();
+      this.#host.fail(toError(error));
+    };
   }
 
   /** Writes at once from the caller's memory, if the handle can and the buffer is empty. Returns the rest. */

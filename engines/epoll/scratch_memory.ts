@@ -84,7 +84,6 @@ export class ScratchPool {
 
 /** The memory of one connection. */
 export class ScratchMemory implements ReadMemory {
-  readonly shared = true;
   #pool: ScratchPool;
   /** The window of this connection, if it has one and is not using it. */
   #window: Uint8Array | null = null;
@@ -94,6 +93,10 @@ export class ScratchMemory implements ReadMemory {
 
   constructor(pool: ScratchPool) {
     this.#pool = pool;
+  }
+
+  get shared(): true {
+    return true;
   }
 
   take(lends: boolean): Uint8Array {

@@ -47,11 +47,21 @@ export function encodePath(path: string): SockAddr {
 export function decodeIp<T extends "tcp" | "udp">(transport: T, bytes: Uint8Array): Deno.NetAddr & { transport: T } {
   const port = bytes[2]! << 8 | bytes[3]!;
   if (bytes[0] === AF_INET) {
-    return { transport, hostname: `${bytes[4]}.${bytes[5]}.${bytes[6]}.${bytes[7]}`, port };
+    return { transport, hostname: formatIpv4(bytes[4]! << 24 | bytes[5]! << 16 | bytes[6]! << 8 | bytes[7]!), port };
   }
   const zone = bytes[24]! | bytes[25]! << 8 | bytes[26]! << 16 | bytes[27]! << 24;
   const hostname = formatIpv6(Array.from({ length: 8 }, (_, i) => bytes[8 + 2 * i]! << 8 | bytes[9 + 2 * i]!));
   return { transport, hostname: zone === 0 ? hostname : `${hostname}%${zone >>> 0}`, port };
+}
+
+/** The last IPv4 address: connections often come from one host, and then share the text. */
+let lastIpv4 = 0;
+let lastHostname = "0.0.0.0";
+
+function formatIpv4(ip: number): string {
+  if (ip === lastIpv4) return lastHostname;
+  lastIpv4 = ip;
+  return lastHostname = `${ip >>> 24}.${ip >>> 16 & 255}.${ip >>> 8 & 255}.${ip & 255}`;
 }
 
 /** Decodes the path of a Unix socket of `length` bytes; empty if the socket has none. */
