@@ -1,7 +1,7 @@
 import { removeIfSame, removeStaleSocket } from "../deno/unix_path.ts";
 import { AF_UNIX } from "./constants.ts";
 import type { Libc } from "./libc.ts";
-import { bind, openSocket } from "./open_socket.ts";
+import { bind, openSocket } from "./socket_calls.ts";
 import { encodePath } from "./sockaddr.ts";
 
 /** A socket that is bound to a path. */
@@ -12,7 +12,7 @@ export interface BoundSocket {
 }
 
 /** Opens a Unix socket and binds it to a path. A stale socket file is replaced; a live socket or another file is an error. */
-export async function bindUnixFile(libc: Libc, path: string, type: number): Promise<BoundSocket> {
+export async function bindUnix(libc: Libc, path: string, type: number): Promise<BoundSocket> {
   const address = encodePath(path);
   const open = () =>
     openSocket(libc, AF_UNIX, type, (fd) => {

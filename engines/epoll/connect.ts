@@ -3,7 +3,7 @@ import { EINPROGRESS, EINTR, EPOLLOUT, SOCK_STREAM } from "./constants.ts";
 import { lastError, systemError } from "./errors.ts";
 import type { CallLater } from "./happy_eyeballs.ts";
 import { Lane } from "./lane.ts";
-import { getOption, openSocket } from "./open_socket.ts";
+import { getOption, openSocket } from "./socket_calls.ts";
 import type { Reactor } from "./reactor.ts";
 import type { SockAddr } from "./sockaddr.ts";
 import { SO_ERROR, SOL_SOCKET } from "./socket_options.ts";

@@ -16,7 +16,7 @@ import {
 } from "./constants.ts";
 import { lastError, systemError } from "./errors.ts";
 import type { Libc } from "./libc.ts";
-import { getOption } from "./open_socket.ts";
+import { getOption } from "./socket_calls.ts";
 import type { Reactor } from "./reactor.ts";
 import { SO_DOMAIN, SO_TYPE, SOL_SOCKET } from "./socket_options.ts";
 

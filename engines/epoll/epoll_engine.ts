@@ -17,12 +17,12 @@ import type { ProcessHandle } from "../../transports/process_handle.ts";
 import type { StreamEnd, StreamHandle } from "../../transports/stream_handle.ts";
 import type { Watcher } from "../../transports/watcher.ts";
 import { DenoEngine } from "../deno/deno_engine.ts";
-import { DatagramSockets } from "./datagram_sockets.ts";
+import { Datagrams } from "./datagrams.ts";
 import { EpollWatcher } from "./epoll_watcher.ts";
-import { EpollDescriptors } from "./descriptors.ts";
+import { EpollDescriptors } from "./epoll_descriptors.ts";
 import { type Libc, libcPaths, mayOpenLibc, openLibc } from "./libc.ts";
 import { Reactor } from "./reactor.ts";
-import { StreamSockets } from "./stream_sockets.ts";
+import { Streams } from "./streams.ts";
 
 /** Whether the engine can be used, and why not. */
 export interface Support {
@@ -57,8 +57,8 @@ export class EpollEngine implements Engine {
   #libc: Libc;
   #deno: DenoEngine;
   #reactor!: Reactor;
-  #streams!: StreamSockets;
-  #datagrams!: DatagramSockets;
+  #streams!: Streams;
+  #datagrams!: Datagrams;
 
   /**
    * Creates the engine of one loop.
@@ -102,8 +102,8 @@ export class EpollEngine implements Engine {
   start(host: EngineHost): void {
     this.#deno.start(host);
     this.#reactor = new Reactor(this.#libc, () => host.turn());
-    this.#streams = new StreamSockets(this.#reactor, (delayMs, callback) => callLater(host, delayMs, callback));
-    this.#datagrams = new DatagramSockets(this.#reactor);
+    this.#streams = new Streams(this.#reactor, (delayMs, callback) => callLater(host, delayMs, callback));
+    this.#datagrams = new Datagrams(this.#reactor);
     this.watcher = new EpollWatcher(this.#reactor);
     this.descriptors = new EpollDescriptors(
       this.#reactor,

@@ -2,7 +2,7 @@ import type { TcpTarget } from "../../transports/engine.ts";
 import { AF_INET6 } from "./constants.ts";
 import { withMessage } from "./connect_error.ts";
 import type { Libc } from "./libc.ts";
-import { bind, setOption } from "./open_socket.ts";
+import { bind, setOption } from "./socket_calls.ts";
 import { requireNet, requireNotDenied } from "./permissions.ts";
 import { resolve } from "./resolve.ts";
 import { encodeIp, type SockAddr } from "./sockaddr.ts";

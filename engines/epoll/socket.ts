@@ -4,7 +4,7 @@ import type { DescriptorOwner } from "../../transports/engine.ts";
 import { AF_UNIX, EAGAIN, EBADF, EINTR, MSG_DONTWAIT, MSG_NOSIGNAL } from "./constants.ts";
 import { lastError, systemError } from "./errors.ts";
 import { type Libc, openLibc } from "./libc.ts";
-import { getOption } from "./open_socket.ts";
+import { getOption } from "./socket_calls.ts";
 import { IPPROTO_TCP, SO_DOMAIN, SO_PEERCRED, SOL_SOCKET, TCP_INFO } from "./socket_options.ts";
 import { decodeTcpInfo, TCP_INFO_LEAST, TCP_INFO_SIZE, type TcpInfo } from "./tcp_info.ts";
 

@@ -5,10 +5,10 @@ import type { StreamHandle, StreamSink } from "../../transports/stream_handle.ts
 import { AF_UNIX, EAGAIN, EINTR, EPOLLIN, EPOLLOUT, MSG_NOSIGNAL, SHUT_WR } from "./constants.ts";
 import { duplicateFile } from "./duplicate_file.ts";
 import { lastError } from "./errors.ts";
-import { DescriptorSource, WOULD_BLOCK } from "./descriptor_source.ts";
+import { SendfileSource, WOULD_BLOCK } from "./sendfile_source.ts";
 import type { Lane } from "./lane.ts";
 import { sizeOf } from "./libc.ts";
-import { getOption } from "./open_socket.ts";
+import { getOption } from "./socket_calls.ts";
 import type { Reactor } from "./reactor.ts";
 import { SO_DOMAIN, SO_LINGER, SOL_SOCKET } from "./socket_options.ts";
 import { Source } from "./source.ts";
@@ -80,7 +80,7 @@ export class SocketHandle extends Source implements StreamHandle {
 
   async openFile(file: Deno.FsFile): Promise<FileSource> {
     const { libc } = this.reactor;
-    return new DescriptorSource(libc, this, file, await duplicateFile(libc, file));
+    return new SendfileSource(libc, this, file, await duplicateFile(libc, file));
   }
 
   /** Repeats an attempt to write, when the socket is writable, until it does not return `WOULD_BLOCK`. One at a time. */

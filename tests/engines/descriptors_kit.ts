@@ -3,7 +3,7 @@ import { EventLoop, type StreamCallbacks } from "../../mod.ts";
 import { EpollEngine } from "../../engines/epoll/mod.ts";
 import { AF_INET, AF_UNIX, SOCK_DGRAM, SOCK_STREAM } from "../../engines/epoll/constants.ts";
 import { type Libc, openLibc } from "../../engines/epoll/libc.ts";
-import { ipNameOf } from "../../engines/epoll/open_socket.ts";
+import { ipNameOf } from "../../engines/epoll/socket_calls.ts";
 import { encodeIp } from "../../engines/epoll/sockaddr.ts";
 import { assert, assertEquals, assertRejects } from "../std.ts";
 import { loop as defaultLoop, Recorder } from "../kit.ts";

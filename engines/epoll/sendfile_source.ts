@@ -20,7 +20,7 @@ interface Output {
 }
 
 /** A file that is sent by sendfile(2). */
-export class DescriptorSource implements FileSource {
+export class SendfileSource implements FileSource {
   #libc: Libc;
   #output: Output;
   #file: Deno.FsFile;

@@ -4,29 +4,29 @@ import type { DatagramHandle } from "../../transports/datagram_handle.ts";
 import type { ListenHandle } from "../../transports/listen_handle.ts";
 import type { StreamEnd, StreamHandle } from "../../transports/stream_handle.ts";
 import { AF_UNIX, ENOTCONN, SOCK_DGRAM, SOCK_STREAM } from "./constants.ts";
-import type { DatagramSockets } from "./datagram_sockets.ts";
+import type { Datagrams } from "./datagrams.ts";
 import { checkSocket, makeNonblocking, numberOf, wrongKind } from "./descriptor_checks.ts";
 import { systemError } from "./errors.ts";
 import { Lane } from "./lane.ts";
 import type { Libc } from "./libc.ts";
-import { getOption, nameOf } from "./open_socket.ts";
+import { getOption, nameOf } from "./socket_calls.ts";
 import { requireIpAddr, requirePath } from "./permissions.ts";
-import type { StandardStream } from "./pipe_descriptors.ts";
-import { openPipe } from "./pipe_descriptors.ts";
+import type { StandardStream } from "./open_pipe.ts";
+import { openPipe } from "./open_pipe.ts";
 import type { Reactor } from "./reactor.ts";
 import { decodeIp, decodePath } from "./sockaddr.ts";
 import { IPPROTO_TCP, SO_ACCEPTCONN, SO_KEEPALIVE, SOL_SOCKET, TCP_NODELAY } from "./socket_options.ts";
-import type { StreamSockets } from "./stream_sockets.ts";
+import type { Streams } from "./streams.ts";
 
 /** What the engine does with descriptors. */
 export class EpollDescriptors implements Descriptors {
   #reactor: Reactor;
-  #streams: StreamSockets;
-  #datagrams: DatagramSockets;
+  #streams: Streams;
+  #datagrams: Datagrams;
   #standard: StandardStream;
 
   /** `standard` opens a standard stream by Deno, if epoll cannot watch it. */
-  constructor(reactor: Reactor, streams: StreamSockets, datagrams: DatagramSockets, standard: StandardStream) {
+  constructor(reactor: Reactor, streams: Streams, datagrams: Datagrams, standard: StandardStream) {
     this.#reactor = reactor;
     this.#streams = streams;
     this.#datagrams = datagrams;

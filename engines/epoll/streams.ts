@@ -2,7 +2,7 @@
 import type { ListenTarget, TcpSettings, TcpTarget, UnixTarget } from "../../transports/engine.ts";
 import type { ListenHandle } from "../../transports/listen_handle.ts";
 import type { StreamEnd } from "../../transports/stream_handle.ts";
-import { bindUnixFile } from "./bind_unix.ts";
+import { bindUnix } from "./bind_unix.ts";
 import { type Accepted, AcceptHandle } from "./accept_handle.ts";
 import { connectTo, connectToUnix } from "./connect.ts";
 import { AF_INET6, SOCK_STREAM } from "./constants.ts";
@@ -10,9 +10,9 @@ import { lastError } from "./errors.ts";
 import { type CallLater, connectToOne, interleave } from "./happy_eyeballs.ts";
 import { Lane } from "./lane.ts";
 import type { Libc } from "./libc.ts";
-import { listenOnAll, type TcpListenTarget } from "./listen_tcp.ts";
+import { listenOnAll, type TcpListenTarget } from "./listen_on_all.ts";
 import { findLocal } from "./local_address.ts";
-import { bind, ipNameOf, openSocket, pathOf, setOption } from "./open_socket.ts";
+import { bind, ipNameOf, openSocket, pathOf, setOption } from "./socket_calls.ts";
 import { requireNet, requireNotDenied, requirePath } from "./permissions.ts";
 import type { Reactor } from "./reactor.ts";
 import { resolve, withoutBrackets } from "./resolve.ts";
@@ -29,7 +29,7 @@ const BACKLOG = 511;
 const ATTEMPT_DELAY = 250;
 
 /** The stream sockets of one engine. */
-export class StreamSockets {
+export class Streams {
   #reactor: Reactor;
   #callLater: CallLater;
   #memory = new ScratchPool();
@@ -91,7 +91,7 @@ export class StreamSockets {
     const bound = requirePath(path);
     const reactor = this.#reactor;
     const { libc } = reactor;
-    const { fd, removeFile } = await bindUnixFile(libc, bound, SOCK_STREAM);
+    const { fd, removeFile } = await bindUnix(libc, bound, SOCK_STREAM);
     const addr: Deno.UnixAddr = { transport: "unix", path };
     try {
       if (libc.listen(fd, backlog) === -1) throw lastError(libc);

@@ -1,13 +1,13 @@
 /** Opens UDP and Unix datagram sockets. */
 import type { DatagramHandle } from "../../transports/datagram_handle.ts";
 import type { DatagramAddr, DatagramEndpoint } from "../../transports/engine.ts";
-import { bindUnixFile } from "./bind_unix.ts";
+import { bindUnix } from "./bind_unix.ts";
 import { AF_INET6, AF_UNIX, SOCK_DGRAM } from "./constants.ts";
-import { fitFamily, UdpHandle, UdpShare } from "./datagram_udp.ts";
-import { UnixDatagramHandle, UnixShare } from "./datagram_unix.ts";
+import { fitFamily, UdpHandle, UdpShare } from "./udp_handle.ts";
+import { UnixDatagramHandle, UnixShare } from "./unix_datagram_handle.ts";
 import { lastError } from "./errors.ts";
 import type { Libc } from "./libc.ts";
-import { bind, ipNameOf, nameOf, openSocket, setOption } from "./open_socket.ts";
+import { bind, ipNameOf, nameOf, openSocket, setOption } from "./socket_calls.ts";
 import { requireIpAddr, requireNet, requireNotDenied, requirePath, requireUnixTarget } from "./permissions.ts";
 import type { Reactor } from "./reactor.ts";
 import { resolve } from "./resolve.ts";
@@ -22,7 +22,7 @@ interface Addresses {
 }
 
 /** The datagram sockets of one engine. */
-export class DatagramSockets {
+export class Datagrams {
   #reactor: Reactor;
   #udp = new UdpShare();
   #unix = new UnixShare();
@@ -107,7 +107,7 @@ export class DatagramSockets {
     const { libc } = this.#reactor;
     const { fd, removeFile } = boundPath === undefined
       ? { fd: openSocket(libc, AF_UNIX, SOCK_DGRAM, (fd) => fd), removeFile: undefined }
-      : await bindUnixFile(libc, boundPath, SOCK_DGRAM);
+      : await bindUnix(libc, boundPath, SOCK_DGRAM);
     const addrOf = (path: string): Deno.UnixAddr => ({ transport: "unixpacket", path });
     const remoteAddr = remote === undefined ? null : addrOf(remote.path);
     const handle = new UnixDatagramHandle(

@@ -22,7 +22,7 @@ import {
 import { flagsOf, makeNonblocking, numberOf, wrongKind } from "./descriptor_checks.ts";
 import { systemError } from "./errors.ts";
 import type { Libc } from "./libc.ts";
-import { getOption } from "./open_socket.ts";
+import { getOption } from "./socket_calls.ts";
 import { PipeHandle } from "./pipe_handle.ts";
 import type { Reactor } from "./reactor.ts";
 import { SO_TYPE, SOL_SOCKET } from "./socket_options.ts";
