@@ -15,7 +15,7 @@ export const SOCK_STREAM = 1;
 /** Datagrams. */
 export const SOCK_DGRAM = 2;
 /** Calls return EAGAIN instead of waiting. */
-export const SOCK_NONBLOCK = 0o4000;
+const SOCK_NONBLOCK = 0o4000;
 /** Children do not inherit the descriptor. */
 export const SOCK_CLOEXEC = 0o2000000;
 /** The flags of every descriptor of the engine. */
@@ -29,7 +29,6 @@ export const MSG_PEEK = 2;
 export const MSG_TRUNC = 0x20;
 /** The flag of `recv` that reads the queue of errors, which is empty unless a socket option asks for them. */
 export const MSG_ERRQUEUE = 0x2000;
-
 /** The flag of `recv` and `send` that returns EAGAIN instead of waiting, whatever the flags of the descriptor. */
 export const MSG_DONTWAIT = 0x40;
 
@@ -92,11 +91,6 @@ export const EPIPE = 32;
 export const ENOSYS = 38;
 export const ENOTSOCK = 88;
 export const EOPNOTSUPP = 95;
-export const EAFNOSUPPORT = 97;
-export const EADDRINUSE = 98;
-export const EADDRNOTAVAIL = 99;
-export const ENETUNREACH = 101;
-export const EISCONN = 106;
 export const ENOTCONN = 107;
 export const ECONNREFUSED = 111;
 export const EINPROGRESS = 115;

@@ -1,25 +1,33 @@
 /** For the tests of descriptors on the epoll engine: raw sockets and pipes. */
-import { EventLoop, type StreamCallbacks } from "../../mod.ts";
-import { EpollEngine } from "../../engines/epoll/mod.ts";
-import { AF_INET, AF_UNIX, SOCK_DGRAM, SOCK_STREAM } from "../../engines/epoll/constants.ts";
+import type { StreamCallbacks } from "../../mod.ts";
+import {
+  AF_INET,
+  AF_UNIX,
+  AT_FDCWD,
+  F_GETFL,
+  F_SETFL,
+  FD_CLOEXEC,
+  O_NONBLOCK,
+  O_RDONLY,
+  O_WRONLY,
+  SOCK_DGRAM,
+  SOCK_STREAM,
+} from "../../engines/epoll/constants.ts";
 import { type Libc, openLibc } from "../../engines/epoll/libc.ts";
-import { ipNameOf } from "../../engines/epoll/socket_calls.ts";
+import { bind, ipNameOf } from "../../engines/epoll/socket_calls.ts";
 import { encodeIp } from "../../engines/epoll/sockaddr.ts";
 import { assert, assertEquals, assertRejects } from "../std.ts";
 import { loop as defaultLoop, Recorder } from "../kit.ts";
+import { epollLoop, supported } from "./epoll_kit.ts";
 
-const { supported } = EpollEngine.isSupported();
+/** Reads the flags of a descriptor, of `fcntl`. The engine only sets them. */
+const F_GETFD = 1;
 
 /** A loop over epoll, for all tests of a file. */
-export const loop = supported ? new EventLoop({ engine: new EpollEngine() }) : defaultLoop;
+export const loop = supported ? epollLoop() : defaultLoop;
 
 /** The C library. */
 export const libc: Libc = supported ? openLibc() : null as unknown as Libc;
-
-/** A test that needs epoll. */
-export function test(name: string, fn: () => void | Promise<void>): void {
-  Deno.test(supported ? name : `${name} (skipped: no epoll)`, { ignore: !supported }, fn);
-}
 
 /** Descriptors; leaving the scope closes those that are still open. */
 export class Fds implements Disposable {
@@ -39,8 +47,7 @@ export class Fds implements Disposable {
   /** A listening socket on loopback, which blocks. */
   listener(): number {
     const fd = this.socket();
-    const { bytes } = encodeIp("127.0.0.1", 0);
-    if (libc.bind(fd, bytes as Uint8Array<ArrayBuffer>, bytes.length) === -1) throw new Error("bind");
+    bind(libc, fd, encodeIp("127.0.0.1", 0));
     if (libc.listen(fd, 10) === -1) throw new Error("listen");
     return fd;
   }
@@ -48,11 +55,8 @@ export class Fds implements Disposable {
   /** A UDP socket on loopback, connected if there is a `peer`. */
   udp(peer?: number): number {
     const fd = this.socket(SOCK_DGRAM);
-    const { bytes } = encodeIp("127.0.0.1", 0);
-    if (libc.bind(fd, bytes as Uint8Array<ArrayBuffer>, bytes.length) === -1) throw new Error("bind");
-    if (peer === undefined) return fd;
-    const to = encodeIp("127.0.0.1", portOf(peer)).bytes as Uint8Array<ArrayBuffer>;
-    if (libc.connect(fd, to, to.length) === -1) throw new Error("connect");
+    bind(libc, fd, encodeIp("127.0.0.1", 0));
+    if (peer !== undefined) connectTo(fd, peer);
     return fd;
   }
 
@@ -67,8 +71,7 @@ export class Fds implements Disposable {
   tcp(): [client: number, server: number] {
     const listener = this.listener();
     const client = this.socket();
-    const { bytes } = encodeIp("127.0.0.1", portOf(listener));
-    if (libc.connect(client, bytes as Uint8Array<ArrayBuffer>, bytes.length) === -1) throw new Error("connect");
+    connectTo(client, listener);
     const server = this.add(libc.accept4(listener, new Uint8Array(128), new Int32Array([128]), 0));
     return [client, server];
   }
@@ -79,11 +82,10 @@ export class Fds implements Disposable {
     try {
       const path = `${directory}/fifo`;
       await new Deno.Command("mkfifo", { args: [path] }).output();
-      const name = new TextEncoder().encode(`${path}\0`);
       // Nonblocking, so that the first end does not wait for the other.
-      const reader = this.add(libc.openat(-100, name, 0o4000));
-      const writer = this.add(libc.openat(-100, name, 1));
-      libc.fcntl(reader, 4, 0);
+      const reader = this.open(path, O_RDONLY | O_NONBLOCK);
+      const writer = this.open(path, O_WRONLY);
+      libc.fcntl(reader, F_SETFL, 0);
       return [reader, writer];
     } finally {
       Deno.removeSync(directory, { recursive: true });
@@ -91,14 +93,20 @@ export class Fds implements Disposable {
   }
 
   /** A file or a device, by its path. */
-  open(path: string, flags = 0): number {
-    return this.add(libc.openat(-100, new TextEncoder().encode(`${path}\0`), flags));
+  open(path: string, flags = O_RDONLY): number {
+    return this.add(libc.openat(AT_FDCWD, new TextEncoder().encode(`${path}\0`), flags));
   }
 
   [Symbol.dispose](): void {
     // The engine may have closed a descriptor, and opened another file under its number.
     for (const [fd, file] of this.#files) if (file !== null && fileOf(fd) === file) libc.close(fd);
   }
+}
+
+/** Connects a raw socket to another one on loopback. */
+function connectTo(fd: number, peer: number): void {
+  const { bytes } = encodeIp("127.0.0.1", portOf(peer));
+  if (libc.connect(fd, bytes as Uint8Array<ArrayBuffer>, bytes.length) === -1) throw new Error("connect");
 }
 
 /** The port of a raw socket. */
@@ -117,12 +125,15 @@ function fileOf(fd: number): string | null {
 
 /** Whether a descriptor is open. */
 export function isOpen(fd: number): boolean {
-  return libc.fcntl(fd, 1, 0) !== -1;
+  return libc.fcntl(fd, F_GETFD, 0) !== -1;
 }
 
 /** Whether a descriptor is nonblocking, and whether children inherit it. */
 export function flags(fd: number): { nonblocking: boolean; inherited: boolean } {
-  return { nonblocking: (libc.fcntl(fd, 3, 0) & 0o4000) !== 0, inherited: (libc.fcntl(fd, 1, 0) & 1) === 0 };
+  return {
+    nonblocking: (libc.fcntl(fd, F_GETFL, 0) & O_NONBLOCK) !== 0,
+    inherited: (libc.fcntl(fd, F_GETFD, 0) & FD_CLOEXEC) === 0,
+  };
 }
 
 /** Sends bytes on a raw socket or pipe, all at once. */

@@ -1,16 +1,31 @@
 /** The addresses of the epoll engine: local ones, those of names, paths. */
+import { constants } from "node:os";
 import { EventLoop } from "../../mod.ts";
 import { DenoEngine } from "../../engines/deno/mod.ts";
-import { EINVAL, ENOTCONN } from "../../engines/epoll/constants.ts";
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "../std.ts";
 import { closed, ManualClock, tempPath, turn } from "../kit.ts";
-import { factory, freePort, hasIpv6, makeLoop, namesOf, serve, type SystemError, test } from "./addresses_kit.ts";
-import { failing, fakeNames, replaceLibc, watchSockets } from "./fake_libc.ts";
+import {
+  epollLoop,
+  epollTest,
+  factory,
+  failCalls,
+  fakeNames,
+  freePort,
+  hasIpv6,
+  ipv6Test,
+  namesOf,
+  replaceCall,
+  serve,
+  type SystemError,
+  watchSockets,
+} from "./epoll_kit.ts";
+
+const { EINVAL, ENOTCONN } = constants.errno;
 
 // Local addresses
 
-test("createConnection() binds localAddr", async () => {
-  const loop = makeLoop();
+epollTest("createConnection() binds localAddr", async () => {
+  const loop = epollLoop(new ManualClock());
   await using served = await serve(loop);
   const { port, clients } = served;
   const [local, peer] = await namesOf(loop, { port, localAddr: { hostname: "127.0.0.5" } });
@@ -22,8 +37,8 @@ test("createConnection() binds localAddr", async () => {
   assertEquals((await namesOf(loop, { port, localAddr: { hostname: "localhost", port: 0 } }))[0].hostname, "127.0.0.1");
 });
 
-test("createConnection() whose localAddr cannot be bound names it and leaves nothing open", async () => {
-  const loop = makeLoop();
+epollTest("createConnection() whose localAddr cannot be bound names it and leaves nothing open", async () => {
+  const loop = epollLoop(new ManualClock());
   await using served = await serve(loop);
   const { port } = served;
   using sockets = watchSockets();
@@ -41,16 +56,16 @@ test("createConnection() whose localAddr cannot be bound names it and leaves not
   assertEquals(sockets.open, 0);
 });
 
-test("createConnection() takes the address of localAddr that has the family of the remote one", async () => {
-  const loop = makeLoop();
+ipv6Test("createConnection() takes the address of localAddr that has the family of the remote one", async () => {
+  const loop = epollLoop(new ManualClock());
   using _names = fakeNames({ both: ["::1", "127.0.0.6"] });
   await using served = await serve(loop, { hostname: ["127.0.0.1"] });
   const [local] = await namesOf(loop, { port: served.port, localAddr: { hostname: "both" } });
   assertEquals(local.hostname, "127.0.0.6");
-}, "IPv6");
+});
 
-test("createConnection() with a localAddr that has no address says so", async () => {
-  const loop = makeLoop();
+epollTest("createConnection() with a localAddr that has no address says so", async () => {
+  const loop = epollLoop(new ManualClock());
   using _names = fakeNames({});
   const error = await assertRejects(
     () => loop.createConnection(factory, { port: 1, localAddr: { hostname: "nowhere.test" } }),
@@ -64,8 +79,8 @@ test("createConnection() with a localAddr that has no address says so", async ()
 
 // Names
 
-test("createConnection() and createServer() name a host that has no address", async () => {
-  const loop = makeLoop();
+epollTest("createConnection() and createServer() name a host that has no address", async () => {
+  const loop = epollLoop(new ManualClock());
   using _names = fakeNames({ empty: [] });
   const rows = [["nowhere.test", "Name or service not known"], [
     "empty",
@@ -88,9 +103,9 @@ test("createConnection() and createServer() name a host that has no address", as
   }
 });
 
-test("createConnection() with the zone of an interface that is missing says so", async () => {
+epollTest("createConnection() with the zone of an interface that is missing says so", async () => {
   const error = await assertRejects(
-    () => makeLoop().createConnection(factory, { hostname: "fe80::1%nope0", port: 1 }),
+    () => epollLoop(new ManualClock()).createConnection(factory, { hostname: "fe80::1%nope0", port: 1 }),
     Error,
   );
   assertEquals(
@@ -99,25 +114,23 @@ test("createConnection() with the zone of an interface that is missing says so",
   );
 });
 
-test("createConnection() takes the zone of an IPv6 address by name and by number", async () => {
-  const loop = makeLoop();
+ipv6Test("createConnection() takes the zone of an IPv6 address by name and by number", async () => {
+  const loop = epollLoop(new ManualClock());
   const zones: number[] = [];
-  using _connect = replaceLibc((real) => ({
-    connect: (fd, bytes, length) => {
-      zones.push((bytes as Uint8Array)[24]!);
-      return real.connect(fd, bytes, length);
-    },
-  }));
+  using _connect = replaceCall("connect", (real, fd, bytes, length) => {
+    zones.push((bytes as Uint8Array)[24]!);
+    return real(fd, bytes, length);
+  });
   for (const hostname of ["::1%lo", "[::1%lo]", "::1%1"]) {
     await assertRejects(() => loop.createConnection(factory, { hostname, port: freePort() }), Error);
   }
   assertEquals(zones, [1, 1, 1]);
-}, "IPv6");
+});
 
-test("createConnection() while its name is being resolved rejects when its signal aborts", async () => {
-  const loop = makeLoop();
+epollTest("createConnection() while its name is being resolved rejects when its signal aborts", async () => {
+  const loop = epollLoop(new ManualClock());
   const never = Promise.withResolvers<number>();
-  using _names = replaceLibc(() => ({ getaddrinfo: () => never.promise, freeaddrinfo: () => {} }));
+  using _names = replaceCall("getaddrinfo", () => never.promise);
   using sockets = watchSockets();
   const controller = new AbortController();
   const attempt = loop.createConnection(factory, { hostname: "slow.test", port: 1, signal: controller.signal });
@@ -130,8 +143,8 @@ test("createConnection() while its name is being resolved rejects when its signa
   assertEquals(sockets.open, 0);
 });
 
-test("createConnection() to an address that refuses rejects with the system's error", async () => {
-  const loop = makeLoop();
+epollTest("createConnection() to an address that refuses rejects with the system's error", async () => {
+  const loop = epollLoop(new ManualClock());
   const port = freePort();
   for (const [hostname, shown] of [["127.0.0.1", "127.0.0.1"], ["::1", "[::1]"], ["[::1]", "[::1]"]] as const) {
     if (hostname !== "127.0.0.1" && !hasIpv6()) continue;
@@ -147,18 +160,21 @@ test("createConnection() to an address that refuses rejects with the system's er
   }
 });
 
-test("createConnection() to an address that the system refuses names the address", async () => {
-  using _connect = failing("connect", EINVAL);
-  const error: SystemError = await assertRejects(() => makeLoop().createConnection(factory, { port: 7 }), TypeError);
+epollTest("createConnection() to an address that the system refuses names the address", async () => {
+  using _connect = failCalls("connect", EINVAL);
+  const error: SystemError = await assertRejects(
+    () => epollLoop(new ManualClock()).createConnection(factory, { port: 7 }),
+    TypeError,
+  );
   assertEquals(error.code, "EINVAL");
   assertEquals(error.message, "createConnection(): cannot connect to 127.0.0.1:7: Invalid argument (os error 22)");
 });
 
-test("createConnection() to a peer that has reset at once still has a peername", async () => {
-  const loop = makeLoop();
+epollTest("createConnection() to a peer that has reset at once still has a peername", async () => {
+  const loop = epollLoop(new ManualClock());
   await using served = await serve(loop);
   const { port } = served;
-  using _peername = failing("getpeername", ENOTCONN);
+  using _peername = failCalls("getpeername", ENOTCONN);
   assertEquals((await namesOf(loop, { port }))[1], { transport: "tcp", hostname: "127.0.0.1", port });
 });
 
@@ -183,11 +199,11 @@ async function fullServer(loop: EventLoop, path: string) {
   };
 }
 
-test("createUnixConnection() to a socket whose backlog is full waits for room", async () => {
+epollTest("createUnixConnection() to a socket whose backlog is full waits for room", async () => {
   using temp = tempPath();
   const { path } = temp;
   const clock = new ManualClock();
-  const loop = makeLoop(clock);
+  const loop = epollLoop(clock);
   await using full = await fullServer(loop, path);
   const attempt = loop.createUnixConnection(factory, { path });
   const pauses: number[] = [];
@@ -204,25 +220,28 @@ test("createUnixConnection() to a socket whose backlog is full waits for room", 
   await closed(...made);
 });
 
-test("createUnixConnection() that waits for room rejects when its signal aborts, and leaves nothing open", async () => {
-  using temp = tempPath();
-  const { path } = temp;
-  const clock = new ManualClock();
-  const loop = makeLoop(clock);
-  await using _full = await fullServer(loop, path);
-  using sockets = watchSockets();
-  const controller = new AbortController();
-  const attempt = loop.createUnixConnection(factory, { path, signal: controller.signal });
-  await clock.untilSet(loop);
-  controller.abort("enough");
-  assertEquals(await attempt.catch((error) => error), "enough");
-  assertEquals([sockets.open, clock.due], [0, null]);
-});
+epollTest(
+  "createUnixConnection() that waits for room rejects when its signal aborts, and leaves nothing open",
+  async () => {
+    using temp = tempPath();
+    const { path } = temp;
+    const clock = new ManualClock();
+    const loop = epollLoop(clock);
+    await using _full = await fullServer(loop, path);
+    using sockets = watchSockets();
+    const controller = new AbortController();
+    const attempt = loop.createUnixConnection(factory, { path, signal: controller.signal });
+    await clock.untilSet(loop);
+    controller.abort("enough");
+    assertEquals(await attempt.catch((error) => error), "enough");
+    assertEquals([sockets.open, clock.due], [0, null]);
+  },
+);
 
-test("createUnixConnection() takes .. as Deno's permissions do: without following symbolic links", async () => {
+epollTest("createUnixConnection() takes .. as Deno's permissions do: without following symbolic links", async () => {
   using temp = tempPath();
   const { path, directory } = temp;
-  const loop = makeLoop();
+  const loop = epollLoop(new ManualClock());
   Deno.mkdirSync(`${directory}/deep/er`, { recursive: true });
   Deno.symlinkSync(`${directory}/deep/er`, `${directory}/link`);
   const server = await loop.createUnixServer(factory, { path });

@@ -4,7 +4,8 @@ import { AF_UNIX, SOCK_DGRAM } from "../../engines/epoll/constants.ts";
 import { DatagramSocket, socketOf } from "../../engines/epoll/mod.ts";
 import { assertEquals, assertInstanceOf, assertRejects, assertThrows } from "../std.ts";
 import { bytes, EventLog, tempPath, text, turn } from "../kit.ts";
-import { CALLS, Fds, flags, isOpen, libc, loop, portOf, put, refused, take, test } from "./descriptors_kit.ts";
+import { CALLS, Fds, flags, isOpen, libc, loop, portOf, put, refused, take } from "./descriptors_kit.ts";
+import { epollTest } from "./epoll_kit.ts";
 
 /** Records what it receives, from whom, and how it ends. */
 class Recorder extends DatagramProtocol {
@@ -35,7 +36,7 @@ async function close(protocol: Recorder, fd: number): Promise<void> {
   assertEquals(isOpen(fd), false);
 }
 
-test("createDatagramEndpoint() takes a UDP socket by its descriptor, and closes it", async () => {
+epollTest("createDatagramEndpoint() takes a UDP socket by its descriptor, and closes it", async () => {
   using fds = new Fds();
   const [fd, other] = [fds.udp(), fds.udp()];
   const [transport, protocol] = await open(fd);
@@ -53,7 +54,7 @@ test("createDatagramEndpoint() takes a UDP socket by its descriptor, and closes 
   await close(protocol, fd);
 });
 
-test("createDatagramEndpoint() takes a connected UDP socket, whose peer is its remote address", async () => {
+epollTest("createDatagramEndpoint() takes a connected UDP socket, whose peer is its remote address", async () => {
   using fds = new Fds();
   const other = fds.udp();
   const fd = fds.udp(other);
@@ -72,7 +73,7 @@ test("createDatagramEndpoint() takes a connected UDP socket, whose peer is its r
   await close(protocol, fd);
 });
 
-test("createDatagramEndpoint() takes an end of a pair of Unix datagram sockets", async () => {
+epollTest("createDatagramEndpoint() takes an end of a pair of Unix datagram sockets", async () => {
   using fds = new Fds();
   const [near, far] = fds.datagramPair();
   const [transport, protocol] = await open(near);
@@ -90,7 +91,7 @@ test("createDatagramEndpoint() takes an end of a pair of Unix datagram sockets",
   await close(protocol, near);
 });
 
-test("createDatagramEndpoint() takes a bound Unix socket, and leaves its file", async () => {
+epollTest("createDatagramEndpoint() takes a bound Unix socket, and leaves its file", async () => {
   using temp = tempPath();
   using fds = new Fds();
   const fd = fds.socket(SOCK_DGRAM, AF_UNIX);
@@ -104,7 +105,7 @@ test("createDatagramEndpoint() takes a bound Unix socket, and leaves its file", 
   assertEquals(Deno.lstatSync(temp.path).isSocket, true);
 });
 
-test("createDatagramEndpoint() refuses descriptors of the wrong kind, and leaves them alone", async () => {
+epollTest("createDatagramEndpoint() refuses descriptors of the wrong kind, and leaves them alone", async () => {
   using fds = new Fds();
   const call = "createDatagramEndpoint";
   const [stream, file] = [fds.socket(), fds.open("/dev/null")];
@@ -113,17 +114,20 @@ test("createDatagramEndpoint() refuses descriptors of the wrong kind, and leaves
   await refused(call, file, TypeError, `${expected} ${file}, which is not a socket`);
 });
 
-test("createDatagramEndpoint() refuses every other option beside fd, and closes fd if the factory throws", async () => {
-  using fds = new Fds();
-  const fd = fds.udp();
-  for (const [name, value] of Object.entries({ localAddr: { port: 0 }, remoteAddr: { port: 1 }, reusePort: false })) {
-    const message = `createDatagramEndpoint(): fd and ${name} cannot both be given`;
-    await assertRejects(() => CALLS["createDatagramEndpoint"]!(fd, { [name]: value }), TypeError, message);
-  }
-  assertEquals(flags(fd), { nonblocking: false, inherited: true });
-  const factory = () => {
-    throw new EvalError("factory");
-  };
-  await assertRejects(() => loop.createDatagramEndpoint(factory, { fd }), EvalError, "factory");
-  assertEquals(isOpen(fd), false);
-});
+epollTest(
+  "createDatagramEndpoint() refuses every other option beside fd, and closes fd if the factory throws",
+  async () => {
+    using fds = new Fds();
+    const fd = fds.udp();
+    for (const [name, value] of Object.entries({ localAddr: { port: 0 }, remoteAddr: { port: 1 }, reusePort: false })) {
+      const message = `createDatagramEndpoint(): fd and ${name} cannot both be given`;
+      await assertRejects(() => CALLS["createDatagramEndpoint"]!(fd, { [name]: value }), TypeError, message);
+    }
+    assertEquals(flags(fd), { nonblocking: false, inherited: true });
+    const factory = () => {
+      throw new EvalError("factory");
+    };
+    await assertRejects(() => loop.createDatagramEndpoint(factory, { fd }), EvalError, "factory");
+    assertEquals(isOpen(fd), false);
+  },
+);

@@ -5,22 +5,10 @@ import { AF_UNIX, SOCK_STREAM } from "../../engines/epoll/constants.ts";
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "../std.ts";
 import { bytes, EventLog, loop as defaultLoop, pattern, Recorder, tempPath, text, turn } from "../kit.ts";
 import { clientTls, SERVER, serverTls, TRUSTING } from "../tls/kit.ts";
-import {
-  CALLS,
-  CONNECTING,
-  Fds,
-  flags,
-  isOpen,
-  libc,
-  loop,
-  portOf,
-  put,
-  refused,
-  take,
-  test,
-} from "./descriptors_kit.ts";
+import { CALLS, CONNECTING, Fds, flags, isOpen, libc, loop, portOf, put, refused, take } from "./descriptors_kit.ts";
+import { epollTest } from "./epoll_kit.ts";
 
-test("createConnection() takes a connected socket by its descriptor, and closes it", async () => {
+epollTest("createConnection() takes a connected socket by its descriptor, and closes it", async () => {
   using fds = new Fds();
   const [client, server] = fds.tcp();
   const [transport, protocol] = await loop.createConnection(() => new Recorder(), { fd: client, keepAlive: true });
@@ -42,7 +30,7 @@ test("createConnection() takes a connected socket by its descriptor, and closes 
   assertEquals([isOpen(client), take(server)], [false, "end"]);
 });
 
-test("noDelay and keepAlive are set on a connection that is given by its descriptor", async () => {
+epollTest("noDelay and keepAlive are set on a connection that is given by its descriptor", async () => {
   using fds = new Fds();
   const [client] = fds.tcp();
   libc.setsockopt(client, 6, 1, new Int32Array([1]), 4);
@@ -54,7 +42,7 @@ test("noDelay and keepAlive are set on a connection that is given by its descrip
 });
 
 for (const name of CONNECTING) {
-  test(`${name}() takes an end of socketPair(), which is then detached`, async () => {
+  epollTest(`${name}() takes an end of socketPair(), which is then detached`, async () => {
     const [near, far] = socketPair();
     using _ = far;
     const { fd } = near;
@@ -71,7 +59,7 @@ for (const name of CONNECTING) {
     assertEquals([protocol.text, isOpen(fd)], ["hello", false]);
   });
 
-  test(`${name}() refuses descriptors of the wrong kind, and leaves them alone`, async () => {
+  epollTest(`${name}() refuses descriptors of the wrong kind, and leaves them alone`, async () => {
     using fds = new Fds();
     const kind = name === "createUnixConnection" ? AF_UNIX : 2;
     const file = fds.open(new URL(import.meta.url).pathname);
@@ -87,7 +75,7 @@ for (const name of CONNECTING) {
 }
 
 for (const name of ["createConnection", "connectAcceptedSocket"]) {
-  test(`${name}() refuses a listening socket`, async () => {
+  epollTest(`${name}() refuses a listening socket`, async () => {
     using fds = new Fds();
     const fd = fds.listener();
     const message = `fd must be a connected socket, got descriptor ${fd}, which is a listening socket`;
@@ -95,7 +83,7 @@ for (const name of ["createConnection", "connectAcceptedSocket"]) {
   });
 }
 
-test("createUnixConnection() and createUnixServer() refuse TCP", async () => {
+epollTest("createUnixConnection() and createUnixServer() refuse TCP", async () => {
   using fds = new Fds();
   const [client] = fds.tcp();
   const listener = fds.listener();
@@ -114,7 +102,7 @@ test("createUnixConnection() and createUnixServer() refuse TCP", async () => {
 });
 
 for (const name of Object.keys(CALLS)) {
-  test(`${name}() refuses a descriptor that is not open, and what is none`, async () => {
+  epollTest(`${name}() refuses a descriptor that is not open, and what is none`, async () => {
     for (
       const [fd, Class, message] of [
         [-1, RangeError, "fd must be a whole number from 0 to 2147483647, got number -1"],
@@ -143,7 +131,7 @@ for (const name of Object.keys(CALLS)) {
     );
   });
 
-  test(`${name}() with { fd } is NotSupported on the default engine`, async () => {
+  epollTest(`${name}() with { fd } is NotSupported on the default engine`, async () => {
     const [near, far] = socketPair();
     using _near = near;
     using _far = far;
@@ -162,7 +150,7 @@ for (const name of Object.keys(CALLS)) {
     assertEquals([error.message, near.fd !== -1], [message, true]);
   });
 
-  test(`${name}() with a wrong argument leaves the descriptor to its owner`, async () => {
+  epollTest(`${name}() with a wrong argument leaves the descriptor to its owner`, async () => {
     const [near, far] = socketPair();
     using _near = near;
     using _far = far;
@@ -192,7 +180,7 @@ for (const name of Object.keys(CALLS)) {
   });
 }
 
-test("every call refuses a descriptor that a transport uses", async () => {
+epollTest("every call refuses a descriptor that a transport uses", async () => {
   const [near, far] = socketPair();
   using _ = far;
   const { fd } = near;
@@ -213,7 +201,7 @@ test("every call refuses a descriptor that a transport uses", async () => {
   await protocol.untilLost();
 });
 
-test("a call refuses the Socket of a transport, which is not the program's to give away", async () => {
+epollTest("a call refuses the Socket of a transport, which is not the program's to give away", async () => {
   const [near, far] = socketPair();
   const [transport, protocol] = await loop.createConnection(() => new Recorder(), { fd: near });
   using _ = far;
@@ -230,7 +218,7 @@ test("a call refuses the Socket of a transport, which is not the program's to gi
 });
 
 for (const name of [...CONNECTING, "connectReadPipe", "connectWritePipe"]) {
-  test(`${name}() with a factory that throws closes the descriptor`, async () => {
+  epollTest(`${name}() with a factory that throws closes the descriptor`, async () => {
     const [near, far] = socketPair();
     using _ = far;
     const { fd } = near;
@@ -243,7 +231,7 @@ for (const name of [...CONNECTING, "connectReadPipe", "connectWritePipe"]) {
 }
 
 for (const name of CONNECTING) {
-  test(`${name}() with a signal that has aborted closes the descriptor`, async () => {
+  epollTest(`${name}() with a signal that has aborted closes the descriptor`, async () => {
     const [near, far] = socketPair();
     using _ = far;
     const reason = new EvalError("reason");
@@ -252,7 +240,7 @@ for (const name of CONNECTING) {
   });
 }
 
-test("TLS runs over sockets that are given by their descriptors", async () => {
+epollTest("TLS runs over sockets that are given by their descriptors", async () => {
   const [near, far] = socketPair();
   const [client, server] = [new Recorder(), new Recorder()];
   const [[transport]] = await Promise.all([
@@ -266,7 +254,7 @@ test("TLS runs over sockets that are given by their descriptors", async () => {
   assertEquals([client.error, server.error], [null, null]);
 });
 
-test("createConnection() of a connection that the peer has reset is NotConnected", async () => {
+epollTest("createConnection() of a connection that the peer has reset is NotConnected", async () => {
   using fds = new Fds();
   const [client, server] = fds.tcp();
   libc.setsockopt(server, 1, 13, new Int32Array([1, 0]), 8);
@@ -280,7 +268,7 @@ test("createConnection() of a connection that the peer has reset is NotConnected
   );
 });
 
-test("an owner whose detach() throws keeps its descriptor", async () => {
+epollTest("an owner whose detach() throws keeps its descriptor", async () => {
   const [near, far] = socketPair();
   using _near = near;
   using _far = far;
@@ -297,7 +285,7 @@ test("an owner whose detach() throws keeps its descriptor", async () => {
   assertEquals(near.recv(new Uint8Array(2)), 1);
 });
 
-test("new OwnedSocket() makes a descriptor an owner that a call can take", async () => {
+epollTest("new OwnedSocket() makes a descriptor an owner that a call can take", async () => {
   using fds = new Fds();
   const [client, server] = fds.tcp();
   const owned = new OwnedSocket(client);
@@ -308,7 +296,7 @@ test("new OwnedSocket() makes a descriptor an owner that a call can take", async
   await turn(loop);
   assertEquals(take(server), "end");
 });
-test("createServer() serves a listening socket that is given by its descriptor, and closes it", async () => {
+epollTest("createServer() serves a listening socket that is given by its descriptor, and closes it", async () => {
   using fds = new Fds();
   const fd = fds.listener();
   const port = portOf(fd);
@@ -334,7 +322,7 @@ test("createServer() serves a listening socket that is given by its descriptor, 
   assertEquals([client.text, served.entries], ["welcome", ["made"]]);
 });
 
-test("createServer() serves TLS on a listening socket that is given by its descriptor", async () => {
+epollTest("createServer() serves TLS on a listening socket that is given by its descriptor", async () => {
   using fds = new Fds();
   const fd = fds.listener();
   const options = { port: portOf(fd), tls: TRUSTING };
@@ -345,7 +333,7 @@ test("createServer() serves TLS on a listening socket that is given by its descr
   await client.untilLost();
 });
 
-test("createUnixServer() serves a socket that is given by its descriptor, and leaves its file", async () => {
+epollTest("createUnixServer() serves a socket that is given by its descriptor, and leaves its file", async () => {
   using temp = tempPath();
   using fds = new Fds();
   const { path } = temp;
@@ -371,7 +359,7 @@ test("createUnixServer() serves a socket that is given by its descriptor, and le
 });
 
 for (const name of ["createServer", "createUnixServer"]) {
-  test(`${name}() refuses descriptors that do not listen, and leaves them alone`, async () => {
+  epollTest(`${name}() refuses descriptors that do not listen, and leaves them alone`, async () => {
     using fds = new Fds();
     const [near, far] = socketPair();
     using _near = near;

@@ -1,12 +1,25 @@
 /** The epoll engine tries the addresses of a name as RFC 8305 says: Happy Eyeballs. */
+import { constants } from "node:os";
 import type { ConnectionOptions, EventLoop } from "../../mod.ts";
-import { ENETUNREACH } from "../../engines/epoll/constants.ts";
 import { connectToOne } from "../../engines/epoll/happy_eyeballs.ts";
 import { decodeIp } from "../../engines/epoll/sockaddr.ts";
 import { assertEquals, assertInstanceOf, assertRejects, assertStrictEquals } from "../std.ts";
 import { closed, ManualClock, portOf, turn } from "../kit.ts";
-import { factory, freePort, makeLoop, namesOf, serve, type SystemError, test } from "./addresses_kit.ts";
-import { failing, fakeNames, replaceLibc, watchSockets } from "./fake_libc.ts";
+import {
+  epollLoop,
+  epollTest,
+  factory,
+  fakeNames,
+  freePort,
+  ipv6Test,
+  namesOf,
+  replaceCall,
+  serve,
+  type SystemError,
+  watchSockets,
+} from "./epoll_kit.ts";
+
+const { ENETUNREACH } = constants.errno;
 
 /** Has a full backlog at 127.0.0.2: a connection to it does not end. The same port is free at other addresses. */
 async function blackHole(loop: EventLoop) {
@@ -33,12 +46,10 @@ async function blackHole(loop: EventLoop) {
 /** The addresses that are connected to, in order. */
 function recordAttempts(): Disposable & { attempts: string[] } {
   const attempts: string[] = [];
-  const replaced = replaceLibc((real) => ({
-    connect: (fd, bytes, length) => {
-      attempts.push(decodeIp("tcp", bytes as Uint8Array).hostname);
-      return real.connect(fd, bytes, length);
-    },
-  }));
+  const replaced = replaceCall("connect", (real, fd, bytes, length) => {
+    attempts.push(decodeIp("tcp", bytes as Uint8Array).hostname);
+    return real(fd, bytes, length);
+  });
   return { attempts, [Symbol.dispose]: () => replaced[Symbol.dispose]() };
 }
 
@@ -50,9 +61,9 @@ const DELAYS: [options: Partial<ConnectionOptions>, delay: number][] = [
 ];
 
 for (const [options, delay] of DELAYS) {
-  test(`createConnection() with ${JSON.stringify(options)} tries the next address after ${delay} ms`, async () => {
+  epollTest(`createConnection() with ${JSON.stringify(options)} tries the next address after ${delay} ms`, async () => {
     const clock = new ManualClock();
-    const loop = makeLoop(clock);
+    const loop = epollLoop(clock);
     using hole = await blackHole(loop);
     const { port } = hole;
     using _names = fakeNames({ "two.test": ["127.0.0.2", "127.0.0.1"] });
@@ -73,9 +84,9 @@ for (const [options, delay] of DELAYS) {
   });
 }
 
-test("createConnection() tries the next address at once when an attempt fails", async () => {
+epollTest("createConnection() tries the next address at once when an attempt fails", async () => {
   const clock = new ManualClock();
-  const loop = makeLoop(clock);
+  const loop = epollLoop(clock);
   using _names = fakeNames({ "three.test": ["127.0.0.3", "127.0.0.4", "127.0.0.1"] });
   await using served = await serve(loop);
   const { port } = served;
@@ -84,9 +95,9 @@ test("createConnection() tries the next address at once when an attempt fails", 
   assertEquals(clock.now(), 0);
 });
 
-test("createConnection() with autoSelectFamily: false tries one address after the other", async () => {
+epollTest("createConnection() with autoSelectFamily: false tries one address after the other", async () => {
   const clock = new ManualClock();
-  const loop = makeLoop(clock);
+  const loop = epollLoop(clock);
   using hole = await blackHole(loop);
   const { port } = hole;
   using _names = fakeNames({ "two.test": ["127.0.0.2", "127.0.0.1"], "other.test": ["127.0.0.3", "127.0.0.1"] });
@@ -101,9 +112,9 @@ test("createConnection() with autoSelectFamily: false tries one address after th
   assertEquals(await attempt.catch((error) => error), "enough");
 });
 
-test("createConnection() whose signal aborts while several addresses are tried leaves nothing open", async () => {
+epollTest("createConnection() whose signal aborts while several addresses are tried leaves nothing open", async () => {
   const clock = new ManualClock();
-  const loop = makeLoop(clock);
+  const loop = epollLoop(clock);
   using hole = await blackHole(loop);
   const { port } = hole;
   using _names = fakeNames({ "three.test": ["127.0.0.2", "::ffff:127.0.0.2", "127.0.0.3"] });
@@ -133,10 +144,10 @@ const ORDERS: [options: Partial<ConnectionOptions>, order: string[]][] = [
 ];
 
 for (const [options, order] of ORDERS) {
-  test(
+  ipv6Test(
     `createConnection() with ${JSON.stringify(options)} tries the addresses in the order ${order.join(", ")}`,
     async () => {
-      const loop = makeLoop();
+      const loop = epollLoop(new ManualClock());
       using _names = fakeNames({ "five.test": ["127.0.0.1", "127.0.0.2", "127.0.0.3", "::1", "::ffff:127.0.0.4"] });
       using record = recordAttempts();
       await assertRejects(
@@ -145,12 +156,11 @@ for (const [options, order] of ORDERS) {
       );
       assertEquals(record.attempts, order);
     },
-    "IPv6",
   );
 }
 
-test("createConnection() that no address accepts rejects with one error that lists all of them", async () => {
-  const loop = makeLoop();
+epollTest("createConnection() that no address accepts rejects with one error that lists all of them", async () => {
+  const loop = epollLoop(new ManualClock());
   using _names = fakeNames({
     "refusing.test": ["127.0.0.1", "127.0.0.2"],
     "mixed.test": ["127.0.0.1", "192.0.2.77"],
@@ -158,7 +168,9 @@ test("createConnection() that no address accepts rejects with one error that lis
   });
   using sockets = watchSockets();
   const port = freePort();
-  using _unreachable = failing("connect", ENETUNREACH, (_fd, bytes) => (bytes as Uint8Array)[4] === 192);
+  using _unreachable = replaceCall("connect", (real, fd, bytes, length) => {
+    return (bytes as Uint8Array)[4] === 192 ? -ENETUNREACH : real(fd, bytes, length);
+  });
   const refused = "Connection refused (os error 111)";
   const rows = [
     ["refusing.test", `127.0.0.1: ${refused}; 127.0.0.2: ${refused}`, 2],

@@ -1,10 +1,24 @@
 /** What the epoll engine listens on: every interface, all addresses of a name, both families. */
+import { constants } from "node:os";
 import type { Server, ServerOptions } from "../../mod.ts";
-import { AF_INET6, EADDRINUSE, EADDRNOTAVAIL, EAFNOSUPPORT } from "../../engines/epoll/constants.ts";
+import { AF_INET6 } from "../../engines/epoll/constants.ts";
 import { assertEquals, assertNotEquals, assertRejects } from "../std.ts";
 import { tempPath, turn } from "../kit.ts";
-import { factory, freePort, makeLoop, namesOf, serve, type SystemError, test } from "./addresses_kit.ts";
-import { failing, fakeNames, replaceLibc, watchSockets } from "./fake_libc.ts";
+import {
+  epollLoop,
+  epollTest,
+  factory,
+  fakeNames,
+  freePort,
+  ipv6Test,
+  namesOf,
+  replaceCall,
+  serve,
+  type SystemError,
+  watchSockets,
+} from "./epoll_kit.ts";
+
+const { EADDRINUSE, EADDRNOTAVAIL, EAFNOSUPPORT } = constants.errno;
 
 /** The hosts and the ports of a server. */
 function hostsOf(server: Server): [hosts: string[], ports: Set<number>] {
@@ -12,8 +26,8 @@ function hostsOf(server: Server): [hosts: string[], ports: Set<number>] {
   return [addresses.map(({ hostname }) => hostname), new Set(addresses.map(({ port }) => port))];
 }
 
-test("createServer() with hostname: null listens on every interface over IPv4 and IPv6, at one port", async () => {
-  const loop = makeLoop();
+ipv6Test("createServer() with hostname: null listens on every interface over IPv4 and IPv6, at one port", async () => {
+  const loop = epollLoop();
   for (const port of [0, freePort()]) {
     await using served = await serve(loop, { hostname: null, port });
     const [hosts, ports] = hostsOf(served.server);
@@ -27,14 +41,18 @@ test("createServer() with hostname: null listens on every interface over IPv4 an
       ["127.0.0.1", "127.0.0.1", "::1"],
     );
   }
-}, "IPv6");
+});
 
-test("createServer() with hostname: null listens over IPv4 where there is no IPv6", async () => {
-  const loop = makeLoop();
+epollTest("createServer() with hostname: null listens over IPv4 where there is no IPv6", async () => {
+  const loop = epollLoop();
   for (
     const missing of [
-      () => failing("socket", EAFNOSUPPORT, (family) => family === AF_INET6),
-      () => failing("bind", EADDRNOTAVAIL, (_fd, bytes) => (bytes as Uint8Array)[0] === AF_INET6),
+      () =>
+        replaceCall("socket", (real, family, ...args) => family === AF_INET6 ? -EAFNOSUPPORT : real(family, ...args)),
+      () =>
+        replaceCall("bind", (real, fd, bytes, length) => {
+          return (bytes as Uint8Array)[0] === AF_INET6 ? -EADDRNOTAVAIL : real(fd, bytes, length);
+        }),
     ]
   ) {
     using _no = missing();
@@ -45,10 +63,10 @@ test("createServer() with hostname: null listens over IPv4 where there is no IPv
   }
 });
 
-test(
+ipv6Test(
   "createServer() with hostname: null and dualStack listens on one socket, and spells IPv4 as Deno does",
   async () => {
-    const loop = makeLoop();
+    const loop = epollLoop();
     await using served = await serve(loop, { hostname: null, dualStack: true });
     assertEquals(hostsOf(served.server)[0], ["::"]);
     await namesOf(loop, { port: served.port });
@@ -60,11 +78,10 @@ test(
     assertEquals(mine, [far.remoteAddr.hostname, far.localAddr.hostname]);
     assertEquals(mine, ["::ffff:127.0.0.1", "::ffff:127.0.0.1"]);
   },
-  "IPv6",
 );
 
-test("createServer() on :: accepts IPv4 unless dualStack is false", async () => {
-  const loop = makeLoop();
+ipv6Test("createServer() on :: accepts IPv4 unless dualStack is false", async () => {
+  const loop = epollLoop();
   for (const [dualStack, accepts] of [[true, true], [false, false]] as const) {
     await using served = await serve(loop, { hostname: "::", dualStack });
     const { port } = served;
@@ -74,10 +91,10 @@ test("createServer() on :: accepts IPv4 unless dualStack is false", async () => 
   }
   await using both = await serve(loop, { hostname: ["0.0.0.0", "::"], port: freePort(), dualStack: false });
   assertEquals(hostsOf(both.server)[0], ["0.0.0.0", "::"]);
-}, "IPv6");
+});
 
-test("createServer() binds all addresses of a name, each once", async () => {
-  const loop = makeLoop();
+epollTest("createServer() binds all addresses of a name, each once", async () => {
+  const loop = epollLoop();
   using _names = fakeNames({ "two.test": ["127.0.0.1", "127.0.0.2"], "more.test": ["127.0.0.2", "127.0.0.3"] });
   const rows: [hostname: string | string[], hosts: string[]][] = [
     ["two.test", ["127.0.0.1", "127.0.0.2"]],
@@ -97,20 +114,25 @@ test("createServer() binds all addresses of a name, each once", async () => {
   }
 });
 
-test("createServer() at any port takes another one if the first is taken at another address of the name", async () => {
-  const loop = makeLoop();
-  using _names = fakeNames({ "two.test": ["127.0.0.1", "127.0.0.2"] });
-  for (const [times, resolves] of [[15, true], [16, false]] as const) {
-    using sockets = watchSockets();
-    let left = times;
-    using _bind = failing("bind", EADDRINUSE, (_fd, bytes) => (bytes as Uint8Array)[7] === 2 && left-- > 0);
-    if (resolves) {
-      await using served = await serve(loop, { hostname: "two.test" });
-      assertEquals([hostsOf(served.server)[1].size, sockets.open], [1, 2]);
-    } else await assertRejects(() => serve(loop, { hostname: "two.test" }), Deno.errors.AddrInUse);
-    assertEquals(sockets.open, 0);
-  }
-});
+epollTest(
+  "createServer() at any port takes another one if the first is taken at another address of the name",
+  async () => {
+    const loop = epollLoop();
+    using _names = fakeNames({ "two.test": ["127.0.0.1", "127.0.0.2"] });
+    for (const [times, resolves] of [[15, true], [16, false]] as const) {
+      using sockets = watchSockets();
+      let left = times;
+      using _bind = replaceCall("bind", (real, fd, bytes, length) => {
+        return (bytes as Uint8Array)[7] === 2 && left-- > 0 ? -EADDRINUSE : real(fd, bytes, length);
+      });
+      if (resolves) {
+        await using served = await serve(loop, { hostname: "two.test" });
+        assertEquals([hostsOf(served.server)[1].size, sockets.open], [1, 2]);
+      } else await assertRejects(() => serve(loop, { hostname: "two.test" }), Deno.errors.AddrInUse);
+      assertEquals(sockets.open, 0);
+    }
+  },
+);
 
 /** Listens at a port of 127.0.0.2 that is free at 127.0.0.1. */
 function takenAtOneOfTwo(): Deno.TcpListener {
@@ -125,8 +147,8 @@ function takenAtOneOfTwo(): Deno.TcpListener {
   }
 }
 
-test("createServer() that cannot bind one of several addresses names it and leaves nothing open", async () => {
-  const loop = makeLoop();
+epollTest("createServer() that cannot bind one of several addresses names it and leaves nothing open", async () => {
+  const loop = epollLoop();
   using taken = takenAtOneOfTwo();
   const { port } = taken.addr;
   using _names = fakeNames({ "two.test": ["127.0.0.1", "127.0.0.2"], "away.test": ["192.0.2.98", "192.0.2.99"] });
@@ -168,22 +190,20 @@ test("createServer() that cannot bind one of several addresses names it and leav
   assertEquals(sockets.open, 0);
 });
 
-test("createServer() leaves out addresses of a name that this system does not have", async () => {
-  const loop = makeLoop();
+epollTest("createServer() leaves out addresses of a name that this system does not have", async () => {
+  const loop = epollLoop();
   using _names = fakeNames({ "some.test": ["192.0.2.99", "127.0.0.1"] });
   await using served = await serve(loop, { hostname: "some.test" });
   assertEquals(hostsOf(served.server)[0], ["127.0.0.1"]);
 });
 
-test("createServer() gives backlog to the system, 511 by default", async () => {
-  const loop = makeLoop();
+epollTest("createServer() gives backlog to the system, 511 by default", async () => {
+  const loop = epollLoop();
   const backlogs: number[] = [];
-  using _listen = replaceLibc((real) => ({
-    listen: (fd, backlog) => {
-      backlogs.push(backlog);
-      return real.listen(fd, backlog);
-    },
-  }));
+  using _listen = replaceCall("listen", (real, fd, backlog) => {
+    backlogs.push(backlog);
+    return real(fd, backlog);
+  });
   for (const options of [{}, { backlog: 7 }]) (await loop.createServer(factory, { port: 0, ...options })).close();
   using temp = tempPath();
   for (const options of [{}, { backlog: 8 }]) {
@@ -200,19 +220,19 @@ const SAME: [hosts: string[], addresses: string[]][] = [
 ];
 
 for (const [hosts, addresses] of SAME) {
-  test(`createServer() with the hosts ${hosts.join(", ")} binds each address once, on epoll`, async () => {
-    const loop = makeLoop();
+  ipv6Test(`createServer() with the hosts ${hosts.join(", ")} binds each address once, on epoll`, async () => {
+    const loop = epollLoop();
     for (const options of [{ port: 0 }, { port: freePort() }, { port: freePort(), reusePort: true }]) {
       await using served = await serve(loop, { hostname: hosts, ...options });
       const [bound, ports] = hostsOf(served.server);
       assertEquals(bound, addresses);
       if (options.port !== 0) assertEquals([...ports], [options.port]);
     }
-  }, "IPv6");
+  });
 }
 
-test("getExtraInfo() spells the addresses of a connection as Deno does", async () => {
-  const loop = makeLoop();
+ipv6Test("getExtraInfo() spells the addresses of a connection as Deno does", async () => {
+  const loop = epollLoop();
   for (const hostname of ["127.0.0.1", "::1", "::ffff:127.0.0.1"]) {
     await using served = await serve(loop, { hostname });
     using conn = await Deno.connect({ hostname, port: served.port });
@@ -222,4 +242,4 @@ test("getExtraInfo() spells the addresses of a connection as Deno does", async (
     assertEquals(transport.getExtraInfo("sockname"), { ...conn.remoteAddr });
     assertNotEquals((transport.getExtraInfo("peername") as Deno.NetAddr).port, 0);
   }
-}, "IPv6");
+});

@@ -1,16 +1,9 @@
 /** The permissions of Deno hold on the epoll engine as on Deno's sockets, row by row; and what --allow-ffi gives. */
-import { EpollEngine } from "../../engines/epoll/mod.ts";
 import { libcPaths } from "../../engines/epoll/libc.ts";
 import { assert, assertEquals } from "../std.ts";
 import { tempPath } from "../kit.ts";
 import { runProgram } from "../program.ts";
-import { hasIpv6 } from "./addresses_kit.ts";
-
-const { supported } = EpollEngine.isSupported();
-
-function test(name: string, fn: () => Promise<void>): void {
-  Deno.test(supported ? name : `${name} (skipped: no epoll)`, { ignore: !supported }, fn);
-}
+import { epollTest, hasIpv6, supported } from "./epoll_kit.ts";
 
 const PRELUDE = `
   import { EventLoop, getRunningLoop, Protocol } from "@tandem/io";
@@ -130,7 +123,7 @@ const FLAGS = [
   "--allow-all --deny-env",
 ];
 
-test("each set of permissions grants and denies on the epoll engine what it does on Deno's sockets", async () => {
+epollTest("each set of permissions grants and denies on the epoll engine what it does on Deno's sockets", async () => {
   using temp = tempPath();
   const { directory } = temp;
   using tcp = Deno.listen({ hostname: "127.0.0.1", port: 0 });
@@ -172,7 +165,7 @@ test("each set of permissions grants and denies on the epoll engine what it does
   assertEquals(differences.join("\n"), "");
 });
 
-test("createConnection() after Deno.permissions.revoke() is refused, and open connections go on", async () => {
+epollTest("createConnection() after Deno.permissions.revoke() is refused, and open connections go on", async () => {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const { port } = listener.addr;
   const source = `
@@ -205,7 +198,7 @@ test("createConnection() after Deno.permissions.revoke() is refused, and open co
   }
 });
 
-test("createConnection() by a localAddr, and createServer() on every interface, need each address", async () => {
+epollTest("createConnection() by a localAddr, and createServer() on every interface, need each address", async () => {
   const source = `
     const loop = new EventLoop({ engine: new EpollEngine() });
     const calls = [
@@ -277,14 +270,16 @@ const ECHO = `
   listening.close();
 `;
 
-test("install() works with --allow-ffi, and with --allow-ffi=PATH", async () => {
+epollTest("install() works with --allow-ffi, and with --allow-ffi=PATH", async () => {
   for (const flag of ["--allow-ffi", `--allow-ffi=${LIBC}`]) {
     assertEquals(await outputOf(`install();${ECHO}`, ["--allow-net", flag]), "3 number\nECONNREFUSED\n", flag);
   }
 });
 
-test("install() and EpollEngine() without --allow-ffi throw NotCapable, and isSupported() says why and asks nothing", async () => {
-  const source = `
+epollTest(
+  "install() and EpollEngine() without --allow-ffi throw NotCapable, and isSupported() says why and asks nothing",
+  async () => {
+    const source = `
     for (const call of [install, () => new EpollEngine()]) {
       try {
         call();
@@ -297,13 +292,15 @@ test("install() and EpollEngine() without --allow-ffi throw NotCapable, and isSu
     Deno.dlopen = Deno.permissions.request = Deno.permissions.requestSync = () => console.log("called");
     console.log(JSON.stringify(EpollEngine.isSupported()));
   `;
-  const needed = "EpollEngine needs the permission to use FFI: run again with --allow-ffi, or with --allow-ffi=PATH, ";
-  for (const flag of ["--allow-net", "--deny-ffi", "--allow-ffi=/nowhere/libc.so.6"]) {
-    const lines = (await outputOf(source, [flag])).trimEnd().split("\n");
-    assertEquals(lines.length, 4, lines.join("\n"));
-    for (const line of lines.slice(0, 2)) assert(line.startsWith(`true ${needed}`), line);
-    assertEquals(lines[2], "true");
-    const { supported, reason } = JSON.parse(lines[3]!);
-    assertEquals([supported, reason.includes("--allow-ffi")], [false, true]);
-  }
-});
+    const needed =
+      "EpollEngine needs the permission to use FFI: run again with --allow-ffi, or with --allow-ffi=PATH, ";
+    for (const flag of ["--allow-net", "--deny-ffi", "--allow-ffi=/nowhere/libc.so.6"]) {
+      const lines = (await outputOf(source, [flag])).trimEnd().split("\n");
+      assertEquals(lines.length, 4, lines.join("\n"));
+      for (const line of lines.slice(0, 2)) assert(line.startsWith(`true ${needed}`), line);
+      assertEquals(lines[2], "true");
+      const { supported, reason } = JSON.parse(lines[3]!);
+      assertEquals([supported, reason.includes("--allow-ffi")], [false, true]);
+    }
+  },
+);

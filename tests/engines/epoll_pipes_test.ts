@@ -5,9 +5,10 @@ import { EpollEngine } from "../../engines/epoll/mod.ts";
 import { libcPaths } from "../../engines/epoll/libc.ts";
 import { assert, assertEquals, assertInstanceOf } from "../std.ts";
 import { bytes, concat, ManualClock, pattern, Recorder, tempPath, text, turn } from "../kit.ts";
-import { Fds, flags, isOpen, libc, loop, put, refused, take, test } from "./descriptors_kit.ts";
+import { Fds, flags, isOpen, libc, loop, put, refused, take } from "./descriptors_kit.ts";
+import { epollTest } from "./epoll_kit.ts";
 
-test("connectReadPipe() and connectWritePipe() take the ends of a FIFO by their descriptors", async () => {
+epollTest("connectReadPipe() and connectWritePipe() take the ends of a FIFO by their descriptors", async () => {
   using fds = new Fds();
   const [reader, writer] = await fds.fifo();
   const [from, receiver] = await loop.connectReadPipe(() => new Recorder(), { fd: reader });
@@ -32,7 +33,7 @@ test("connectReadPipe() and connectWritePipe() take the ends of a FIFO by their 
   assertEquals([isOpen(reader), isOpen(writer)], [false, false]);
 });
 
-test("connectWritePipe() reports a reader that is gone: null if nothing was being written", async () => {
+epollTest("connectWritePipe() reports a reader that is gone: null if nothing was being written", async () => {
   using fds = new Fds();
   const [reader, writer] = await fds.fifo();
   const [to, sender] = await loop.connectWritePipe(() => new Recorder(), { fd: writer });
@@ -43,7 +44,7 @@ test("connectWritePipe() reports a reader that is gone: null if nothing was bein
   assertEquals(sender.error, null);
 });
 
-test("connectWritePipe() reports a reader that is gone after a write that had to wait", async () => {
+epollTest("connectWritePipe() reports a reader that is gone after a write that had to wait", async () => {
   using fds = new Fds();
   const [reader, writer] = await fds.fifo();
   const [to, sender] = await loop.connectWritePipe(() => new Recorder(), { fd: writer });
@@ -57,7 +58,7 @@ test("connectWritePipe() reports a reader that is gone after a write that had to
   assertEquals(sender.error, null);
 });
 
-test("connectWritePipe() reports a reader that is gone: BrokenPipe if something was", async () => {
+epollTest("connectWritePipe() reports a reader that is gone: BrokenPipe if something was", async () => {
   for (const blocked of [true, false]) {
     using fds = new Fds();
     const [reader, writer] = await fds.fifo();
@@ -75,7 +76,7 @@ test("connectWritePipe() reports a reader that is gone: BrokenPipe if something 
   }
 });
 
-test("writeEof() of a write pipe closes it", async () => {
+epollTest("writeEof() of a write pipe closes it", async () => {
   using fds = new Fds();
   const [reader, writer] = await fds.fifo();
   const [to, sender] = await loop.connectWritePipe(() => new Recorder(), { fd: writer });
@@ -86,7 +87,7 @@ test("writeEof() of a write pipe closes it", async () => {
   assertEquals([text(take(reader) as Uint8Array), take(reader)], ["last", "end"]);
 });
 
-test("connectReadPipe() reads a terminal", async () => {
+epollTest("connectReadPipe() reads a terminal", async () => {
   using fds = new Fds();
   const master = fds.open("/dev/ptmx", 2 | 0o400);
   // Unlocks the terminal, and finds its number.
@@ -106,7 +107,7 @@ test("connectReadPipe() reads a terminal", async () => {
 });
 
 for (const name of ["connectReadPipe", "connectWritePipe"]) {
-  test(`${name}() refuses files and directories, and leaves them alone`, async () => {
+  epollTest(`${name}() refuses files and directories, and leaves them alone`, async () => {
     using fds = new Fds();
     using temp = tempPath("file");
     Deno.writeTextFileSync(temp.path, "");
@@ -120,7 +121,7 @@ for (const name of ["connectReadPipe", "connectWritePipe"]) {
     }
   });
 
-  test(`${name}() refuses the other end of a pipe`, async () => {
+  epollTest(`${name}() refuses the other end of a pipe`, async () => {
     using fds = new Fds();
     const [reader, writer] = await fds.fifo();
     const [fd, message] = name === "connectReadPipe"
@@ -130,7 +131,7 @@ for (const name of ["connectReadPipe", "connectWritePipe"]) {
   });
 }
 
-test("a signal and a full pipe do not disturb a PipeHandle", async () => {
+epollTest("a signal and a full pipe do not disturb a PipeHandle", async () => {
   using fds = new Fds();
   const [reader, writer] = await fds.fifo();
   const { read, write, errno } = libc;
@@ -152,7 +153,7 @@ test("a signal and a full pipe do not disturb a PipeHandle", async () => {
   }
 });
 
-test("an error of read() reaches connectionLost()", async () => {
+epollTest("an error of read() reaches connectionLost()", async () => {
   using fds = new Fds();
   const [reader, writer] = await fds.fifo();
   const { read, errno } = libc;
@@ -168,7 +169,7 @@ test("an error of read() reaches connectionLost()", async () => {
   }
 });
 
-test("closeTimeout ends a pipe that its reader does not read", async () => {
+epollTest("closeTimeout ends a pipe that its reader does not read", async () => {
   using fds = new Fds();
   const [, writer] = await fds.fifo();
   const clock = new ManualClock();

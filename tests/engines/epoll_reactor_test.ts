@@ -1,5 +1,6 @@
 /** The reactor of the epoll engine: it starves nothing, mixes up no descriptors, and survives what system calls return. */
 import { AsyncLocalStorage } from "node:async_hooks";
+import { constants } from "node:os";
 import { Protocol, type Server, type Transport } from "../../mod.ts";
 import { assert, assertEquals, assertInstanceOf } from "../std.ts";
 import { bytes, captureExceptions, EventLog, ManualClock, pattern, Recorder, turn } from "../kit.ts";
@@ -10,7 +11,7 @@ import { Reactor } from "../../engines/epoll/reactor.ts";
 import { Source } from "../../engines/epoll/source.ts";
 import { epollLoop, epollTest, failCalls, replaceCall } from "./epoll_kit.ts";
 
-const [EINTR, EAGAIN, EMFILE, ECONNABORTED, ENOBUFS, EPIPE] = [4, 11, 24, 103, 105, 32];
+const { EINTR, EAGAIN, EMFILE, ECONNABORTED, ECONNRESET, ENOBUFS, EPIPE, ETIMEDOUT } = constants.errno;
 
 /** Sends back what it receives. */
 class Echo extends Protocol {
@@ -264,8 +265,8 @@ for (
   const [name, errno, Class, code] of [
     ["send", EPIPE, Deno.errors.BrokenPipe, "EPIPE"],
     ["send", ENOBUFS, Error, "ENOBUFS"],
-    ["recv", 104, Deno.errors.ConnectionReset, "ECONNRESET"],
-    ["recv", 110, Deno.errors.TimedOut, "ETIMEDOUT"],
+    ["recv", ECONNRESET, Deno.errors.ConnectionReset, "ECONNRESET"],
+    ["recv", ETIMEDOUT, Deno.errors.TimedOut, "ETIMEDOUT"],
   ] as const
 ) {
   epollTest(`${name} that fails with ${code} ends the connection with Deno's error`, async () => {

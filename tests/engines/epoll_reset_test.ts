@@ -1,13 +1,15 @@
 /** How a connection of the epoll engine ends for its peer: by an end of the stream or by a reset. */
+import { constants } from "node:os";
 import { socketPair } from "../../engines/epoll/mod.ts";
 import { assertEquals, assertInstanceOf, assertRejects, assertThrows } from "../std.ts";
 import { bytes, connect, loop as defaultLoop, Recorder, turn } from "../kit.ts";
 import { SERVER, TRUSTING } from "../tls/kit.ts";
-import { Fds, isOpen, loop, put, take, test } from "./descriptors_kit.ts";
+import { Fds, isOpen, loop, put, take } from "./descriptors_kit.ts";
+import { epollTest } from "./epoll_kit.ts";
 
-const ECONNRESET = 104;
+const { ECONNRESET } = constants.errno;
 
-test("abort({ reset: true }) resets the connection, also with nothing unread", async () => {
+epollTest("abort({ reset: true }) resets the connection, also with nothing unread", async () => {
   for (const state of ["idle", "writing", "closing"] as const) {
     using fds = new Fds();
     const [client, server] = fds.tcp();
@@ -28,7 +30,7 @@ test("abort({ reset: true }) resets the connection, also with nothing unread", a
   }
 });
 
-test("abort() and close() without unread bytes end the stream for the peer", async () => {
+epollTest("abort() and close() without unread bytes end the stream for the peer", async () => {
   for (const method of ["abort", "close"] as const) {
     using fds = new Fds();
     const [client, server] = fds.tcp();
@@ -40,7 +42,7 @@ test("abort() and close() without unread bytes end the stream for the peer", asy
   }
 });
 
-test("abort() and close() with unread bytes reset the connection", async () => {
+epollTest("abort() and close() with unread bytes reset the connection", async () => {
   for (const method of ["abort", "close"] as const) {
     using fds = new Fds();
     const [client, server] = fds.tcp();
@@ -55,7 +57,7 @@ test("abort() and close() with unread bytes reset the connection", async () => {
   }
 });
 
-test("abort({ reset: true }) resets the connection under TLS", async () => {
+epollTest("abort({ reset: true }) resets the connection under TLS", async () => {
   const server = new Recorder();
   await using _server = await loop.createServer(() => server, { hostname: "127.0.0.1", port: 0, tls: SERVER });
   const [transport, client] = await loop.createConnection(() => new Recorder(), {
@@ -70,7 +72,7 @@ test("abort({ reset: true }) resets the connection under TLS", async () => {
   assertInstanceOf(server.error, Deno.errors.ConnectionReset);
 });
 
-test("abort({ reset: true }) is NotSupported where there is no reset, and leaves the transport open", async () => {
+epollTest("abort({ reset: true }) is NotSupported where there is no reset, and leaves the transport open", async () => {
   const [near, far] = socketPair();
   using _ = far;
   const [unix, protocol] = await loop.createConnection(() => new Recorder(), { fd: near });
@@ -99,7 +101,7 @@ test("abort({ reset: true }) is NotSupported where there is no reset, and leaves
   }
 });
 
-test("abort({ reset: true }) refuses wrong options", async () => {
+epollTest("abort({ reset: true }) refuses wrong options", async () => {
   await using pair = await connect(() => new Recorder(), () => new Recorder(), { loop });
   const { clientTransport: transport } = pair;
   assertThrows(

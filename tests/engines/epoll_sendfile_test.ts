@@ -1,12 +1,14 @@
 /** sendfile() on the epoll engine: by sendfile(2), and what happens where that fails. */
+import { constants } from "node:os";
 import { assert, assertEquals, assertInstanceOf, assertRejects, assertStrictEquals } from "../std.ts";
-import { EventLoop, InvalidStateError, SendfileError, type SendfileOptions } from "../../mod.ts";
-import { EpollEngine, type Socket } from "../../engines/epoll/mod.ts";
+import { type EventLoop, InvalidStateError, SendfileError, type SendfileOptions } from "../../mod.ts";
+import type { Socket } from "../../engines/epoll/mod.ts";
 import { assertBytes, bytes, concat, connect, type Pair, pattern, Recorder, tempPath, turn } from "../kit.ts";
-import { replaceInLibc, untilStill } from "../streams/kit.ts";
+import { untilStill } from "../streams/kit.ts";
 import { SERVER, TRUSTING } from "../tls/kit.ts";
+import { epollLoop, epollTest, failCalls, replaceCall } from "./epoll_kit.ts";
 
-const EINTR = 4, EIO = 5, EAGAIN = 11, EINVAL = 22, EMFILE = 24, EPIPE = 32, ENOSYS = 38;
+const { EINTR, EIO, EAGAIN, EINVAL, EMFILE, EPIPE, ENOSYS } = constants.errno;
 const LARGE = 24 * 1024 * 1024;
 
 interface Setup extends Pair<Recorder, Recorder> {
@@ -19,14 +21,14 @@ interface Setup extends Pair<Recorder, Recorder> {
 
 /** A test with a pair on a loop over epoll and a file of so many bytes; it ends with as many descriptors as it began with. */
 function test(name: string, size: number, run: (setup: Setup) => Promise<void>, tls = false): void {
-  Deno.test(name, { ignore: !EpollEngine.isSupported().supported }, async () => {
+  epollTest(name, async () => {
     const before = descriptors();
     {
       using temp = tempPath("file");
       const { path } = temp;
       const data = pattern(size, 3);
       Deno.writeFileSync(path, data);
-      const loop = new EventLoop({ engine: new EpollEngine() });
+      const loop = epollLoop();
       const options = tls ? { server: { tls: SERVER }, client: { tls: TRUSTING }, loop } : { loop };
       await using pair = await connect(() => new Recorder(), () => new Recorder(), options);
       using file = Deno.openSync(path);
@@ -57,45 +59,27 @@ function fdOf({ clientTransport }: Setup): number {
   return (clientTransport.getExtraInfo("socket") as unknown as Socket).fd;
 }
 
-/** Makes the first calls of sendfile(2) fail with these errors. */
-function failSendfile(...errors: number[]): Disposable {
-  let errno: number | undefined;
-  const replaced = [
-    replaceInLibc("sendfile", (sendfile) => (...args) => {
-      errno = errors.shift();
-      return errno === undefined ? sendfile(...args) : -1;
-    }),
-    replaceInLibc("errno", (former) => () => {
-      const injected = errno;
-      errno = undefined;
-      return injected ?? former();
-    }),
-  ];
-  return { [Symbol.dispose]: () => replaced.forEach((one) => one[Symbol.dispose]()) };
-}
-
 /** Records the calls of sendfile(2) and counts those of send(2). */
 function recordCalls(): Disposable & { counts: number[]; sends: number; untilStuck(): Promise<void> } {
   let sent = 0;
+  const replaced = new DisposableStack();
   const recorded = {
     /** The number of bytes that each call was asked for. */
     counts: [] as number[],
     sends: 0,
     untilStuck: () => untilStill(() => sent),
-    [Symbol.dispose]: () => replaced.forEach((one) => one[Symbol.dispose]()),
+    [Symbol.dispose]: () => replaced.dispose(),
   };
-  const replaced = [
-    replaceInLibc("sendfile", (sendfile) => (out, file, offset, count) => {
-      recorded.counts.push(Number(count));
-      const result = sendfile(out, file, offset, count);
-      sent += Math.max(0, result);
-      return result;
-    }),
-    replaceInLibc("send", (send) => (...args) => {
-      recorded.sends++;
-      return send(...args);
-    }),
-  ];
+  replaced.use(replaceCall("sendfile", (real, out, file, offset, count) => {
+    recorded.counts.push(Number(count));
+    const result = real(out, file, offset, count);
+    sent += Math.max(0, result);
+    return result;
+  }));
+  replaced.use(replaceCall("send", (real, ...args) => {
+    recorded.sends++;
+    return real(...args);
+  }));
   return recorded;
 }
 
@@ -139,7 +123,7 @@ test(
 );
 
 test("sendfile() on epoll goes on after EINTR and EAGAIN", 300_000, async (on) => {
-  using _failing = failSendfile(EINTR, EAGAIN, EINTR, EINTR, EAGAIN);
+  using _failing = failCalls("sendfile", EINTR, EAGAIN, EINTR, EINTR, EAGAIN);
   assertEquals(await on.send({ fallback: false }), 300_000);
   await on.serverSide.untilReceived(300_000);
   assertBytes(on.serverSide.data, on.data);
@@ -152,12 +136,12 @@ for (const [errno, name] of [[EINVAL, "EINVAL"], [ENOSYS, "ENOSYS"]] as const) {
     async (on) => {
       on.file.seekSync(7, Deno.SeekMode.Start);
       {
-        using _failing = failSendfile(errno);
+        using _failing = failCalls("sendfile", errno);
         const error = await assertRejects(() => on.send({ fallback: false }), Deno.errors.NotSupported, "sendfile(2)");
         assertEquals((error.cause as { code?: string }).code, name);
         assertEquals(position(on.file), 7);
       }
-      using _failing = failSendfile(errno);
+      using _failing = failCalls("sendfile", errno);
       assertEquals(await on.send(), 300_000);
       await on.serverSide.untilReceived(300_000);
       assertBytes(on.serverSide.data, on.data);
@@ -175,8 +159,7 @@ test("sendfile() on epoll reads and writes where the system cannot send a file o
 });
 
 test("sendfile() on epoll reads and writes if there is no descriptor left", 1000, async (on) => {
-  using _failing = replaceInLibc("eventfd", () => () => -1);
-  using _errno = replaceInLibc("errno", () => () => EMFILE);
+  using _failing = replaceCall("eventfd", () => -EMFILE);
   const error = await assertRejects(() => on.send({ fallback: false }), Deno.errors.NotSupported);
   assertEquals((error.cause as { code?: string }).code, "EMFILE");
   assertEquals(await on.send(), 1000);
@@ -184,7 +167,7 @@ test("sendfile() on epoll reads and writes if there is no descriptor left", 1000
 
 test("sendfile() on epoll rejects with an error of the file, and the transport lives on", 1000, async (on) => {
   {
-    using _failing = failSendfile(EIO);
+    using _failing = failCalls("sendfile", EIO);
     const error = await assertRejects(() => on.send({ fallback: false }), SendfileError);
     assertEquals([error.bytesSent, (error.cause as { code?: string }).code], [0, "EIO"]);
     assertEquals(position(on.file), 0);
@@ -194,7 +177,7 @@ test("sendfile() on epoll rejects with an error of the file, and the transport l
 });
 
 test("sendfile() on epoll rejects with an error of the connection, which connectionLost() gets", 1000, async (on) => {
-  using _failing = failSendfile(EAGAIN, EPIPE);
+  using _failing = failCalls("sendfile", EAGAIN, EPIPE);
   const error = await assertRejects(() => on.send({ fallback: false }), SendfileError);
   await on.clientSide.untilLost();
   assertInstanceOf(error.cause, Deno.errors.BrokenPipe);
@@ -249,7 +232,7 @@ test("write() during sendfile() on epoll is sent between two parts of the file",
 });
 
 test("sendfile() on epoll lets the loop turn between two MiB, however fast the reader is", 1, async (on) => {
-  using _endless = replaceInLibc("sendfile", () => (_out, _file, _offset, count) => Number(count));
+  using _endless = replaceCall("sendfile", (_real, _out, _file, _offset, count) => Number(count));
   let ended = false;
   const sending = on.send({ count: 64 * 1024 * 1024 }).finally(() => ended = true);
   for (let i = 0; i < 20; i++) await turn(on.loop);

@@ -22,9 +22,10 @@ import {
 import { decodeTcpInfo } from "../../engines/epoll/tcp_info.ts";
 import { assert, assertEquals, assertGreater, assertInstanceOf, assertStrictEquals, assertThrows } from "../std.ts";
 import { bytes, connect, loop as defaultLoop, Recorder, tempPath, text } from "../kit.ts";
-import { flags, isOpen, libc, loop, test } from "./descriptors_kit.ts";
+import { flags, isOpen, libc, loop } from "./descriptors_kit.ts";
+import { epollTest } from "./epoll_kit.ts";
 
-test("socketOf() returns the socket of a transport, whose options can be read and set", async () => {
+epollTest("socketOf() returns the socket of a transport, whose options can be read and set", async () => {
   await using pair = await connect(() => new Recorder(), () => new Recorder(), { loop, client: { keepAlive: true } });
   const socket = socketOf(pair.clientTransport);
   assertInstanceOf(socket, Socket);
@@ -44,7 +45,7 @@ test("socketOf() returns the socket of a transport, whose options can be read an
   socket.setOption(SOL_SOCKET, SO_LINGER, new Uint8Array(8));
 });
 
-test("socketOf() refuses what has no socket of the engine", async () => {
+epollTest("socketOf() refuses what has no socket of the engine", async () => {
   await using pair = await connect(() => new Recorder(), () => new Recorder(), { loop: defaultLoop });
   const message = "socketOf(): holder must be a transport or a server over sockets of EpollEngine, got ";
   assertThrows(() => socketOf(pair.clientTransport), TypeError, `${message}one whose socket is TcpConn`);
@@ -53,7 +54,7 @@ test("socketOf() refuses what has no socket of the engine", async () => {
   assertThrows(() => socketOf(null as never), TypeError, `${message}null`);
 });
 
-test("socketOf() returns the listening socket of a server, and Server.sockets all of them", async () => {
+epollTest("socketOf() returns the listening socket of a server, and Server.sockets all of them", async () => {
   const hostname = ["127.0.0.1", "127.0.0.2"];
   const server = await loop.createServer(() => new Recorder(), { hostname, port: 0 });
   const [first, second] = server.sockets as Socket[];
@@ -65,7 +66,7 @@ test("socketOf() returns the listening socket of a server, and Server.sockets al
   assertEquals([first!.fd, second!.fd, server.sockets.length], [-1, -1, 2]);
 });
 
-test("a Socket throws BadResource once its transport is closed", async () => {
+epollTest("a Socket throws BadResource once its transport is closed", async () => {
   await using pair = await connect(() => new Recorder(), () => new Recorder(), { loop });
   const socket = socketOf(pair.clientTransport);
   pair.clientTransport.abort();
@@ -85,7 +86,7 @@ test("a Socket throws BadResource once its transport is closed", async () => {
   }
 });
 
-test("getOption() and setOption() refuse wrong arguments, and report what the system refuses", () => {
+epollTest("getOption() and setOption() refuse wrong arguments, and report what the system refuses", () => {
   const [near, far] = socketPair();
   using _near = near;
   using _far = far;
@@ -121,7 +122,7 @@ test("getOption() and setOption() refuse wrong arguments, and report what the sy
   assertThrows(() => near.setOption(SOL_SOCKET, SO_TYPE, 2), Error, "setOption(): cannot set option 3 of level 1: ");
 });
 
-test("setOption() takes bytes in shared and resizable memory", () => {
+epollTest("setOption() takes bytes in shared and resizable memory", () => {
   const [near, far] = socketPair();
   using _near = near;
   using _far = far;
@@ -136,7 +137,7 @@ test("setOption() takes bytes in shared and resizable memory", () => {
   assertThrows(() => near.setOption(SOL_SOCKET, SO_KEEPALIVE, detached), Error);
 });
 
-test("tcpInfo() returns the state of a connection", async () => {
+epollTest("tcpInfo() returns the state of a connection", async () => {
   await using pair = await connect(() => new Recorder(), () => new Recorder(), { loop });
   pair.clientTransport.write(bytes("hello"));
   await pair.serverSide.untilReceived(5);
@@ -155,14 +156,14 @@ test("tcpInfo() returns the state of a connection", async () => {
   if (info.bytesSent !== undefined) assertEquals([info.bytesSent, info.bytesRetransmitted], [5, 0]);
 });
 
-test("tcpInfo() leaves out what an older kernel does not return", () => {
+epollTest("tcpInfo() leaves out what an older kernel does not return", () => {
   const oldest = decodeTcpInfo(new Uint8Array(104));
   assertEquals([oldest.rtt, oldest.state, "bytesAcked" in oldest], [0, "unknown", false]);
   const newer = decodeTcpInfo(new Uint8Array(148).fill(1));
   assertEquals([newer.notSentBytes, "minRtt" in newer], [0x01010101, false]);
 });
 
-test("tcpInfo() and peerCredentials() are NotSupported on the other kind of socket", async () => {
+epollTest("tcpInfo() and peerCredentials() are NotSupported on the other kind of socket", async () => {
   const [near, far] = socketPair();
   using _near = near;
   using _far = far;
@@ -176,7 +177,7 @@ test("tcpInfo() and peerCredentials() are NotSupported on the other kind of sock
   );
 });
 
-test("peerCredentials() returns the process at the other end", async () => {
+epollTest("peerCredentials() returns the process at the other end", async () => {
   const [near, far] = socketPair();
   const expected = { pid: Deno.pid, uid: Deno.uid()!, gid: Deno.gid()! };
   assertEquals(near.peerCredentials(), expected);
@@ -197,7 +198,7 @@ test("peerCredentials() returns the process at the other end", async () => {
   await client.untilLost();
 });
 
-test("socketPair() returns two connected sockets, whose calls never wait", () => {
+epollTest("socketPair() returns two connected sockets, whose calls never wait", () => {
   const [near, far] = socketPair();
   assertEquals([near, far].map(({ fd }) => flags(fd).inherited), [false, false]);
   assertEquals(near.getOption(SOL_SOCKET, SO_DOMAIN), 1);
@@ -224,7 +225,7 @@ test("socketPair() returns two connected sockets, whose calls never wait", () =>
   assertThrows(() => far.send(buffer), Deno.errors.BadResource, "send(): the socket is closed");
 });
 
-test("OwnedSocket.detach() gives the descriptor up without closing it", () => {
+epollTest("OwnedSocket.detach() gives the descriptor up without closing it", () => {
   const [near, far] = socketPair();
   const { fd } = near;
   assertEquals(near.detach(), fd);
@@ -238,7 +239,7 @@ test("OwnedSocket.detach() gives the descriptor up without closing it", () => {
   assertThrows(() => new OwnedSocket("3" as never), TypeError, "new OwnedSocket(): fd must be");
 });
 
-test("recv() and send() take shared and resizable memory, and refuse detached memory and other values", () => {
+epollTest("recv() and send() take shared and resizable memory, and refuse detached memory and other values", () => {
   const [near, far] = socketPair();
   using _near = near;
   using _far = far;
@@ -270,7 +271,7 @@ test("recv() and send() take shared and resizable memory, and refuse detached me
   assertThrows(() => far.send("x" as never), TypeError, "send(): data must be a Uint8Array, got string");
 });
 
-test("recv() goes on after a signal", () => {
+epollTest("recv() goes on after a signal", () => {
   const [near, far] = socketPair();
   using _near = near;
   using _far = far;
@@ -287,7 +288,7 @@ test("recv() goes on after a signal", () => {
   }
 });
 
-test("socketPair() reports that no descriptor is left", () => {
+epollTest("socketPair() reports that no descriptor is left", () => {
   const { socketpair, errno } = libc;
   try {
     libc.socketpair = () => -1;

@@ -1,17 +1,15 @@
 /** What UDP has over the epoll engine and not over Deno's sockets. */
 import { AsyncLocalStorage } from "node:async_hooks";
-import { type DatagramSocket, EpollEngine } from "../../engines/epoll/mod.ts";
-import { EventLoop } from "../../mod.ts";
+import { constants } from "node:os";
+import type { DatagramSocket } from "../../engines/epoll/mod.ts";
 import { codeOf, DatagramRecorder, endpointsOf, net } from "../datagrams/kit.ts";
 import { bytes, pattern, text, turn } from "../kit.ts";
 import { assert, assertEquals, assertRejects, assertThrows } from "../std.ts";
-import { hasIpv6 } from "./addresses_kit.ts";
-import { epollTest, failCalls, replaceCall } from "./epoll_kit.ts";
-import { replaceLibc, watchSockets } from "./fake_libc.ts";
+import { epollLoop, epollTest, failCalls, ipv6Test, replaceCall, watchSockets } from "./epoll_kit.ts";
 
-const [EINTR, EAGAIN, ENOMEM, EACCES, ENOBUFS] = [4, 11, 12, 13, 105];
+const { EINTR, EAGAIN, ENOMEM, EACCES, ENOBUFS } = constants.errno;
 
-const makeEndpoints = () => endpointsOf(new EventLoop({ engine: new EpollEngine() }));
+const makeEndpoints = () => endpointsOf(epollLoop());
 
 function socketOf({ transport }: DatagramRecorder): DatagramSocket {
   return transport.getExtraInfo("socket") as DatagramSocket;
@@ -86,29 +84,27 @@ epollTest("sendto() to a broadcast address without allowBroadcast is errorReceiv
   assertEquals([client.errors.length, socketOf(client).broadcast], [1, true]);
 });
 
-if (hasIpv6()) {
-  epollTest("createDatagramEndpoint() at :: serves IPv4 and IPv6, and reaches both", async () => {
-    const on = makeEndpoints();
-    await using server = await on.open({ localAddr: { hostname: "::", port: 0 } });
-    server.onDatagram = (data, addr) => server.transport.sendto(data, addr);
-    const { port } = net(server.addr);
-    for (const [hostname, seen] of [["127.0.0.1", "::ffff:127.0.0.1"], ["::1", "::1"]] as const) {
-      await using client = await on.open({ localAddr: { hostname, port: 0 }, remoteAddr: { hostname, port } });
-      client.transport.sendto(bytes("hello"));
-      await client.untilReceived(1);
-      assertEquals(net(server.received.at(-1)!.addr).hostname, seen);
-      server.transport.sendto(bytes("by its own address"), { ...net(client.addr) });
-      await client.untilReceived(2);
-    }
-    await using dual = await on.open({
-      localAddr: { hostname: "::", port: 0 },
-      remoteAddr: { hostname: "127.0.0.1", port },
-    });
-    dual.transport.sendto(bytes("mapped"));
-    await dual.untilReceived(1);
-    assertEquals(dual.transport.getExtraInfo("peername"), { transport: "udp", hostname: "::ffff:127.0.0.1", port });
+ipv6Test("createDatagramEndpoint() at :: serves IPv4 and IPv6, and reaches both", async () => {
+  const on = makeEndpoints();
+  await using server = await on.open({ localAddr: { hostname: "::", port: 0 } });
+  server.onDatagram = (data, addr) => server.transport.sendto(data, addr);
+  const { port } = net(server.addr);
+  for (const [hostname, seen] of [["127.0.0.1", "::ffff:127.0.0.1"], ["::1", "::1"]] as const) {
+    await using client = await on.open({ localAddr: { hostname, port: 0 }, remoteAddr: { hostname, port } });
+    client.transport.sendto(bytes("hello"));
+    await client.untilReceived(1);
+    assertEquals(net(server.received.at(-1)!.addr).hostname, seen);
+    server.transport.sendto(bytes("by its own address"), { ...net(client.addr) });
+    await client.untilReceived(2);
+  }
+  await using dual = await on.open({
+    localAddr: { hostname: "::", port: 0 },
+    remoteAddr: { hostname: "127.0.0.1", port },
   });
-}
+  dual.transport.sendto(bytes("mapped"));
+  await dual.untilReceived(1);
+  assertEquals(dual.transport.getExtraInfo("peername"), { transport: "udp", hostname: "::ffff:127.0.0.1", port });
+});
 
 epollTest("createDatagramEndpoint() with addresses of two families names both, and leaves nothing open", async () => {
   const on = makeEndpoints();
@@ -168,8 +164,8 @@ epollTest("sendto() resolves a name, and what follows waits for it, in order", a
 epollTest("close() while a name is being resolved ends the endpoint, and nothing is sent", async () => {
   const on = makeEndpoints();
   const client = await on.open();
-  let resolved: unknown;
-  using _ = replaceLibc((real) => ({ getaddrinfo: (...args) => resolved = real.getaddrinfo(...args) as never }));
+  let resolved: Promise<number> | undefined;
+  using _ = replaceCall("getaddrinfo", (real, ...args) => resolved = real(...args));
   client.transport.sendto(bytes("x"), { transport: "udp", hostname: "localhost", port: 9 });
   client.transport.abort();
   await client.log.has("connectionLost");

@@ -1,18 +1,16 @@
 /** Unix datagrams over the epoll engine: one socket for each endpoint, abstract names, and peers that come and go. */
-import { EpollEngine } from "../../engines/epoll/mod.ts";
-import { EventLoop } from "../../mod.ts";
+import { constants } from "node:os";
 import { codeOf, DatagramRecorder, endpointsOf } from "../datagrams/kit.ts";
 import { bytes, pattern, tempPath } from "../kit.ts";
 import { filesIn, staleSocket } from "../servers/kit.ts";
 import { assert, assertEquals, assertRejects } from "../std.ts";
-import { epollTest, replaceCall } from "./epoll_kit.ts";
-import { watchSockets } from "./fake_libc.ts";
+import { epollLoop, epollTest, replaceCall, watchSockets } from "./epoll_kit.ts";
 
-const EINTR = 4;
+const { EINTR, EAGAIN } = constants.errno;
 
 /** Endpoints on a loop of their own. Without a path, an endpoint has no name. */
 function makeUnix() {
-  const on = endpointsOf(new EventLoop({ engine: new EpollEngine() }));
+  const on = endpointsOf(epollLoop());
   return async (path?: string, remotePath?: string): Promise<DatagramRecorder> => {
     const [, endpoint] = await on.loop.createDatagramEndpoint(() => new DatagramRecorder(), {
       ...path !== undefined && { localAddr: { path } },
@@ -145,7 +143,7 @@ epollTest("abort() of a Unix endpoint drops what waits for a full receiver, and 
   await using server = await open(temp.path);
   const client = await open(`${temp.directory}/client`);
   let full = true;
-  using _ = replaceCall("sendto", (real, ...args) => full ? -11 : real(...args));
+  using _ = replaceCall("sendto", (real, ...args) => full ? -EAGAIN : real(...args));
   client.transport.sendto(bytes("dropped"), addrOf(temp.path));
   await new Promise((resolve) => setTimeout(resolve, 0)); // The first attempt after the socket was writable has failed.
   client.transport.abort();

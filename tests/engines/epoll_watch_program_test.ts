@@ -1,12 +1,10 @@
 /** A program that watches its standard input by addReader(). */
 import { assertEquals } from "../std.ts";
-import { EpollEngine } from "../../engines/epoll/mod.ts";
 import { bytes, text } from "../kit.ts";
 import { program } from "../program.ts";
+import { epollTest } from "./epoll_kit.ts";
 
-Deno.test("addReader() keeps the process alive until removeReader(), and nothing does afterwards", {
-  ignore: !EpollEngine.isSupported().supported,
-}, async () => {
+epollTest("addReader() keeps the process alive until removeReader(), and nothing does afterwards", async () => {
   using watching = program(
     `import { install } from ${JSON.stringify(import.meta.resolve("../../engines/epoll/mod.ts"))};
     const loop = install();

@@ -1,11 +1,11 @@
 /** addReader() and addWriter() on the epoll engine: asyncio's, for descriptors that no transport owns. */
 import { AsyncLocalStorage } from "node:async_hooks";
 import { assert, assertEquals, assertInstanceOf, assertStrictEquals, assertThrows } from "../std.ts";
-import { EventLoop, getRunningLoop, InvalidStateError } from "../../mod.ts";
-import { EpollEngine, type Socket, socketPair } from "../../engines/epoll/mod.ts";
+import { type EventLoop, getRunningLoop, InvalidStateError } from "../../mod.ts";
+import { type Socket, socketPair } from "../../engines/epoll/mod.ts";
 import { type Libc, openLibc } from "../../engines/epoll/libc.ts";
-import { replaceInLibc } from "../streams/kit.ts";
 import { bytes, captureExceptions, connect, Recorder, tempPath, text, turn } from "../kit.ts";
+import { epollLoop, epollTest, replaceCall } from "./epoll_kit.ts";
 
 const SOCKETS = 0o2004000; // SOCK_CLOEXEC | SOCK_NONBLOCK
 
@@ -44,8 +44,8 @@ class Sockets implements Disposable {
 
 /** A test with two sockets, on a loop of its own. */
 function test(name: string, run: (loop: EventLoop, sockets: Sockets) => Promise<void> | void): void {
-  Deno.test(name, { ignore: !EpollEngine.isSupported().supported }, async () => {
-    const loop = new EventLoop({ engine: new EpollEngine() });
+  epollTest(name, async () => {
+    const loop = epollLoop();
     using sockets = new Sockets();
     await run(loop, sockets);
     await turn(loop);
@@ -338,8 +338,8 @@ test("removeReader() of a descriptor that is closed while a duplicate is open en
   const before = calls;
   const counts: number[] = [];
   {
-    using _recording = replaceInLibc("epoll_wait", (wait) => (...args) => {
-      const count = wait(...args);
+    using _recording = replaceCall("epoll_wait", (real, ...args) => {
+      const count = real(...args);
       counts.push(count);
       return count;
     });

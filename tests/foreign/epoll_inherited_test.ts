@@ -3,17 +3,16 @@
  * asyncio peer sees of a reset.
  */
 import { Protocol, type Transport } from "../../mod.ts";
-import { EpollEngine, socketOf } from "../../engines/epoll/mod.ts";
+import { socketOf } from "../../engines/epoll/mod.ts";
 import { assertEquals } from "../std.ts";
 import { loop as defaultLoop, Recorder, text, turn } from "../kit.ts";
 import { loop as epollLoop } from "../engines/descriptors_kit.ts";
+import { epollTest, supported } from "../engines/epoll_kit.ts";
 import { execute, foreign as withProgram, program, runProgram } from "../program.ts";
-
-const { supported } = EpollEngine.isSupported();
 
 function foreign(name: string, fn: () => Promise<void>): void {
   if (supported) withProgram("python3", name, fn);
-  else Deno.test(`${name} (skipped: no epoll)`, { ignore: true }, fn);
+  else epollTest(name, fn);
 }
 
 const EPOLL = JSON.stringify(import.meta.resolve("../../engines/epoll/mod.ts"));

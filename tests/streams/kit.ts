@@ -1,7 +1,7 @@
 /** For the tests of byte streams: raw peers that do as they are told, and a handle whose every completion is the test's. */
 import { connect as connectNode, type Socket as NodeSocket } from "node:net";
 import type { ServerOptions } from "../../mod.ts";
-import { type Libc, openLibc } from "../../engines/epoll/libc.ts";
+import { openLibc } from "../../engines/epoll/libc.ts";
 import { Socket } from "../../engines/epoll/mod.ts";
 import { WindowMemory } from "../../memory/window_memory.ts";
 import type { LoopContext } from "../../transports/loop_context.ts";
@@ -195,14 +195,6 @@ export async function untilStill(read: () => number): Promise<void> {
     before = now;
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
-}
-
-/** Replaces a function of the C library; leaving the scope puts it back. */
-export function replaceInLibc<K extends keyof Libc>(name: K, make: (former: Libc[K]) => Libc[K]): Disposable {
-  const libc = openLibc();
-  const former = libc[name];
-  libc[name] = make(former);
-  return { [Symbol.dispose]: () => void (libc[name] = former) };
 }
 
 /** Runs all microtasks that are queued, and those they queue, without a turn of the loop. */
