@@ -1,6 +1,7 @@
 /** The reactor of the epoll engine: it starves nothing, mixes up no descriptors, and survives what system calls return. */
 import { AsyncLocalStorage } from "node:async_hooks";
 import { constants } from "node:os";
+import { setImmediate } from "node:timers";
 import { Protocol, type Server, type Transport } from "../../mod.ts";
 import { assert, assertEquals, assertInstanceOf } from "../std.ts";
 import { bytes, captureExceptions, EventLog, ManualClock, pattern, Recorder, turn } from "../kit.ts";
@@ -61,6 +62,36 @@ epollTest("Deno's timers, fetch and sockets go on while the engine's sockets hav
     assert(rounds > 0);
     transport.close();
   }
+});
+
+epollTest("a turn of Deno's loop has few events if their callbacks take long", async () => {
+  const loop = epollLoop();
+  let [callbacks, calledInTurn, most, stopped] = [0, 0, 0, false];
+  const onTurn = () => {
+    // The engine has learnt by then how long the callbacks take.
+    if (callbacks > 200) most = Math.max(most, calledInTurn);
+    calledInTurn = 0;
+    if (!stopped) setImmediate(onTurn);
+  };
+  class Slow extends PingPong {
+    override dataReceived(data: Uint8Array): void {
+      callbacks++;
+      calledInTurn++;
+      for (const start = performance.now(); performance.now() - start < 0.3;);
+      super.dataReceived(data);
+    }
+  }
+  PingPong.stopped = false;
+  await using server = await loop.createServer(() => new Slow(), LOCAL);
+  const pairs = await Promise.all(
+    Array.from({ length: 20 }, () => loop.createConnection(() => new Slow(), { port: server.port })),
+  );
+  onTurn();
+  while (callbacks < 400) await new Promise((resolve) => setTimeout(resolve, 1));
+  PingPong.stopped = stopped = true;
+  server.closeClients();
+  for (const [transport] of pairs) transport.close();
+  assert(most >= 1 && most <= 3, `${most} callbacks in a turn`);
 });
 
 epollTest("the engine's sockets go on while Deno's loop is never idle", async () => {
