@@ -25,7 +25,7 @@ const { ENETUNREACH } = constants.errno;
 async function blackHole(loop: EventLoop) {
   const server = await loop.createServer(factory, {
     hostname: "127.0.0.2",
-    port: 0,
+    port: freePort(),
     backlog: 1,
     startServing: false,
   });

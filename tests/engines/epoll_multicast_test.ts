@@ -1,18 +1,17 @@
 /** Multicast over the epoll engine: IPv4 on the loopback interface, which has no IPv6 multicast, and IPv6 on another. */
-import { type DatagramSocket, EpollEngine } from "../../engines/epoll/mod.ts";
-import { EventLoop } from "../../mod.ts";
+import type { DatagramSocket } from "../../engines/epoll/mod.ts";
 import { type DatagramRecorder, endpointsOf, net } from "../datagrams/kit.ts";
 import { bytes, tempPath, turn } from "../kit.ts";
 import { assertEquals, assertThrows } from "../std.ts";
-import { epollTest } from "./epoll_kit.ts";
+import { epollLoop, epollTest, supported } from "./epoll_kit.ts";
 
-const makeEndpoints = () => endpointsOf(new EventLoop({ engine: new EpollEngine() }));
+const makeEndpoints = () => endpointsOf(epollLoop());
 
 function socketOf({ transport }: DatagramRecorder): DatagramSocket {
   return transport.getExtraInfo("socket") as DatagramSocket;
 }
 
-const ipv6 = EpollEngine.isSupported().supported
+const ipv6 = supported
   ? Deno.networkInterfaces().find(({ family, address }) => family === "IPv6" && address.startsWith("fe80:"))
   : undefined;
 /** Groups, the wildcard of their family, and the names of an interface. */

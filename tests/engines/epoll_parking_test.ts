@@ -1,22 +1,17 @@
 /** What a parked thread must not do: outlive the last socket. */
-import { EventLoop, type Server, type ServerOptions } from "../../mod.ts";
-import { EpollEngine } from "../../engines/epoll/mod.ts";
-import { openLibc } from "../../engines/epoll/libc.ts";
-import { portOf, Recorder, turn } from "../kit.ts";
+import type { EventLoop, Server, ServerOptions } from "../../mod.ts";
+import { portOf, turn } from "../kit.ts";
 import { assertRejects } from "../std.ts";
-
-const { supported, reason } = EpollEngine.isSupported();
+import { epollLoop, epollTest, factory, replaceCall } from "./epoll_kit.ts";
 
 /** Resolves when the reactor parks; leaving the scope puts the function back. */
 function untilParked(): Disposable & { parked: Promise<void> } {
-  const libc = openLibc();
-  const { epoll_park } = libc;
   const { promise, resolve } = Promise.withResolvers<void>();
-  libc.epoll_park = (...args) => {
+  const replaced = replaceCall("epoll_park", (real, ...args) => {
     resolve();
-    return epoll_park(...args);
-  };
-  return { parked: promise, [Symbol.dispose]: () => void (libc.epoll_park = epoll_park) };
+    return real(...args);
+  });
+  return { parked: promise, [Symbol.dispose]: () => replaced[Symbol.dispose]() };
 }
 
 /** How the last socket of a loop closes while the reactor is parked, and what a test then waits for. */
@@ -35,12 +30,12 @@ const WAYS: Record<string, (loop: EventLoop, parked: Promise<void>) => Promise<v
   },
   "the end of a connection attempt by its signal": async (loop, parked) => {
     // A full backlog, on a loop that watches nothing: the attempt does not end.
-    const full = await serve(makeLoop(), { backlog: 1, startServing: false });
+    const full = await serve(epollLoop(), { backlog: 1, startServing: false });
     const port = portOf(full);
     using _first = await Deno.connect({ port });
     using _second = await Deno.connect({ port });
     const controller = new AbortController();
-    const attempt = loop.createConnection(() => new Recorder(), { port, signal: controller.signal });
+    const attempt = loop.createConnection(factory, { port, signal: controller.signal });
     await parked;
     full.close();
     controller.abort();
@@ -48,19 +43,16 @@ const WAYS: Record<string, (loop: EventLoop, parked: Promise<void>) => Promise<v
   },
 };
 
-const makeLoop = () => new EventLoop({ engine: new EpollEngine() });
-
 function serve(loop: EventLoop, options: Partial<ServerOptions> = {}): Promise<Server> {
-  return loop.createServer(() => new Recorder(), { hostname: "127.0.0.1", port: 0, ...options });
+  return loop.createServer(factory, { hostname: "127.0.0.1", port: 0, ...options });
 }
 
 // Deno's op sanitizer checks. One test alone would not always meet the race.
 for (const [way, run] of Object.entries(WAYS)) {
   for (let i = 1; i <= 15; i++) {
-    const name = `${way} leaves no call pending while the reactor is parked, attempt ${i}`;
-    Deno.test(supported ? name : `${name} (skipped: ${reason})`, { ignore: !supported }, async () => {
+    epollTest(`${way} leaves no call pending while the reactor is parked, attempt ${i}`, async () => {
       using reactor = untilParked();
-      await run(makeLoop(), reactor.parked);
+      await run(epollLoop(), reactor.parked);
     });
   }
 }

@@ -1,12 +1,13 @@
 /** `{ fd }` of pipes, FIFOs and terminals on the epoll engine. */
 import { existsSync } from "node:fs";
-import { EventLoop } from "../../mod.ts";
-import { EpollEngine } from "../../engines/epoll/mod.ts";
+import { constants } from "node:os";
 import { libcPaths } from "../../engines/epoll/libc.ts";
 import { assert, assertEquals, assertInstanceOf } from "../std.ts";
 import { bytes, concat, ManualClock, pattern, Recorder, tempPath, text, turn } from "../kit.ts";
 import { Fds, flags, isOpen, libc, loop, put, refused, take } from "./descriptors_kit.ts";
-import { epollTest } from "./epoll_kit.ts";
+import { epollLoop, epollTest, replaceCall } from "./epoll_kit.ts";
+
+const { EINTR, EIO } = constants.errno;
 
 epollTest("connectReadPipe() and connectWritePipe() take the ends of a FIFO by their descriptors", async () => {
   using fds = new Fds();
@@ -134,46 +135,36 @@ for (const name of ["connectReadPipe", "connectWritePipe"]) {
 epollTest("a signal and a full pipe do not disturb a PipeHandle", async () => {
   using fds = new Fds();
   const [reader, writer] = await fds.fifo();
-  const { read, write, errno } = libc;
-  let fault = 0;
-  const faulty = (fail: boolean, call: () => number) => (fault = fail ? 4 : 0) === 4 ? -1 : call();
-  try {
-    let [reads, writes] = [0, 0];
-    libc.errno = () => fault || errno();
-    libc.read = (fd, ...args) => faulty(fd === reader && reads++ % 2 === 0, () => read(fd, ...args));
-    libc.write = (fd, ...args) => faulty(fd === writer && writes++ % 2 === 0, () => write(fd, ...args));
-    const [, receiver] = await loop.connectReadPipe(() => new Recorder(), { fd: reader });
-    const [to] = await loop.connectWritePipe(() => new Recorder(), { fd: writer });
-    to.write(pattern(300_000));
-    to.close();
-    await receiver.untilLost();
-    assertEquals([receiver.received, receiver.error, reads > 2, writes > 2], [300_000, null, true, true]);
-  } finally {
-    Object.assign(libc, { read, write, errno });
-  }
+  let [reads, writes] = [0, 0];
+  using _read = replaceCall("read", (real, fd, ...args) => {
+    return fd === reader && reads++ % 2 === 0 ? -EINTR : real(fd, ...args);
+  });
+  using _write = replaceCall("write", (real, fd, ...args) => {
+    return fd === writer && writes++ % 2 === 0 ? -EINTR : real(fd, ...args);
+  });
+  const [, receiver] = await loop.connectReadPipe(() => new Recorder(), { fd: reader });
+  const [to] = await loop.connectWritePipe(() => new Recorder(), { fd: writer });
+  to.write(pattern(300_000));
+  to.close();
+  await receiver.untilLost();
+  assertEquals([receiver.received, receiver.error, reads > 2, writes > 2], [300_000, null, true, true]);
 });
 
 epollTest("an error of read() reaches connectionLost()", async () => {
   using fds = new Fds();
   const [reader, writer] = await fds.fifo();
-  const { read, errno } = libc;
-  try {
-    libc.read = (fd, ...args) => fd === reader ? -1 : read(fd, ...args);
-    libc.errno = () => 5;
-    const [, receiver] = await loop.connectReadPipe(() => new Recorder(), { fd: reader });
-    put(writer, bytes("x"));
-    await receiver.untilLost();
-    assertEquals((receiver.error as { code?: string }).code, "EIO");
-  } finally {
-    Object.assign(libc, { read, errno });
-  }
+  using _read = replaceCall("read", (real, fd, ...args) => fd === reader ? -EIO : real(fd, ...args));
+  const [, receiver] = await loop.connectReadPipe(() => new Recorder(), { fd: reader });
+  put(writer, bytes("x"));
+  await receiver.untilLost();
+  assertEquals((receiver.error as { code?: string }).code, "EIO");
 });
 
 epollTest("closeTimeout ends a pipe that its reader does not read", async () => {
   using fds = new Fds();
   const [, writer] = await fds.fifo();
   const clock = new ManualClock();
-  const ticking = new EventLoop({ engine: new EpollEngine(), clock });
+  const ticking = epollLoop(clock);
   const [to, sender] = await ticking.connectWritePipe(() => new Recorder(), { fd: writer }, { closeTimeout: 100 });
   to.write(new Uint8Array(1_000_000));
   await turn(ticking);

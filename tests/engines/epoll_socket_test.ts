@@ -1,4 +1,5 @@
 /** Sockets of the epoll engine: options, the state of TCP, credentials, socket pairs. */
+import { constants } from "node:os";
 import {
   IPPROTO_TCP,
   OwnedSocket,
@@ -22,8 +23,8 @@ import {
 import { decodeTcpInfo } from "../../engines/epoll/tcp_info.ts";
 import { assert, assertEquals, assertGreater, assertInstanceOf, assertStrictEquals, assertThrows } from "../std.ts";
 import { bytes, connect, loop as defaultLoop, Recorder, tempPath, text } from "../kit.ts";
-import { flags, isOpen, libc, loop } from "./descriptors_kit.ts";
-import { epollTest } from "./epoll_kit.ts";
+import { flags, isOpen, loop } from "./descriptors_kit.ts";
+import { epollTest, failCalls } from "./epoll_kit.ts";
 
 epollTest("socketOf() returns the socket of a transport, whose options can be read and set", async () => {
   await using pair = await connect(() => new Recorder(), () => new Recorder(), { loop, client: { keepAlive: true } });
@@ -276,26 +277,13 @@ epollTest("recv() goes on after a signal", () => {
   using _near = near;
   using _far = far;
   near.send(bytes("x"));
-  const { recv, errno } = libc;
-  let calls = 0;
-  try {
-    libc.recv = (...args) => calls++ === 0 ? -1 : recv(...args);
-    libc.errno = () => calls === 1 ? 4 : errno();
-    assertEquals(far.recv(new Uint8Array(4)), 1);
-    assertEquals(calls, 2);
-  } finally {
-    Object.assign(libc, { recv, errno });
-  }
+  using calls = failCalls("recv", constants.errno.EINTR);
+  assertEquals(far.recv(new Uint8Array(4)), 1);
+  assertEquals(calls.left(), 0);
 });
 
 epollTest("socketPair() reports that no descriptor is left", () => {
-  const { socketpair, errno } = libc;
-  try {
-    libc.socketpair = () => -1;
-    libc.errno = () => 24;
-    const error = assertThrows(() => socketPair(), Error, "socketPair(): ");
-    assertEquals((error as { code?: string }).code, "EMFILE");
-  } finally {
-    Object.assign(libc, { socketpair, errno });
-  }
+  using _failing = failCalls("socketpair", constants.errno.EMFILE);
+  const error = assertThrows(() => socketPair(), Error, "socketPair(): ");
+  assertEquals((error as { code?: string }).code, "EMFILE");
 });
