@@ -28,7 +28,7 @@ export async function connectTo(
   const source = openSocket(libc, address.family, SOCK_STREAM, (fd) => {
     prepare(fd);
     const { bytes } = address;
-    if (libc.connect(fd, bytes as Uint8Array<ArrayBuffer>, bytes.length) === 0) return fd;
+    if (libc.connect(fd, bytes, bytes.length) === 0) return fd;
     const errno = libc.errno();
     // After a signal, the attempt goes on as well.
     if (errno !== EINPROGRESS && errno !== EINTR) throw systemError(libc, errno);

@@ -126,7 +126,7 @@ export class SingleReceiver implements Receiver {
   readonly capacity = 1;
   readonly size: number;
   #senders: Senders;
-  #memory: Uint8Array<ArrayBuffer>;
+  #memory: Uint8Array;
   #name = new Int32Array(NAME_WORDS);
   #nameLength = new Int32Array(1);
   #length = 0;

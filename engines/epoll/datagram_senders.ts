@@ -12,7 +12,7 @@ const HASH_BITS = 10;
 export interface Sender {
   /** Frozen, because it is given to protocols again and again, and stands for `bytes`. */
   readonly addr: Deno.NetAddr;
-  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly bytes: Uint8Array;
   readonly words: Int32Array;
 }
 

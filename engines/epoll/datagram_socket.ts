@@ -4,7 +4,7 @@ import { checkBoolean, checkInteger } from "../../checks.ts";
 import { describe } from "../../errors.ts";
 import { AF_INET, AF_INET6 } from "./constants.ts";
 import { lastError } from "./errors.ts";
-import type { Libc } from "./libc.ts";
+import { openLibc, toCString } from "./libc.ts";
 import { encodeIp } from "./sockaddr.ts";
 import { Socket } from "./socket.ts";
 import {
@@ -59,15 +59,11 @@ type Option = [level: number, name: number];
  * ```
  */
 export class DatagramSocket extends Socket {
-  #owner: { readonly fd: number };
-  #libc: Libc;
   #family: number;
 
   /** Called by the engine. */
-  constructor(owner: { readonly fd: number }, libc: Libc, family: number) {
+  constructor(owner: { readonly fd: number }, family: number) {
     super(owner);
-    this.#owner = owner;
-    this.#libc = libc;
     this.#family = family;
   }
 
@@ -197,7 +193,7 @@ export class DatagramSocket extends Socket {
   }
 
   /** Makes a `struct ip_mreqn`: a group, and an interface by its address or by its number. */
-  #mreqn(method: string, name: string, group: string, chosen: string | number | undefined): Uint8Array<ArrayBuffer> {
+  #mreqn(method: string, name: string, group: string, chosen: string | number | undefined): Uint8Array {
     const request = new Uint8Array(12);
     request.set(encodeIp(group, 0).bytes.subarray(4, 8));
     if (typeof chosen === "string" && isIP(chosen) === 4) {
@@ -217,8 +213,9 @@ export class DatagramSocket extends Socket {
     if (typeof chosen !== "string") {
       throw new TypeError(`${method}: ${name} must be ${accepted}, got ${describe(chosen)}`);
     }
-    const index = this.#libc.if_nametoindex(new TextEncoder().encode(`${chosen}\0`));
-    if (index === 0) throw named(method, lastError(this.#libc), ` ${name} "${chosen}":`);
+    const libc = openLibc();
+    const index = libc.if_nametoindex(toCString(chosen));
+    if (index === 0) throw named(method, lastError(libc), ` ${name} "${chosen}":`);
     return index;
   }
 
@@ -235,8 +232,9 @@ export class DatagramSocket extends Socket {
 
   #get(name: string, [level, option]: Option): number {
     const value = new Int32Array(1);
-    if (this.#libc.getsockopt(this.#owner.fd, level, option, value, new Int32Array([4])) === -1) {
-      throw named(name, lastError(this.#libc));
+    const libc = openLibc();
+    if (libc.getsockopt(this.fd, level, option, value, new Int32Array([4])) === -1) {
+      throw named(name, lastError(libc));
     }
     return value[0]!;
   }
@@ -245,9 +243,10 @@ export class DatagramSocket extends Socket {
     this.#setBytes(method, option, new Uint8Array(new Int32Array([value]).buffer));
   }
 
-  #setBytes(method: string, [level, option]: Option, value: Uint8Array<ArrayBuffer>): void {
-    if (this.#libc.setsockopt(this.#owner.fd, level, option, value, value.length) === -1) {
-      throw named(method, lastError(this.#libc));
+  #setBytes(method: string, [level, option]: Option, value: Uint8Array): void {
+    const libc = openLibc();
+    if (libc.setsockopt(this.fd, level, option, value, value.length) === -1) {
+      throw named(method, lastError(libc));
     }
   }
 }

@@ -31,7 +31,7 @@ export abstract class DatagramSource extends Source implements DatagramHandle {
   constructor(reactor: Reactor, fd: number, family: number, addr: Deno.Addr) {
     super(reactor, new Lane(), fd);
     this.addr = addr;
-    this.socket = new DatagramSocket(this, reactor.libc, family);
+    this.socket = new DatagramSocket(this, family);
   }
 
   /** Sends at once. Returns whether the system has taken the datagram. */
@@ -120,4 +120,10 @@ export abstract class DatagramSource extends Source implements DatagramHandle {
     if (error === null) pending?.resolve();
     else pending?.reject(error);
   }
+}
+
+/** Returns the error for a datagram that was cut. */
+export function tooLong(length: number, room: number): Error {
+  const message = `a datagram of ${length} bytes was dropped: the receive memory holds ${room} bytes`;
+  return Object.assign(new Error(message), { code: "EMSGSIZE" });
 }

@@ -87,7 +87,7 @@ export class Datagrams {
       if (remote === null) {
         return new UdpHandle(this.#reactor, fd, family, ipNameOf(libc, fd, "udp"), this.#udp, null);
       }
-      const bytes = remote.bytes as Uint8Array<ArrayBuffer>;
+      const { bytes } = remote;
       if (libc.connect(fd, bytes, bytes.length) === -1) {
         throw Object.assign(lastError(libc), { syscall: "connect" });
       }

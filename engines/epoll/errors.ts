@@ -1,6 +1,6 @@
 import { constants } from "node:os";
 import { EAGAIN } from "./constants.ts";
-import type { Libc } from "./libc.ts";
+import { fromCString, type Libc } from "./libc.ts";
 
 const NAMES = new Map(Object.entries(constants.errno).map(([name, number]) => [number as number, name]));
 // Not EWOULDBLOCK, which is the same number.
@@ -50,5 +50,5 @@ export function lastError(libc: Libc, what?: string): Error {
 function describeErrno(libc: Libc, errno: number): string {
   const text = new Uint8Array(128);
   libc.strerror_r(errno, text, 128n);
-  return new TextDecoder().decode(text.subarray(0, text.indexOf(0)));
+  return fromCString(text);
 }

@@ -87,6 +87,16 @@ export function sizeOf({ length }: Uint8Array): bigint {
   return SMALL_SIZES[length] ?? BigInt(length);
 }
 
+/** Encodes a string of C. */
+export function toCString(text: string): Uint8Array {
+  return new TextEncoder().encode(`${text}\0`);
+}
+
+/** Decodes a string of C: the bytes before the first zero. */
+export function fromCString(bytes: Uint8Array): string {
+  return new TextDecoder().decode(bytes.subarray(0, bytes.indexOf(0)));
+}
+
 let loaded: Libc | undefined;
 
 /**

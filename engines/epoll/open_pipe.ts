@@ -21,7 +21,7 @@ import {
 } from "./constants.ts";
 import { flagsOf, makeNonblocking, numberOf, wrongKind } from "./descriptor_checks.ts";
 import { systemError } from "./errors.ts";
-import type { Libc } from "./libc.ts";
+import { type Libc, toCString } from "./libc.ts";
 import { getOption } from "./socket_calls.ts";
 import { PipeHandle } from "./pipe_handle.ts";
 import type { Reactor } from "./reactor.ts";
@@ -86,7 +86,7 @@ function openStandard(
 
 /** Opens a standard stream anew, with flags of its own. */
 function reopen(libc: Libc, fd: number, direction: "read" | "write"): number {
-  const path = new TextEncoder().encode(`/proc/self/fd/${fd}\0`);
+  const path = toCString(`/proc/self/fd/${fd}`);
   const access = direction === "read" ? O_RDONLY : O_WRONLY;
   const own = libc.openat(AT_FDCWD, path, access | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
   if (own !== -1) return own;

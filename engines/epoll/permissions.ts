@@ -5,7 +5,7 @@
  * own, which a later `Deno.permissions.revoke()` may not remove.
  */
 import { isIP } from "node:net";
-import { openLibc } from "./libc.ts";
+import { fromCString, openLibc } from "./libc.ts";
 import { withoutBrackets } from "./resolve.ts";
 import { normalizeIp } from "./sockaddr.ts";
 
@@ -175,5 +175,5 @@ function normalize(path: string): string {
 function currentDirectory(): string {
   const path = new Uint8Array(4096);
   openLibc().getcwd(path, 4096n);
-  return new TextDecoder().decode(path.subarray(0, path.indexOf(0)));
+  return fromCString(path);
 }

@@ -5,6 +5,7 @@ import type { StreamHandle, StreamSink } from "../../transports/stream_handle.ts
 import { EAGAIN, EINTR, EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT } from "./constants.ts";
 import { lastError, systemError } from "./errors.ts";
 import { Lane } from "./lane.ts";
+import { sizeOf } from "./libc.ts";
 import type { Reactor } from "./reactor.ts";
 import { withoutSigpipe } from "./sigpipe.ts";
 import { Source } from "./source.ts";
@@ -78,9 +79,8 @@ export class PipeHandle extends Source implements StreamHandle {
 
   tryWrite(data: Uint8Array): number {
     const { libc } = this.reactor;
-    const bytes = data as Uint8Array<ArrayBuffer>;
     for (;;) {
-      const count = withoutSigpipe(libc, () => libc.write(this.fd, bytes, BigInt(bytes.length)));
+      const count = withoutSigpipe(libc, () => libc.write(this.fd, data, sizeOf(data)));
       if (count >= 0) return count;
       if (count === -EAGAIN) return 0;
       if (count !== -EINTR) throw systemError(libc, -count);
@@ -124,7 +124,7 @@ export class PipeHandle extends Source implements StreamHandle {
     // A callback of allocate() may have stopped reading.
     if (this.#sink === null) return;
     const { libc } = this.reactor;
-    const count = libc.read(this.fd, memory as Uint8Array<ArrayBuffer>, BigInt(memory.length));
+    const count = libc.read(this.fd, memory, sizeOf(memory));
     if (count > 0) {
       sink.filled(count);
       return;

@@ -1,6 +1,6 @@
 import { isIP } from "node:net";
 import { AF_INET, AF_INET6, SOCK_STREAM } from "./constants.ts";
-import { type Libc, openLibc } from "./libc.ts";
+import { type Libc, openLibc, toCString } from "./libc.ts";
 import { decodeIp } from "./sockaddr.ts";
 
 /** `struct addrinfo`: its size, and the offsets of its members. The same in glibc and musl on 64-bit processors. */
@@ -37,7 +37,7 @@ export function withoutBrackets(hostname: string): string {
 /** Replaces the name of an interface by its number: `"fe80::1%eth0"` becomes `"fe80::1%2"`. */
 function withZoneNumber(libc: Libc, address: string): string {
   const [literal, zone] = address.split("%", 2) as [string, string];
-  const index = /^\d+$/.test(zone) ? Number(zone) : libc.if_nametoindex(cString(zone));
+  const index = /^\d+$/.test(zone) ? Number(zone) : libc.if_nametoindex(toCString(zone));
   if (index === 0) throw lookupError(address, `there is no network interface ${JSON.stringify(zone)}`, "ENOTFOUND");
   return `${literal}%${index}`;
 }
@@ -47,7 +47,7 @@ async function lookUp(libc: Libc, hostname: string): Promise<string[]> {
   const hints = new Int32Array(Number(ADDRINFO.size) / 4);
   hints[ADDRINFO.socktype / 4] = SOCK_STREAM;
   const list = new BigUint64Array(1);
-  const failure = await libc.getaddrinfo(cString(hostname), null, hints, list);
+  const failure = await libc.getaddrinfo(toCString(hostname), null, hints, list);
   if (failure !== 0) {
     throw lookupError(hostname, ...FAILURES[failure] ?? [`getaddrinfo failed with ${failure}`, "EAI_FAIL"]);
   }
@@ -79,10 +79,6 @@ function addressesOf(libc: Libc, list: bigint): string[] {
 /** Returns an error with Deno's text. `hostname` tells the loop what could not be resolved. */
 function lookupError(hostname: string, text: string, code: string): Error {
   return Object.assign(new Error(`failed to lookup address information: ${text}`), { code, hostname });
-}
-
-function cString(text: string): Uint8Array<ArrayBuffer> {
-  return new TextEncoder().encode(`${text}\0`);
 }
 
 /** Settles as `promise` does, or rejects as soon as `signal` aborts. */

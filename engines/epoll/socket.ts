@@ -3,7 +3,7 @@ import { describe } from "../../errors.ts";
 import type { DescriptorOwner } from "../../transports/engine.ts";
 import { AF_UNIX, EAGAIN, EBADF, EINTR, MSG_DONTWAIT, MSG_NOSIGNAL } from "./constants.ts";
 import { lastError, systemError } from "./errors.ts";
-import { type Libc, openLibc } from "./libc.ts";
+import { type Libc, openLibc, sizeOf } from "./libc.ts";
 import { getOption } from "./socket_calls.ts";
 import { IPPROTO_TCP, SO_DOMAIN, SO_PEERCRED, SOL_SOCKET, TCP_INFO } from "./socket_options.ts";
 import { decodeTcpInfo, TCP_INFO_LEAST, TCP_INFO_SIZE, type TcpInfo } from "./tcp_info.ts";
@@ -235,7 +235,7 @@ export class OwnedSocket extends Socket implements Disposable, DescriptorOwner {
   #transfer(call: "recv" | "send", memory: Uint8Array, flags: number): number | null {
     const { libc, fd } = openFd(this, `${call}()`);
     for (;;) {
-      const count = libc[call](fd, memory as Uint8Array<ArrayBuffer>, BigInt(memory.length), flags);
+      const count = libc[call](fd, memory, sizeOf(memory), flags);
       if (count >= 0) return count;
       const errno = libc.errno();
       if (errno === EAGAIN) return null;

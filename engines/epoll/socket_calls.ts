@@ -27,7 +27,7 @@ export function getOption(libc: Libc, fd: number, level: number, name: number): 
 }
 
 export function bind(libc: Libc, fd: number, { bytes }: SockAddr): void {
-  if (libc.bind(fd, bytes as Uint8Array<ArrayBuffer>, bytes.length) === -1) throw lastError(libc);
+  if (libc.bind(fd, bytes, bytes.length) === -1) throw lastError(libc);
 }
 
 /** Returns the local or the remote address of an IP socket. */

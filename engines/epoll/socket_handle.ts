@@ -65,7 +65,7 @@ export class SocketHandle extends Source implements StreamHandle {
   tryWrite(data: Uint8Array): number {
     const { libc } = this.reactor;
     for (;;) {
-      const count = libc.send(this.fd, data as Uint8Array<ArrayBuffer>, sizeOf(data), MSG_NOSIGNAL);
+      const count = libc.send(this.fd, data, sizeOf(data), MSG_NOSIGNAL);
       if (count >= 0) return count;
       const errno = libc.errno();
       if (errno === EAGAIN) return 0;
@@ -135,7 +135,7 @@ export class SocketHandle extends Source implements StreamHandle {
     // A callback of allocate() may have stopped reading.
     if (this.#sink === null) return;
     const { libc } = this.reactor;
-    const count = libc.recv(this.fd, memory as Uint8Array<ArrayBuffer>, sizeOf(memory), 0);
+    const count = libc.recv(this.fd, memory, sizeOf(memory), 0);
     if (count > 0) {
       sink.filled(count);
       return;

@@ -4,15 +4,13 @@ import { AF_INET, AF_INET6, EAGAIN, ECONNREFUSED, EINTR, MSG_NOSIGNAL } from "./
 import { DatagramPermission } from "./datagram_permission.ts";
 import { makeReceiver, MAX_BATCH, type Receiver } from "./datagram_receivers.ts";
 import { type Sender, Senders } from "./datagram_senders.ts";
-import { DatagramSource } from "./datagram_source.ts";
+import { DatagramSource, tooLong } from "./datagram_source.ts";
 import { lastError } from "./errors.ts";
+import { sizeOf } from "./libc.ts";
 import type { Reactor } from "./reactor.ts";
 import { requireNet, requireNotDenied } from "./permissions.ts";
-import { resolve } from "./resolve.ts";
+import { resolve, withoutBrackets } from "./resolve.ts";
 import { encodeIp } from "./sockaddr.ts";
-
-/** The sizes of most datagrams: making a BigInt takes 60 ns. */
-const SIZES: readonly bigint[] = Array.from({ length: 1501 }, (_, size) => BigInt(size));
 
 /** What the UDP sockets of an engine share. */
 export class UdpShare {
@@ -29,7 +27,7 @@ export class UdpShare {
 interface Target {
   readonly hostname: string;
   readonly port: number;
-  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly bytes: Uint8Array;
 }
 
 /** A UDP socket. One with a remote address is connected, so the kernel reports that the peer's port is closed. */
@@ -62,12 +60,12 @@ export class UdpHandle extends DatagramSource {
   }
 
   trySend(data: Uint8Array, addr: Deno.Addr): boolean {
-    if (this.remoteAddr !== null) return this.#sendToPeer(data as Uint8Array<ArrayBuffer>);
+    if (this.remoteAddr !== null) return this.#sendToPeer(data);
     const bytes = this.#bytesOf(addr as Deno.NetAddr);
     if (bytes === null) return false;
     const resolved = this.#resolved;
     this.#resolved = null;
-    if (this.#sendTo(data as Uint8Array<ArrayBuffer>, bytes)) return true;
+    if (this.#sendTo(data, bytes)) return true;
     this.#resolved = resolved;
     return false;
   }
@@ -109,18 +107,16 @@ export class UdpHandle extends DatagramSource {
     if (this.#peer !== null && !isSame(sender.bytes, this.#peer)) return;
     const length = receiver.lengthOf(index);
     if (length > receiver.size) {
-      const message = `a datagram of ${length} bytes was dropped: the receive memory holds ${receiver.size} bytes`;
-      sink.failed(Object.assign(new Error(message), { code: "EMSGSIZE" }));
+      sink.failed(tooLong(length, receiver.size));
       return;
     }
     this.#sender = sender;
     sink.received(receiver.take(index), this.remoteAddr ?? sender.addr);
   }
 
-  #sendTo(data: Uint8Array<ArrayBuffer>, bytes: Uint8Array<ArrayBuffer>): boolean {
+  #sendTo(data: Uint8Array, bytes: Uint8Array): boolean {
     const { libc } = this.reactor;
-    const { length } = data;
-    const size = SIZES[length] ?? BigInt(length);
+    const size = sizeOf(data);
     // Not by transmit(), whose closure takes 2 % of an echo.
     for (;;) {
       if (libc.sendto(this.fd, data, size, MSG_NOSIGNAL, bytes, bytes.length) >= 0) return true;
@@ -130,22 +126,22 @@ export class UdpHandle extends DatagramSource {
     }
   }
 
-  #sendToPeer(data: Uint8Array<ArrayBuffer>): boolean {
+  #sendToPeer(data: Uint8Array): boolean {
     const { libc } = this.reactor;
     let refused: Error | null = null;
     const sent = this.transmit(() => {
-      const count = libc.send(this.fd, data, BigInt(data.length), MSG_NOSIGNAL);
+      const count = libc.send(this.fd, data, sizeOf(data), MSG_NOSIGNAL);
       if (count >= 0 || libc.errno() !== ECONNREFUSED || refused !== null) return count;
       // The answer to an earlier datagram. This one was not sent.
       refused = lastError(libc);
-      return libc.send(this.fd, data, BigInt(data.length), MSG_NOSIGNAL);
+      return libc.send(this.fd, data, sizeOf(data), MSG_NOSIGNAL);
     });
     if (refused !== null) throw refused;
     return sent;
   }
 
   /** Returns an address as the kernel has it; `null` for a name, which must be resolved. */
-  #bytesOf(addr: Deno.NetAddr): Uint8Array<ArrayBuffer> | null {
+  #bytesOf(addr: Deno.NetAddr): Uint8Array | null {
     const { hostname, port } = addr;
     this.#share.permission.require(hostname, port);
     if (this.#sender !== null && addr === this.#sender.addr) return this.#sender.bytes;
@@ -153,7 +149,7 @@ export class UdpHandle extends DatagramSource {
     if (target !== null && target.hostname === hostname && target.port === port) return target.bytes;
     const sender = this.#share.senders.of(addr);
     if (sender !== undefined && sender.words[0]! << 16 >> 16 === this.#family) return sender.bytes;
-    const literal = hostname.startsWith("[") && hostname.endsWith("]") ? hostname.slice(1, -1) : hostname;
+    const literal = withoutBrackets(hostname);
     if (isIP(literal) === 0) {
       const resolved = this.#resolved;
       return resolved !== null && resolved.hostname === hostname && resolved.port === port ? resolved.bytes : null;
@@ -175,7 +171,7 @@ export class UdpHandle extends DatagramSource {
 }
 
 function targetOf(hostname: string, port: number, address: string): Target {
-  return { hostname, port, bytes: encodeIp(address, port).bytes as Uint8Array<ArrayBuffer> };
+  return { hostname, port, bytes: encodeIp(address, port).bytes };
 }
 
 /** Spells an address for a socket of a family; `null` if the socket cannot reach it. An IPv6 socket reaches IPv4. */

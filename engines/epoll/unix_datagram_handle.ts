@@ -3,8 +3,9 @@ import { copyBytes } from "../../memory/buffer_pool.ts";
 import type { DatagramSink } from "../../transports/datagram_handle.ts";
 import { AF_UNIX, EAGAIN, EINTR, MSG_NOSIGNAL, MSG_PEEK, MSG_TRUNC } from "./constants.ts";
 import { MAX_BATCH } from "./datagram_receivers.ts";
-import { DatagramSource } from "./datagram_source.ts";
+import { DatagramSource, tooLong } from "./datagram_source.ts";
 import { lastError } from "./errors.ts";
+import { sizeOf } from "./libc.ts";
 import { requireUnixTarget } from "./permissions.ts";
 import type { Reactor } from "./reactor.ts";
 import { decodePath, encodePath, MAX_SOCKADDR } from "./sockaddr.ts";
@@ -14,8 +15,8 @@ const UNNAMED: Deno.UnixAddr = Object.freeze({ transport: "unixpacket", path: ""
 
 /** The memory that the Unix datagram sockets of an engine receive into. Longer datagrams get memory of their own at once. */
 export class UnixShare {
-  readonly memory: Uint8Array<ArrayBuffer> = new Uint8Array(16 * 1024);
-  readonly name: Uint8Array<ArrayBuffer> = new Uint8Array(MAX_SOCKADDR);
+  readonly memory: Uint8Array = new Uint8Array(16 * 1024);
+  readonly name: Uint8Array = new Uint8Array(MAX_SOCKADDR);
   readonly nameLength: Int32Array<ArrayBuffer> = new Int32Array(1);
 }
 
@@ -27,7 +28,7 @@ export class UnixDatagramHandle extends DatagramSource {
   /** The socket at the remote path is this one's peer. A path can get another socket, so it is connected to again. */
   #connected = false;
   #sender: { bytes: Uint8Array; addr: Deno.UnixAddr } | null = null;
-  #target: { path: string; bytes: Uint8Array<ArrayBuffer> } | null = null;
+  #target: { path: string; bytes: Uint8Array } | null = null;
 
   constructor(
     reactor: Reactor,
@@ -58,8 +59,7 @@ export class UnixDatagramHandle extends DatagramSource {
   }
 
   trySend(data: Uint8Array, addr: Deno.Addr): boolean {
-    const bytes = data as Uint8Array<ArrayBuffer>;
-    return this.remoteAddr === null ? this.#sendTo(bytes, addr as Deno.UnixAddr) : this.#sendToPeer(bytes);
+    return this.remoteAddr === null ? this.#sendTo(data, addr as Deno.UnixAddr) : this.#sendToPeer(data);
   }
 
   override close(): void {
@@ -86,7 +86,7 @@ export class UnixDatagramHandle extends DatagramSource {
     const target = length > memory.length ? new Uint8Array(length) : memory;
     if (length >= 0) {
       nameLength[0] = MAX_SOCKADDR;
-      length = libc.recvfrom(this.fd, target, BigInt(target.length), MSG_TRUNC, name, nameLength);
+      length = libc.recvfrom(this.fd, target, sizeOf(target), MSG_TRUNC, name, nameLength);
     }
     if (length < 0) {
       const errno = libc.errno();
@@ -97,8 +97,7 @@ export class UnixDatagramHandle extends DatagramSource {
     }
     if (length > target.length) {
       // Another process with the same socket has taken the datagram whose length this was.
-      const message = `a datagram of ${length} bytes was dropped: the receive memory holds ${target.length} bytes`;
-      sink.failed(Object.assign(new Error(message), { code: "EMSGSIZE" }));
+      sink.failed(tooLong(length, target.length));
       return "received";
     }
     sink.received(target === memory ? copyBytes(memory.subarray(0, length)) : target, this.#senderAddr());
@@ -118,17 +117,17 @@ export class UnixDatagramHandle extends DatagramSource {
     return addr;
   }
 
-  #sendTo(data: Uint8Array<ArrayBuffer>, { path }: Deno.UnixAddr): boolean {
+  #sendTo(data: Uint8Array, { path }: Deno.UnixAddr): boolean {
     if (this.#target?.path !== path) this.#target = { path, bytes: encodeTarget(path) };
     else requireUnixTarget(path);
     const { bytes } = this.#target;
     const { libc } = this.reactor;
-    return this.transmit(() => libc.sendto(this.fd, data, BigInt(data.length), MSG_NOSIGNAL, bytes, bytes.length));
+    return this.transmit(() => libc.sendto(this.fd, data, sizeOf(data), MSG_NOSIGNAL, bytes, bytes.length));
   }
 
-  #sendToPeer(data: Uint8Array<ArrayBuffer>): boolean {
+  #sendToPeer(data: Uint8Array): boolean {
     const { libc } = this.reactor;
-    const send = () => libc.send(this.fd, data, BigInt(data.length), MSG_NOSIGNAL);
+    const send = () => libc.send(this.fd, data, sizeOf(data), MSG_NOSIGNAL);
     if (this.#connected) {
       try {
         return this.transmit(send);
@@ -152,7 +151,7 @@ export class UnixDatagramHandle extends DatagramSource {
   }
 }
 
-function encodeTarget(path: string): Uint8Array<ArrayBuffer> {
+function encodeTarget(path: string): Uint8Array {
   if (path === "") {
     throw new TypeError('sendto(): addr.path must be the path of a socket, got "", a sender without a path');
   }
@@ -160,5 +159,5 @@ function encodeTarget(path: string): Uint8Array<ArrayBuffer> {
   if (bytes.length > MAX_SOCKADDR) {
     throw new TypeError(`sendto(): addr.path must have at most ${MAX_PATH} bytes, got ${bytes.length - 3} bytes`);
   }
-  return bytes as Uint8Array<ArrayBuffer>;
+  return bytes;
 }
