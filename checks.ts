@@ -53,6 +53,12 @@ export function checkPath(method: string, name: string, path: unknown): asserts 
   if (length > MAX_PATH) {
     throw new TypeError(`${method}: ${name} must have at most ${MAX_PATH} bytes, got ${length} bytes`);
   }
+  if (hasZeroByte(path)) throw wrongKind(method, name, "a path without a zero byte", path);
+}
+
+/** Reports whether a path has a zero byte, at which the kernel would end it. An abstract name, which begins with one, may. */
+export function hasZeroByte(path: string): boolean {
+  return path.lastIndexOf("\0") > 0 && !path.startsWith("\0");
 }
 
 /** Throws unless a hostname is a non-empty string. */
@@ -105,9 +111,25 @@ export function checkProtocol(method: string, name: string, protocol: unknown): 
   }
 }
 
-/** Throws unless data is a `Uint8Array`. */
+const TYPED_ARRAY: object = Object.getPrototypeOf(Uint8Array.prototype);
+const { get: getLength } = Object.getOwnPropertyDescriptor(TYPED_ARRAY, "length")!;
+const { get: getTag } = Object.getOwnPropertyDescriptor(TYPED_ARRAY, Symbol.toStringTag)!;
+
+/** Returns the length of an array's memory, also if the array has a `length` of its own. */
+export function lengthOf(data: Uint8Array): number {
+  return getLength!.call(data);
+}
+
+/**
+ * Throws unless data is a `Uint8Array` whose `length` is that of its memory. With another length, the kernel would read or
+ * write what is next to the memory. Not by `instanceof`, which a proxy and any object with the prototype satisfy.
+ */
 export function checkBytes(method: string, name: string, data: unknown): asserts data is Uint8Array {
-  if (!(data instanceof Uint8Array)) throw wrongKind(method, name, "a Uint8Array", data);
+  if (getTag!.call(data) !== "Uint8Array") throw wrongKind(method, name, "a Uint8Array", data);
+  const { length } = data as Uint8Array;
+  if (length === lengthOf(data as Uint8Array)) return;
+  const accepted = `a Uint8Array with the length of its memory, ${lengthOf(data as Uint8Array)}`;
+  throw new TypeError(`${method}: ${name} must be ${accepted}, got the length ${describe(length)}`);
 }
 
 /** Throws unless a value is a non-empty string. */

@@ -1,4 +1,5 @@
 /** The functions of the C library that the engine calls, by Deno's FFI. */
+import { lengthOf } from "../../checks.ts";
 
 // Sizes are `usize`: a BigInt takes FFI's fast path, a number takes 130 ns more. Results are `i32`, because a BigInt result
 // is an allocation; no call of the engine transfers more than 2 GiB.
@@ -82,8 +83,10 @@ const PATHS: Record<string, readonly string[]> = {
 /** The sizes of small messages, because `BigInt()` takes 14 ns. */
 const SMALL_SIZES: readonly bigint[] = Array.from({ length: 2049 }, (_, size) => BigInt(size));
 
-/** Returns a size as the functions take it. */
-export function sizeOf({ length }: Uint8Array): bigint {
+/** Returns the size of memory as the functions take it. */
+export function sizeOf(memory: Uint8Array): bigint {
+  // Not `memory.length`, which a subclass can replace: the kernel would write past the end.
+  const length = lengthOf(memory);
   return SMALL_SIZES[length] ?? BigInt(length);
 }
 

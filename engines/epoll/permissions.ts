@@ -5,6 +5,8 @@
  * own, which a later `Deno.permissions.revoke()` may not remove.
  */
 import { isIP } from "node:net";
+import { hasZeroByte } from "../../checks.ts";
+import { describe } from "../../errors.ts";
 import { fromCString, openLibc } from "./libc.ts";
 import { withoutBrackets } from "./resolve.ts";
 import { normalizeIp } from "./sockaddr.ts";
@@ -75,6 +77,8 @@ export function requireUnixTarget(path: string): string {
 }
 
 function requireFile(path: string, access: readonly ("read" | "write")[]): string {
+  // The kernel would use the path up to there, which may be one that Deno denies.
+  if (hasZeroByte(path)) throw new TypeError(`a path must not have a zero byte, got ${describe(path)}`);
   const isAbsolute = path.startsWith("/");
   const normal = isAbsolute ? normalize(path) : path;
   for (const name of access) demand({ name, path }, name, normal);

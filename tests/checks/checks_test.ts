@@ -82,6 +82,12 @@ for (
       `path must have at most ${MAX_PATH} bytes, got 400 bytes`,
     ],
     [
+      "checkPath",
+      () => checkPath(M, "path", "/denied\0x"),
+      TypeError,
+      'path must be a path without a zero byte, got string "/denied\\u0000x"',
+    ],
+    [
       "checkHostname",
       () => checkHostname(M, "hostname", ""),
       TypeError,
@@ -114,6 +120,12 @@ for (
       "protocol must be a protocol, got Promise",
     ],
     ["checkBytes", () => checkBytes(M, "data", "x"), TypeError, 'data must be a Uint8Array, got string "x"'],
+    [
+      "checkBytes",
+      () => checkBytes(M, "data", Object.defineProperty(new Uint8Array(2), "length", { value: 3 })),
+      TypeError,
+      "data must be a Uint8Array with the length of its memory, 2, got the length number 3",
+    ],
     ["checkString", () => checkString(M, "key", ""), TypeError, 'key must be a non-empty string, got string ""'],
     ["checkStrings", () => checkStrings(M, "list", "x"), TypeError, 'list must be an array of strings, got string "x"'],
     [
@@ -181,6 +193,7 @@ Deno.test("check functions accept what is allowed, at both ends of each range", 
   for (const port of [0, 1, 65535]) checkPort(M, "port", port, 0);
   for (const n of [1, Number.MAX_SAFE_INTEGER]) checkInteger(M, "n", n, 1);
   checkPath(M, "path", "x".repeat(MAX_PATH));
+  checkPath(M, "path", "\0abstract\0name");
   checkHostname(M, "hostname", "::1");
   for (const signal of [undefined, AbortSignal.abort()]) checkSignal(M, signal);
   checkExisting(M, "conn", conn, ["port"], { conn, port: undefined });

@@ -165,6 +165,31 @@ epollTest("each set of permissions grants and denies on the epoll engine what it
   assertEquals(differences.join("\n"), "");
 });
 
+epollTest("a path with a zero byte is refused, because the kernel would use a denied part of it", async () => {
+  using temp = tempPath();
+  const source = `
+    const path = Deno.args[0] + "\\0x";
+    const loop = new EventLoop({ engine: new EpollEngine() });
+    const failures = [];
+    for (const call of [
+      () => loop.createUnixServer(factory, { path }),
+      () => loop.createUnixConnection(factory, { path }),
+      () => loop.createDatagramEndpoint(() => ({}), { localAddr: { path } }),
+      () => loop.createDatagramEndpoint(() => ({}), { remoteAddr: { path } }),
+    ]) await call().catch((error) => failures.push(error.name));
+    const [transport] = await loop.createDatagramEndpoint(
+      () => ({ errorReceived: (error) => failures.push(error.name), connectionLost: () => console.log(failures.join()) }),
+      { localAddr: { path: "\\0tandem\\0" + Deno.pid } },
+    );
+    transport.sendto(new Uint8Array(1), { transport: "unixpacket", path });
+    transport.close();
+  `;
+  const flags = ["--allow-ffi", "--allow-net", "--allow-read", "--allow-write", `--deny-write=${temp.path}`];
+  using _listener = Deno.listen({ transport: "unix", path: temp.path });
+  assertEquals(await outputOf(source, flags, [temp.path]), "TypeError,TypeError,TypeError,TypeError,TypeError\n");
+  assertEquals([...Deno.readDirSync(temp.directory)].map(({ name }) => name), ["socket"]);
+});
+
 epollTest("createConnection() after Deno.permissions.revoke() is refused, and open connections go on", async () => {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const { port } = listener.addr;
