@@ -2,6 +2,7 @@ import { toError } from "../../errors.ts";
 import type { ReadMemory } from "../../memory/read_memory.ts";
 import { WindowMemory } from "../../memory/window_memory.ts";
 import type { StreamHandle, StreamSink } from "../../transports/stream_handle.ts";
+import { WOULD_BLOCK } from "./sendfile_source.ts";
 import { EAGAIN, EINTR, EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT } from "./constants.ts";
 import { lastError, systemError } from "./errors.ts";
 import { Lane } from "./lane.ts";
@@ -78,18 +79,23 @@ export class PipeHandle extends Source implements StreamHandle {
   }
 
   tryWrite(data: Uint8Array): number {
+    return Math.max(0, this.#send(data));
+  }
+
+  /** Returns the number of bytes that were written: 0 if the former owner has detached them, not if the pipe is full. */
+  #send(data: Uint8Array): number {
     const { libc } = this.reactor;
     for (;;) {
       const count = withoutSigpipe(libc, () => libc.write(this.fd, data, sizeOf(data)));
       if (count >= 0) return count;
-      if (count === -EAGAIN) return 0;
+      if (count === -EAGAIN) return WOULD_BLOCK;
       if (count !== -EINTR) throw systemError(libc, -count);
     }
   }
 
   write(data: Uint8Array): number | Promise<number> {
-    const count = this.tryWrite(data);
-    if (count > 0) return count;
+    const count = this.#send(data);
+    if (count !== WOULD_BLOCK) return count;
     return new Promise((resolve, reject) => {
       this.#pendingWrite = { data, resolve, reject };
       this.want(EPOLLOUT | FAILURES);
@@ -144,8 +150,8 @@ export class PipeHandle extends Source implements StreamHandle {
   #resumeWrite(): void {
     const { data, resolve, reject } = this.#pendingWrite!;
     try {
-      const count = this.tryWrite(data);
-      if (count === 0) return;
+      const count = this.#send(data);
+      if (count === WOULD_BLOCK) return;
       resolve(count);
     } catch (error) {
       reject(toError(error));

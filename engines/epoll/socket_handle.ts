@@ -63,19 +63,24 @@ export class SocketHandle extends Source implements StreamHandle {
   }
 
   tryWrite(data: Uint8Array): number {
+    return Math.max(0, this.#send(data));
+  }
+
+  write(data: Uint8Array): number | Promise<number> {
+    const count = this.#send(data);
+    return count === WOULD_BLOCK ? this.whenWritable(() => this.#send(data)) : count;
+  }
+
+  /** Returns the number of bytes that were sent: 0 if the former owner has detached them, not if the socket is full. */
+  #send(data: Uint8Array): number {
     const { libc } = this.reactor;
     for (;;) {
       const count = libc.send(this.fd, data, sizeOf(data), MSG_NOSIGNAL);
       if (count >= 0) return count;
       const errno = libc.errno();
-      if (errno === EAGAIN) return 0;
+      if (errno === EAGAIN) return WOULD_BLOCK;
       if (errno !== EINTR) throw lastError(libc);
     }
-  }
-
-  write(data: Uint8Array): number | Promise<number> {
-    const count = this.tryWrite(data);
-    return count > 0 ? count : this.whenWritable(() => this.tryWrite(data) || WOULD_BLOCK);
   }
 
   async openFile(file: Deno.FsFile): Promise<FileSource> {

@@ -158,6 +158,27 @@ Deno.test("writeOwned() of an array that is then detached ends that connection o
   }
 });
 
+Deno.test("writeOwned() of an array that is detached or shrunk while its write is pending ends that connection only", async () => {
+  for (const harm of ["detach", "shrink"]) {
+    await using pair = await connect(() => new Recorder(), () => new Recorder());
+    const { serverSide, clientSide, clientTransport } = pair;
+    serverSide.transport.pauseReading();
+    const memory = new ArrayBuffer(20_000_000, { maxByteLength: 20_000_000 });
+    clientTransport.writeOwned(new Uint8Array(memory));
+    // Until the kernel takes no more.
+    for (let left = -1; left !== clientTransport.getWriteBufferSize(); await turn()) {
+      left = clientTransport.getWriteBufferSize();
+    }
+    if (harm === "detach") memory.transfer();
+    else memory.resize(10);
+    serverSide.transport.resumeReading();
+    await clientSide.untilLost();
+    assertInstanceOf(clientSide.error, Error);
+    await serverSide.untilLost();
+    assertEquals(serverSide.data.every((byte) => byte === 0), true);
+  }
+});
+
 Deno.test("memory of getBuffer() that is detached during the read ends that connection only", async () => {
   const handle = new FakeHandle();
   const buffer = new Uint8Array(16);
