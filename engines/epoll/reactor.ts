@@ -121,7 +121,12 @@ export class Reactor {
       source.token = this.#nextToken;
       this.#nextToken = this.#nextToken % 0x7fffffff + 1;
     }
-    this.#control(operation, source.fd, interest, source.token);
+    try {
+      this.#control(operation, source.fd, interest, source.token);
+    } catch (error) {
+      // Less interest never fails, because transports end by it. The program has closed the descriptor, as a rule.
+      if ((interest & ~source.interest) !== 0) throw error;
+    }
     source.interest = interest;
     if (operation === EPOLL_CTL_ADD) this.#added(source);
   }
@@ -176,13 +181,14 @@ export class Reactor {
     const { libc } = this;
     this.#epoll = libc.epoll_create1(SOCK_CLOEXEC);
     if (this.#epoll === -1) throw lastError(libc);
-    this.#wakeup = libc.eventfd(0, SOCK_FLAGS);
-    if (this.#wakeup === -1) {
-      const error = lastError(libc);
+    try {
+      this.#wakeup = libc.eventfd(0, SOCK_FLAGS);
+      if (this.#wakeup === -1) throw lastError(libc);
+      this.#control(EPOLL_CTL_ADD, this.#wakeup, EPOLLIN, 0);
+    } catch (error) {
       this.#close();
       throw error;
     }
-    this.#control(EPOLL_CTL_ADD, this.#wakeup, EPOLLIN, 0);
   }
 
   #close(): void {
@@ -327,11 +333,17 @@ export class Reactor {
    */
   #rebuild(): void {
     const { libc } = this;
-    const epoll = libc.epoll_create1(SOCK_CLOEXEC);
+    const [former, epoll] = [this.#epoll, libc.epoll_create1(SOCK_CLOEXEC)];
     if (epoll === -1) return; // Tried again at the next such event.
-    libc.close(this.#epoll);
     this.#epoll = epoll;
-    this.#control(EPOLL_CTL_ADD, this.#wakeup, EPOLLIN, 0);
+    try {
+      this.#control(EPOLL_CTL_ADD, this.#wakeup, EPOLLIN, 0);
+    } catch {
+      this.#epoll = former;
+      libc.close(epoll);
+      return;
+    }
+    libc.close(former);
     for (const source of this.#sources) {
       if (source === undefined) continue;
       try {

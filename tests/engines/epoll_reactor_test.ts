@@ -3,7 +3,7 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import { constants } from "node:os";
 import { setImmediate } from "node:timers";
 import { Protocol, type Server, type Transport } from "../../mod.ts";
-import { assert, assertEquals, assertInstanceOf } from "../std.ts";
+import { assert, assertEquals, assertInstanceOf, assertRejects } from "../std.ts";
 import { bytes, captureExceptions, EventLog, ManualClock, pattern, Recorder, turn } from "../kit.ts";
 import { Lane } from "../../engines/epoll/lane.ts";
 import { type Libc, openLibc } from "../../engines/epoll/libc.ts";
@@ -12,7 +12,7 @@ import { Reactor } from "../../engines/epoll/reactor.ts";
 import { Source } from "../../engines/epoll/source.ts";
 import { epollLoop, epollTest, failCalls, replaceCall } from "./epoll_kit.ts";
 
-const { EINTR, EAGAIN, EMFILE, ECONNABORTED, ECONNRESET, ENOBUFS, EPIPE, ETIMEDOUT } = constants.errno;
+const { EINTR, EAGAIN, ENOMEM, EMFILE, ECONNABORTED, ECONNRESET, ENOBUFS, EPIPE, ETIMEDOUT } = constants.errno;
 
 /** Sends back what it receives. */
 class Echo extends Protocol {
@@ -198,14 +198,21 @@ epollTest(
   async () => {
     const loop = epollLoop();
     const server = await loop.createServer(() => new Echo(), LOCAL);
-    for (const end of ["close", "abort", "pauseReading"] as const) {
-      const [transport, client] = await loop.createConnection(() => new Recorder(), { port: server.port });
-      await turn(loop);
-      openLibc().close(socketOf(transport).fd);
-      transport[end]();
-      transport.abort();
-      await client.untilLost();
-      assertEquals(client.log.entries, ["connectionMade", "connectionLost null"]);
+    for (const size of [0, 20_000_000]) {
+      for (const end of ["close", "abort", "pauseReading"] as const) {
+        const [transport, client] = await loop.createConnection(() => new Recorder(), { port: server.port });
+        await turn(loop);
+        // With a pending write, the transport is watched for two reasons, and one of them goes first.
+        transport.write(new Uint8Array(size));
+        await turn(loop);
+        openLibc().close(socketOf(transport).fd);
+        transport[end]();
+        transport.abort();
+        await client.untilLost();
+        assertEquals(client.log.entries.at(-1), "connectionLost null");
+        assertEquals(client.log.entries.filter((entry) => entry.startsWith("connection")).length, 2);
+      }
+      server.abortClients();
     }
     server.close();
     await server.waitClosed();
@@ -270,6 +277,36 @@ epollTest("accept4 that fails for one connection (ECONNABORTED) goes on at once,
   await client.untilLost();
   assertEquals([exceptions.contexts, failing.left()], [[], 0]);
 });
+
+epollTest(
+  "epoll_ctl that fails for the eventfd (ENOMEM) leaves nothing open, and the next call begins anew",
+  async () => {
+    const loop = epollLoop();
+    let [opened, closed] = [0, 0];
+    using listener = Deno.listen(LOCAL);
+    const { port } = listener.addr;
+    using _create = replaceCall("epoll_create1", (real, flags) => {
+      opened++;
+      return real(flags);
+    });
+    using _close = replaceCall("close", (real, fd) => {
+      closed++;
+      return real(fd);
+    });
+    {
+      using _failing = failCalls("epoll_ctl", ENOMEM);
+      const connecting = loop.createConnection(() => new Recorder(), { port });
+      const error: Error & { code?: string } = await assertRejects(() => connecting, Error);
+      assertEquals(error.code, "ENOMEM");
+    }
+    assertEquals([opened, closed], [1, 3]); // The socket, epoll and the eventfd.
+    const [transport, client] = await loop.createConnection(() => new Recorder(), { port });
+    transport.abort();
+    await client.untilLost();
+    await turn(loop);
+    assertEquals([opened, closed], [2, 6]);
+  },
+);
 
 epollTest(
   "accept4 without a free descriptor (EMFILE) is reported, and repeated after a second of the loop's clock",
