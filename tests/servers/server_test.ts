@@ -4,6 +4,11 @@ import { bytes, loop, portOf, Recorder, text } from "../kit.ts";
 import { readAll } from "../streams/kit.ts";
 
 const LOCAL = { hostname: "127.0.0.1", port: 0 } as const;
+
+/** Returns a port that the system does not choose by itself, so that no other test has it: they start at 32768. */
+function somePort(): number {
+  return 10_000 + Math.floor(20_000 * Math.random());
+}
 const linux = Deno.build.os === "linux";
 
 class Echo extends Protocol {
@@ -62,8 +67,8 @@ Deno.test("createServer() serves IPv6", { ignore: !hasIpv6() }, async () => {
 Deno.test("createServer() on a port that is taken rejects with AddrInUse and closes what it had opened", {
   ignore: !linux,
 }, async () => {
-  using taken = Deno.listen({ hostname: "127.0.0.3", port: 0 });
-  const { port } = taken.addr;
+  const port = somePort();
+  using _taken = Deno.listen({ hostname: "127.0.0.3", port });
   const hostname = ["127.0.0.1", "127.0.0.2", "127.0.0.3", "127.0.0.4"];
   const error = await assertRejects(
     () => loop.createServer(() => new Echo(), { hostname, port }),
@@ -156,8 +161,8 @@ Deno.test("createServer() with reusePort lets two servers share one port", { ign
     counts[i]!++;
     return new Echo();
   };
-  await using first = await loop.createServer(factory(0), { ...LOCAL, reusePort: true });
-  const port = portOf(first);
+  const port = somePort();
+  await using first = await loop.createServer(factory(0), { ...LOCAL, port, reusePort: true });
   await using second = await loop.createServer(factory(1), { hostname: "127.0.0.1", port, reusePort: true });
   assertEquals(portOf(second), port);
   // The system deals connections out by a hash of the client's port: 64 on one side only is once in 2 ** 63.
