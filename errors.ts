@@ -70,6 +70,19 @@ export function toError(thrown: unknown): Error {
   }
 }
 
+/** Returns an error of the same class and `code` with another message. `cause` is the error, or another one. */
+export function withMessage(error: Error, message: string, cause: Error = error): Error {
+  const Class = error.constructor as new (message: string, options: ErrorOptions) => Error;
+  const code = codeOf(error);
+  return Object.assign(new Class(message, { cause }), code !== undefined && { code });
+}
+
+/** Returns the `code` of an error of the system. */
+export function codeOf(error: unknown): string | undefined {
+  const code: unknown = error instanceof Error && "code" in error ? error.code : undefined;
+  return typeof code === "string" ? code : undefined;
+}
+
 /** Describes a value for an error message, such as `null`, `string "abc"` or `ArrayBuffer`. Never throws. */
 export function describe(value: unknown): string {
   try {

@@ -1,6 +1,6 @@
 /** Checks of file descriptors that a program gives, and the engine's methods for them. */
 import { checkInteger } from "../checks.ts";
-import { describe } from "../errors.ts";
+import { describe, withMessage } from "../errors.ts";
 import type { Descriptor, DescriptorOwner, Descriptors, GivenDescriptor } from "../transports/engine.ts";
 import type { LoopCore } from "./loop_core.ts";
 
@@ -34,15 +34,9 @@ export function useDescriptors<T>(loop: LoopCore, method: string, use: (descript
   try {
     return use(descriptors);
   } catch (error) {
-    throw error instanceof Error ? nameMethod(error, method) : error;
+    const isAboutFd = error instanceof Error && error.message.startsWith("fd ");
+    throw isAboutFd ? withMessage(error, `${method}: ${error.message}`) : error;
   }
-}
-
-function nameMethod(error: Error & { code?: unknown }, method: string): Error {
-  if (!error.message.startsWith("fd ")) return error;
-  const Class = error.constructor as new (message: string, options: ErrorOptions) => Error;
-  const named = new Class(`${method}: ${error.message}`, { cause: error });
-  return typeof error.code === "string" ? Object.assign(named, { code: error.code }) : named;
 }
 
 function isOwner(value: unknown): value is DescriptorOwner {

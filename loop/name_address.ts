@@ -1,3 +1,5 @@
+import { withMessage } from "../errors.ts";
+
 type SystemError = Error & { code?: unknown; hostname?: unknown };
 
 /**
@@ -16,17 +18,14 @@ export function nameAddress(
   // For a name that cannot be resolved, Deno has neither a class nor a code. Node sets `hostname`.
   const isLookup = typeof unresolved === "string" || error.message.includes("failed to lookup address information");
   if (typeof code !== "string" && !isLookup) return error;
-  const Class = error.constructor as new (message: string) => Error;
+  const Class = error.constructor;
   const isSystem = Class === Error || code === "EINVAL" ||
     Object.values(Deno.errors).includes(Class as typeof Deno.errors.NotFound);
   if (!isSystem) return error;
   const host = typeof unresolved === "string" ? unresolved : hostname;
   const what = isLookup && host !== undefined ? `resolve ${host}` : `${action} ${address}`;
-  const named = new Class(`${method}: cannot ${what}: ${error.message}`);
   const cause = error.cause instanceof AggregateError ? error.cause : error;
-  Object.defineProperty(named, "cause", { value: cause, writable: true, configurable: true });
-  if (typeof code === "string") Object.assign(named, { code });
-  return named;
+  return withMessage(error, `${method}: cannot ${what}: ${error.message}`, cause);
 }
 
 /** Formats an address as `host:port` or as a path. */

@@ -8,6 +8,7 @@ import type { Reactor } from "./reactor.ts";
 import type { SockAddr } from "./sockaddr.ts";
 import { SO_ERROR, SOL_SOCKET } from "./socket_options.ts";
 import { Source } from "./source.ts";
+import { untilAborted } from "./until_aborted.ts";
 
 /** The longest pause between attempts at a Unix socket whose backlog is full, in milliseconds. */
 const MAX_PAUSE = 64;
@@ -58,16 +59,12 @@ export async function connectToUnix(
 }
 
 async function sleep(callLater: CallLater, ms: number, signal: AbortSignal | undefined): Promise<void> {
-  signal?.throwIfAborted();
   const over = Promise.withResolvers<void>();
   const timer = callLater(ms, over.resolve);
-  const abort = () => over.reject(signal!.reason);
-  signal?.addEventListener("abort", abort, { once: true });
   try {
-    await over.promise;
+    await untilAborted(over.promise, signal);
   } finally {
     timer.cancel();
-    signal?.removeEventListener("abort", abort);
   }
 }
 
@@ -80,11 +77,9 @@ class Connecting extends Source {
   }
 
   async finish(signal: AbortSignal | undefined): Promise<number> {
-    const abort = () => this.#done.reject(signal!.reason);
-    signal?.addEventListener("abort", abort, { once: true });
     try {
       this.want(EPOLLOUT);
-      await this.#done.promise;
+      await untilAborted(this.#done.promise, signal);
       const { libc } = this.reactor;
       const errno = getOption(libc, this.fd, SOL_SOCKET, SO_ERROR);
       if (errno !== 0) throw errno === -1 ? lastError(libc) : systemError(libc, errno);
@@ -93,8 +88,6 @@ class Connecting extends Source {
       this.closeFd();
       await new Promise<void>((resolve) => this.reactor.afterClose(resolve));
       throw error;
-    } finally {
-      signal?.removeEventListener("abort", abort);
     }
   }
 }

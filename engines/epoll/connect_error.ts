@@ -1,4 +1,5 @@
 /** Errors of connecting and binding that name the addresses. */
+import { codeOf, withMessage } from "../../errors.ts";
 
 /** An address, and why it cannot be used. */
 export interface Failure {
@@ -18,17 +19,4 @@ export function combineFailures(failures: readonly Failure[]): Error {
   const telling = errors.findLast((error) => !UNREACHABLE.has(codeOf(error) ?? "")) ?? errors.at(-1)!;
   const message = failures.map(({ address, error }) => `${address}: ${error.message}`).join("; ");
   return withMessage(telling, message, new AggregateError(errors, message));
-}
-
-/** Returns an error of the same class and `code` with another message. */
-export function withMessage(error: Error, message: string, cause: Error = error): Error {
-  const Class = error.constructor as new (message: string, options: ErrorOptions) => Error;
-  const code = codeOf(error);
-  return Object.assign(new Class(message, { cause }), code !== undefined && { code });
-}
-
-/** Returns the `code` of an error of the system. */
-export function codeOf(error: Error): string | undefined {
-  const { code } = error as Error & { code?: unknown };
-  return typeof code === "string" ? code : undefined;
 }

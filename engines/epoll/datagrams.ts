@@ -1,4 +1,5 @@
 /** Opens UDP and Unix datagram sockets. */
+import { codeOf } from "../../errors.ts";
 import type { DatagramHandle } from "../../transports/datagram_handle.ts";
 import type { DatagramAddr, DatagramEndpoint } from "../../transports/engine.ts";
 import { bindUnix } from "./bind_unix.ts";
@@ -130,7 +131,7 @@ function peerOf(libc: Libc, fd: number): Name | null {
   try {
     return nameOf(libc, fd, "getpeername");
   } catch (error) {
-    if ((error as { code?: string }).code === "ENOTCONN") return null;
+    if (codeOf(error) === "ENOTCONN") return null;
     throw error;
   }
 }

@@ -1,4 +1,4 @@
-import { InvalidStateError } from "../../errors.ts";
+import { codeOf, InvalidStateError, withMessage } from "../../errors.ts";
 import type { Watcher } from "../../transports/watcher.ts";
 import { EPOLLIN, EPOLLOUT } from "./constants.ts";
 import { Lane } from "./lane.ts";
@@ -83,13 +83,11 @@ export class EpollWatcher implements Watcher {
 
 function clearer(error: Error, fd: number, direction: Direction): Error {
   const method = direction === "read" ? "addReader()" : "addWriter()";
-  const { code } = error as { code?: string };
+  const code = codeOf(error);
   const what = code === "EPERM"
     ? "is a regular file or a folder, which is always ready and cannot be watched"
     : code === "EBADF"
     ? "is not open"
     : `cannot be watched: ${error.message}`;
-  const Class = error.constructor as new (message: string, options: ErrorOptions) => Error;
-  const clear = new Class(`${method}: file descriptor ${fd} ${what}`, { cause: error });
-  return code === undefined ? clear : Object.assign(clear, { code });
+  return withMessage(error, `${method}: file descriptor ${fd} ${what}`);
 }

@@ -1,6 +1,7 @@
+import { codeOf, withMessage } from "../../errors.ts";
 import type { ListenTarget } from "../../transports/engine.ts";
 import type { ListenHandle } from "../../transports/listen_handle.ts";
-import { codeOf, combineFailures, type Failure, withMessage } from "./connect_error.ts";
+import { combineFailures, type Failure } from "./connect_error.ts";
 import { requireNet, requireNotDenied } from "./permissions.ts";
 import { resolve, withoutBrackets } from "./resolve.ts";
 import { normalizeIp } from "./sockaddr.ts";
@@ -60,7 +61,7 @@ function openAll(
       return handles;
     } catch (error) {
       // The port that the system has chosen for the first address can be taken at another.
-      const isUnlucky = port === 0 && handles.length > 0 && codeOf(error as Error) === "EADDRINUSE";
+      const isUnlucky = port === 0 && handles.length > 0 && codeOf(error) === "EADDRINUSE";
       for (const handle of handles) handle.close();
       if (!isUnlucky || tries === MAX_TRIES) throw error;
     }
@@ -86,5 +87,5 @@ function openOne(
 
 /** Reports whether the system does not have an address, or its family. */
 function isMissing(error: unknown): boolean {
-  return error instanceof Error && ["EADDRNOTAVAIL", "EAFNOSUPPORT"].includes(codeOf(error) ?? "");
+  return ["EADDRNOTAVAIL", "EAFNOSUPPORT"].includes(codeOf(error) ?? "");
 }

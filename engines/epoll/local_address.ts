@@ -1,6 +1,6 @@
+import { withMessage } from "../../errors.ts";
 import type { TcpTarget } from "../../transports/engine.ts";
 import { AF_INET6 } from "./constants.ts";
-import { withMessage } from "./connect_error.ts";
 import type { Libc } from "./libc.ts";
 import { bind, setOption } from "./socket_calls.ts";
 import { requireNet, requireNotDenied } from "./permissions.ts";

@@ -5,6 +5,7 @@
  * Nonblocking mode is a property of what is shared, and would make the writes of those programs fail. So the engine opens a
  * standard stream anew, by `/proc/self/fd`, and never closes the descriptor itself.
  */
+import { codeOf } from "../../errors.ts";
 import type { Descriptor } from "../../transports/engine.ts";
 import type { StreamHandle } from "../../transports/stream_handle.ts";
 import {
@@ -107,7 +108,7 @@ function watchable(reactor: Reactor, fd: number, direction: "read" | "write"): P
     handle.probe();
     return handle;
   } catch (error) {
-    if ((error as { code?: string }).code === "EPERM") return null;
+    if (codeOf(error) === "EPERM") return null;
     throw error;
   }
 }

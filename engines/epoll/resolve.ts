@@ -2,6 +2,7 @@ import { isIP } from "node:net";
 import { AF_INET, AF_INET6, SOCK_STREAM } from "./constants.ts";
 import { type Libc, openLibc, toCString } from "./libc.ts";
 import { decodeIp } from "./sockaddr.ts";
+import { untilAborted } from "./until_aborted.ts";
 
 /** `struct addrinfo`: its size, and the offsets of its members. The same in glibc and musl on 64-bit processors. */
 const ADDRINFO = { size: 48n, family: 4, socktype: 8, addrlen: 16, addr: 24, next: 40 };
@@ -79,18 +80,4 @@ function addressesOf(libc: Libc, list: bigint): string[] {
 /** Returns an error with Deno's text. `hostname` tells the loop what could not be resolved. */
 function lookupError(hostname: string, text: string, code: string): Error {
   return Object.assign(new Error(`failed to lookup address information: ${text}`), { code, hostname });
-}
-
-/** Settles as `promise` does, or rejects as soon as `signal` aborts. */
-async function untilAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return await promise;
-  signal.throwIfAborted();
-  const aborted = Promise.withResolvers<never>();
-  const abort = () => aborted.reject(signal.reason);
-  signal.addEventListener("abort", abort, { once: true });
-  try {
-    return await Promise.race([promise, aborted.promise]);
-  } finally {
-    signal.removeEventListener("abort", abort);
-  }
 }
