@@ -92,7 +92,11 @@ export interface ConnectionOptions extends TcpOptions {
    * @default {true}
    */
   autoSelectFamily?: boolean | undefined;
-  /** Node's and Deno's name of `happyEyeballsDelay`. */
+  /**
+   * Node's and Deno's name of `happyEyeballsDelay`.
+   *
+   * @default {undefined}
+   */
   autoSelectFamilyAttemptDelay?: number | undefined;
   /**
    * The time before the next address is tried, in milliseconds. Changes nothing if `autoSelectFamily` is `false`.
@@ -130,7 +134,7 @@ export interface ExistingConnOptions extends AcceptedSocketOptions {
   conn: DenoConn;
 }
 
-/** A connected socket, by its file descriptor. Not supported by the default engine. */
+/** A connected socket, by its file descriptor. Supported by the epoll engine only. */
 export interface ConnectionFdOptions extends AcceptedSocketOptions {
   /**
    * The file descriptor of a connected stream socket, or a socket of `socketPair()` of `@tandem/io/epoll`. The transport owns

@@ -77,7 +77,7 @@ export interface ExistingListenerOptions extends TcpOptions, ServeOptions {
   listener: DenoListener;
 }
 
-/** A listening socket, by its file descriptor. Not supported by the default engine. */
+/** A listening socket, by its file descriptor. Supported by the epoll engine only. */
 export interface ListenerFdOptions extends TcpOptions, ServeOptions {
   /**
    * The file descriptor of a listening stream socket, such as one of `listenFds()` of `@tandem/io/epoll`. The server owns it

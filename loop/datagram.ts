@@ -21,8 +21,10 @@ export interface DatagramOptions {
   /** The only peer. Datagrams of others are dropped. A host name is resolved once, when the endpoint is created. */
   remoteAddr?: DatagramAddr | undefined;
   /**
-   * Share the port with other sockets (`SO_REUSEPORT`). Needs the epoll engine: on Deno's sockets, `true` is a
+   * Share the port with other sockets (`SO_REUSEPORT`). Supported by the epoll engine only: with Deno's sockets, `true` is a
    * `Deno.errors.NotSupported`.
+   *
+   * @default {false}
    */
   reusePort?: boolean | undefined;
   /**
@@ -39,7 +41,7 @@ export interface DatagramOptions {
   allowBroadcast?: boolean | undefined;
 }
 
-/** A datagram socket, by its file descriptor. Not supported by the default engine. */
+/** A datagram socket, by its file descriptor. Supported by the epoll engine only. */
 export interface DatagramFdOptions {
   /**
    * The file descriptor of a UDP or a Unix datagram socket. If the socket is connected, its peer is the remote address. The

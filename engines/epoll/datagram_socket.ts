@@ -40,7 +40,7 @@ export interface MulticastOptions {
 type Option = [level: number, name: number];
 
 /**
- * The socket of a datagram endpoint, as `getExtraInfo("socket")` returns it, with what UDP has: multicast and broadcast.
+ * The socket of a datagram endpoint, with what UDP has: multicast and broadcast. {@linkcode socketOf} returns it.
  *
  * The methods throw a `TypeError` or a `RangeError` for a wrong argument, and the system's error, which names the method, if
  * the system refuses. On a closed socket that is a `Deno.errors.BadResource`.
@@ -48,14 +48,13 @@ type Option = [level: number, name: number];
  * @example Receive what is sent to a group
  * ```ts no-run
  * import { DatagramProtocol } from "@tandem/io";
- * import { type DatagramSocket, install } from "@tandem/io/epoll";
+ * import { install, socketOf } from "@tandem/io/epoll";
  *
  * const [transport] = await install().createDatagramEndpoint(() => new DatagramProtocol(), {
  *   localAddr: { hostname: "0.0.0.0", port: 5353 },
  *   reuseAddress: true,
  * });
- * const socket = transport.getExtraInfo("socket") as DatagramSocket;
- * socket.joinMulticast("224.0.0.251");
+ * socketOf(transport).joinMulticast("224.0.0.251");
  * ```
  */
 export class DatagramSocket extends Socket {

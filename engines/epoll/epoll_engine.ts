@@ -36,8 +36,7 @@ export interface Support {
  * An engine over epoll and the system's own sockets, by Deno's FFI: faster than Deno's sockets, and with what they do not
  * have. It needs Linux on x86-64 or arm64, and the permission `--allow-ffi`.
  *
- * Connections, listeners and datagram sockets that Deno made, web streams and child processes are Deno's on this engine,
- * too.
+ * Connections and listeners that Deno made, files, web streams and child processes work as on the default engine.
  *
  * @example Usage
  * ```ts
@@ -50,9 +49,9 @@ export interface Support {
 export class EpollEngine implements Engine {
   /** Always `"epoll"`. */
   readonly name = "epoll";
-  /** Watches descriptors, for `addReader()` and `addWriter()`. */
+  /** Watches descriptors, for `addReader()` and `addWriter()`. Set by `start()`. */
   watcher!: Watcher;
-  /** Set by `start()`. */
+  /** Makes transports of descriptors, for `{ fd }`. Set by `start()`. */
   descriptors!: Descriptors;
   #libc: Libc;
   #deno: DenoEngine;

@@ -1,8 +1,13 @@
 /**
  * An engine over epoll, by Deno's FFI: faster than Deno's sockets, and with what they do not have.
  *
- * It needs Linux on x86-64 or arm64, and the permission `--allow-ffi`. {@linkcode install} makes the loop of
- * `getRunningLoop()` use it; {@linkcode EpollEngine} is for a loop of your own.
+ * It needs Linux on x86-64 or arm64, and the permission `--allow-ffi`.
+ *
+ * - {@linkcode install} makes the loop of `getRunningLoop()` use the engine; {@linkcode EpollEngine} is for a loop of your own.
+ * - {@linkcode socketOf} returns the socket of a transport or a server: its descriptor, its options, the state of TCP, the
+ *   process at the other end, and for datagrams multicast.
+ * - {@linkcode socketPair} and {@linkcode listenFds} return sockets that `createConnection`, `createServer` and the others
+ *   take as `{ fd }`.
  *
  * ```sh
  * deno add jsr:@tandem/io

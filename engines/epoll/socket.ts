@@ -64,7 +64,7 @@ export class Socket {
    */
   getOption(level: number, name: number): number;
   /**
-   * Does the same for an option that is not a number.
+   * Returns an option of the socket that is not a number, by getsockopt(2).
    *
    * @param level The level, such as `SOL_SOCKET`.
    * @param name The name, such as `SO_LINGER`.
@@ -106,8 +106,9 @@ export class Socket {
   }
 
   /**
-   * Returns what the kernel knows of a TCP connection: its round-trip time, its windows, retransmissions and others.
+   * Returns what the kernel knows of a TCP connection, such as its round-trip time and its retransmissions.
    *
+   * @returns What it knows now.
    * @throws {Deno.errors.NotSupported} If the socket is not TCP.
    * @throws {Deno.errors.BadResource} If the socket is closed.
    */
@@ -123,7 +124,8 @@ export class Socket {
   }
 
   /**
-   * Returns the process at the other end of a Unix socket (`SO_PEERCRED`). The kernel vouches for it.
+   * Returns the process at the other end of a Unix socket (`SO_PEERCRED`). The kernel has recorded it, so the
+   * peer cannot lie.
    *
    * @throws {Deno.errors.NotSupported} If the socket is not a Unix socket.
    * @throws {Deno.errors.BadResource} If the socket is closed.
@@ -150,10 +152,10 @@ export class Socket {
 }
 
 /**
- * A socket that you own: one of {@linkcode socketPair}, or any descriptor of a socket. It is not a transport: its calls never
- * wait. `createConnection(factory, { fd: socket })` makes it one.
+ * A socket that you own: one of {@linkcode socketPair}, or any descriptor of a socket. It is not a transport, and its calls
+ * never wait. `createConnection(factory, { fd: socket })` makes a transport of it.
  *
- * @example Watch a file descriptor
+ * @example Send and receive
  * ```ts
  * import { socketPair } from "@tandem/io/epoll";
  *

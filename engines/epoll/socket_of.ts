@@ -1,10 +1,19 @@
 import { describe } from "../../errors.ts";
-import type { BaseTransport } from "../../transports/transport.ts";
+import type { BaseTransport, DatagramTransport } from "../../transports/transport.ts";
+import type { DatagramSocket } from "./datagram_socket.ts";
 import { Socket } from "./socket.ts";
 
 /** What has a socket: a transport, or a server, whose `sockets` are those of all its listeners. */
 export type SocketHolder = Pick<BaseTransport, "getExtraInfo"> | { readonly sockets: readonly object[] };
 
+/**
+ * Returns the socket of a datagram endpoint of this engine.
+ *
+ * @param holder The transport.
+ * @returns The socket.
+ * @throws {TypeError} If `holder` has no socket of this engine.
+ */
+export function socketOf(holder: Pick<DatagramTransport, "getExtraInfo" | "sendto">): DatagramSocket;
 /**
  * Returns the socket of a transport of this engine: `getExtraInfo("socket")`, with its type. Of a server it returns the first
  * listening socket.
@@ -23,6 +32,7 @@ export type SocketHolder = Pick<BaseTransport, "getExtraInfo"> | { readonly sock
  * console.log(socketOf(transport).tcpInfo().rtt, "ms");
  * ```
  */
+export function socketOf(holder: SocketHolder): Socket;
 export function socketOf(holder: SocketHolder): Socket {
   const what = "socketOf(): holder must be a transport or a server over sockets of EpollEngine";
   if (typeof holder !== "object" || holder === null || !("getExtraInfo" in holder || "sockets" in holder)) {

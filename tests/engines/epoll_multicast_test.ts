@@ -1,5 +1,5 @@
 /** Multicast over the epoll engine: IPv4 on the loopback interface, which has no IPv6 multicast, and IPv6 on another. */
-import type { DatagramSocket } from "../../engines/epoll/mod.ts";
+import { type DatagramSocket, socketOf as socketOfTransport } from "../../engines/epoll/mod.ts";
 import { type DatagramRecorder, endpointsOf, net } from "../datagrams/kit.ts";
 import { bytes, tempPath, turn } from "../kit.ts";
 import { assertEquals, assertThrows } from "../std.ts";
@@ -8,7 +8,7 @@ import { epollLoop, epollTest, supported } from "./epoll_kit.ts";
 const makeEndpoints = () => endpointsOf(epollLoop());
 
 function socketOf({ transport }: DatagramRecorder): DatagramSocket {
-  return transport.getExtraInfo("socket") as DatagramSocket;
+  return socketOfTransport(transport);
 }
 
 const ipv6 = supported

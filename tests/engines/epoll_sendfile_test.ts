@@ -2,7 +2,7 @@
 import { constants } from "node:os";
 import { assert, assertEquals, assertInstanceOf, assertRejects, assertStrictEquals } from "../std.ts";
 import { type EventLoop, InvalidStateError, SendfileError, type SendfileOptions } from "../../mod.ts";
-import type { Socket } from "../../engines/epoll/mod.ts";
+import { socketOf } from "../../engines/epoll/mod.ts";
 import { assertBytes, bytes, concat, connect, type Pair, pattern, Recorder, tempPath, turn } from "../kit.ts";
 import { untilStill } from "../streams/kit.ts";
 import { SERVER, TRUSTING } from "../tls/kit.ts";
@@ -56,7 +56,7 @@ function position(file: Deno.FsFile): number {
 }
 
 function fdOf({ clientTransport }: Setup): number {
-  return (clientTransport.getExtraInfo("socket") as unknown as Socket).fd;
+  return socketOf(clientTransport).fd;
 }
 
 /** Records the calls of sendfile(2) and counts those of send(2). */

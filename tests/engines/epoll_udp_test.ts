@@ -1,7 +1,7 @@
 /** What UDP has over the epoll engine and not over Deno's sockets. */
 import { AsyncLocalStorage } from "node:async_hooks";
 import { constants } from "node:os";
-import type { DatagramSocket } from "../../engines/epoll/mod.ts";
+import { type DatagramSocket, socketOf as socketOfTransport } from "../../engines/epoll/mod.ts";
 import { codeOf, DatagramRecorder, endpointsOf, net } from "../datagrams/kit.ts";
 import { bytes, pattern, text, turn } from "../kit.ts";
 import { assert, assertEquals, assertRejects, assertThrows } from "../std.ts";
@@ -12,7 +12,7 @@ const { EINTR, EAGAIN, ENOMEM, EACCES, ENOBUFS } = constants.errno;
 const makeEndpoints = () => endpointsOf(epollLoop());
 
 function socketOf({ transport }: DatagramRecorder): DatagramSocket {
-  return transport.getExtraInfo("socket") as DatagramSocket;
+  return socketOfTransport(transport);
 }
 
 /** The address of a UDP port of this machine that is closed. */

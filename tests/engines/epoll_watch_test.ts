@@ -2,7 +2,7 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { assert, assertEquals, assertInstanceOf, assertStrictEquals, assertThrows } from "../std.ts";
 import { type EventLoop, getRunningLoop, InvalidStateError } from "../../mod.ts";
-import { type Socket, socketPair } from "../../engines/epoll/mod.ts";
+import { socketOf, socketPair } from "../../engines/epoll/mod.ts";
 import { type Libc, openLibc } from "../../engines/epoll/libc.ts";
 import { bytes, captureExceptions, connect, Recorder, tempPath, text, turn } from "../kit.ts";
 import { epollLoop, epollTest, replaceCall } from "./epoll_kit.ts";
@@ -238,7 +238,7 @@ test("addReader() of a regular file is an EPERM that says so", (loop, s) => {
 
 test("addReader() of a transport's descriptor is an InvalidStateError, also while it is paused", async (loop, s) => {
   await using pair = await connect(() => new Recorder(), () => new Recorder(), { loop });
-  const socket = pair.clientTransport.getExtraInfo("socket") as unknown as Socket;
+  const socket = socketOf(pair.clientTransport);
   const { fd } = socket;
   const refused = (call: () => unknown) =>
     assertThrows(call, InvalidStateError, `file descriptor ${fd} is used by a transport`);
