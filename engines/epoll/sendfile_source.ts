@@ -5,9 +5,7 @@ import { EAGAIN, EINPROGRESS, EINTR, EINVAL, ENOSYS, ENOTSOCK, EOPNOTSUPP, EPIPE
 import { systemError } from "./errors.ts";
 import type { Libc } from "./libc.ts";
 import { withoutSigpipe } from "./sigpipe.ts";
-
-/** Returned by an attempt to write if the descriptor is not writable now. */
-export const WOULD_BLOCK = -1;
+import { WOULD_BLOCK } from "./stream_source.ts";
 
 /** The largest number of bytes that one event sends, so that a fast reader does not stop the others. */
 const MAX_PER_EVENT = 1024 * 1024;

@@ -1,0 +1,141 @@
+import { toError } from "../../errors.ts";
+import type { ReadMemory } from "../../memory/read_memory.ts";
+import type { StreamHandle, StreamSink } from "../../transports/stream_handle.ts";
+import { EAGAIN, EINTR, EPOLLIN, EPOLLOUT } from "./constants.ts";
+import { lastError } from "./errors.ts";
+import type { Lane } from "./lane.ts";
+import type { Reactor } from "./reactor.ts";
+import { Source } from "./source.ts";
+
+/** Returned by an attempt to write if the descriptor is not writable now. */
+export const WOULD_BLOCK = -1;
+
+/** The size hint for `getBuffer`, in bytes, as with Deno's sockets: the default capacity of a pipe. */
+const SIZE_HINT = 64 * 1024;
+
+/** A write that waits until the descriptor is writable. */
+interface PendingWrite {
+  /** Returns the number of bytes that were written, or `WOULD_BLOCK`. */
+  attempt(): number;
+  resolve(count: number): void;
+  reject(error: Error): void;
+}
+
+/**
+ * What sockets and pipes have in common: when they read and write. They are of the ready kind: memory is requested when bytes
+ * have arrived, and read into at once; a write goes to the kernel at once, and waits only while the kernel's buffer is full.
+ */
+export abstract class StreamSource extends Source implements StreamHandle {
+  abstract readonly readable: boolean;
+  abstract readonly writable: boolean;
+  readonly memory: ReadMemory;
+  #sink: StreamSink | null = null;
+  #pendingWrite: PendingWrite | null = null;
+
+  constructor(reactor: Reactor, lane: Lane, fd: number, memory: ReadMemory) {
+    super(reactor, lane, fd);
+    this.memory = memory;
+  }
+
+  /** Reads what is there. Returns the number of bytes; -1 if the system call has failed. */
+  protected abstract receive(memory: Uint8Array): number;
+  /** Returns the number of bytes that were written, 0 if their former owner has detached them, or `WOULD_BLOCK`. */
+  protected abstract send(data: Uint8Array): number;
+  abstract closeWrite(): void;
+
+  readStart(sink: StreamSink): void {
+    this.#sink = sink;
+    try {
+      this.want(this.interest | EPOLLIN);
+    } catch (error) {
+      // For example, no memory for one more descriptor. Nothing is delivered inside readStart().
+      queueMicrotask(() => this.#sink?.failed(toError(error)));
+    }
+  }
+
+  readStop(): void {
+    this.#sink = null;
+    this.want(this.interest & ~EPOLLIN);
+  }
+
+  tryWrite(data: Uint8Array): number {
+    return Math.max(0, this.send(data));
+  }
+
+  write(data: Uint8Array): number | Promise<number> {
+    const count = this.send(data);
+    return count === WOULD_BLOCK ? this.whenWritable(() => this.send(data)) : count;
+  }
+
+  /** Repeats an attempt to write, when the descriptor is writable, until it does not return `WOULD_BLOCK`. One at a time. */
+  whenWritable(attempt: () => number): Promise<number> {
+    return new Promise((resolve, reject) => {
+      this.#pendingWrite = { attempt, resolve, reject };
+      this.want(this.interest | EPOLLOUT);
+    });
+  }
+
+  /** Settles a pending write, by 0. */
+  cancelWrite(): void {
+    this.want(this.interest & ~EPOLLOUT);
+    this.#pendingWrite?.resolve(0);
+    this.#pendingWrite = null;
+  }
+
+  close(): void {
+    this.#sink = null;
+    this.closeFd();
+    this.cancelWrite();
+  }
+
+  ready(events: number): void {
+    // The system tells an error once: after a write that has met a reset, a read would meet the end of the stream.
+    if ((events & EPOLLOUT) !== 0 && !this.#resumeWrite()) return;
+    if ((events & EPOLLIN) !== 0 && (this.interest & EPOLLIN) !== 0) this.#read();
+  }
+
+  #read(): void {
+    const sink = this.#sink!;
+    const memory = sink.allocate(SIZE_HINT);
+    if (memory === null) {
+      // Until the next readStart(). A callback of allocate() may already have called it.
+      if (this.#sink === sink) this.readStop();
+      return;
+    }
+    // A callback of allocate() may have stopped reading.
+    if (this.#sink === null) return;
+    const count = this.receive(memory);
+    if (count > 0) {
+      sink.filled(count);
+      return;
+    }
+    if (count === 0) {
+      this.readStop();
+      sink.end();
+      return;
+    }
+    const { libc } = this.reactor;
+    const errno = libc.errno();
+    if (errno === EAGAIN || errno === EINTR) return;
+    const error = lastError(libc);
+    this.readStop();
+    sink.failed(error);
+  }
+
+  /** Attempts the pending write again. Reports whether the connection is sound. */
+  #resumeWrite(): boolean {
+    const { attempt, resolve, reject } = this.#pendingWrite!;
+    let sound = true;
+    try {
+      const count = attempt();
+      if (count === WOULD_BLOCK) return true;
+      resolve(count);
+    } catch (error) {
+      reject(toError(error));
+      sound = false;
+    }
+    this.#pendingWrite = null;
+    this.want(this.interest & ~EPOLLOUT);
+    return sound;
+  }
+}
