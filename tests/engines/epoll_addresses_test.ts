@@ -1,7 +1,6 @@
 /** The addresses of the epoll engine: local ones, those of names, paths. */
 import { constants } from "node:os";
-import { EventLoop } from "../../mod.ts";
-import { DenoEngine } from "../../engines/deno/mod.ts";
+import type { EventLoop } from "../../mod.ts";
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "../std.ts";
 import { closed, ManualClock, tempPath, turn } from "../kit.ts";
 import {
@@ -251,39 +250,4 @@ epollTest("createUnixConnection() takes .. as Deno's permissions do: without fol
   server.abortClients();
   await server.waitClosed();
   await turn(loop);
-});
-
-// Deno's sockets
-
-Deno.test("createConnection() and createServer() on Deno's sockets reject what these do not support with NotSupported", async () => {
-  const loop = new EventLoop({ engine: new DenoEngine() });
-  const isWindows = Deno.build.os === "windows";
-  const rows: [call: () => Promise<unknown>, text: string][] = [
-    [() => loop.createConnection(factory, { port: 1, localAddr: { port: 0 } }), "localAddr"],
-    [() => loop.createConnection(factory, { port: 1, interleave: 0 }), "interleave"],
-    [() => loop.createServer(factory, { port: 0, hostname: null }), "hostname: null"],
-    [() => loop.createServer(factory, { port: 0, hostname: "::", dualStack: isWindows }), "dualStack"],
-    [() => loop.createServer(factory, { port: 0, hostname: "[0:0::0]", dualStack: isWindows }), "dualStack"],
-    [() => loop.createUnixServer(factory, { path: "/nowhere", backlog: 5 }), "backlog"],
-  ];
-  for (const [call, text] of rows) await assertRejects(call, Deno.errors.NotSupported, text);
-  (await loop.createServer(factory, { port: 0, hostname: "127.0.0.1", dualStack: false })).close();
-});
-
-Deno.test("createConnection() on Deno's sockets gives happyEyeballsDelay to Deno", async () => {
-  const loop = new EventLoop({ engine: new DenoEngine() });
-  const connect = Deno.connect;
-  const given: unknown[] = [];
-  Deno.connect = ((options: Deno.ConnectOptions & { autoSelectFamilyAttemptDelay?: number }) => {
-    given.push(options.autoSelectFamilyAttemptDelay);
-    return Promise.reject(new Error("enough"));
-  }) as unknown as typeof Deno.connect;
-  try {
-    for (const options of [{}, { happyEyeballsDelay: 7 }, { happyEyeballsDelay: 8, autoSelectFamilyAttemptDelay: 8 }]) {
-      await assertRejects(() => loop.createConnection(factory, { port: 1, ...options }), Error, "enough");
-    }
-  } finally {
-    Deno.connect = connect;
-  }
-  assertEquals(given, [undefined, 7, 8]);
 });

@@ -226,14 +226,22 @@ Deno.test("createConnection() no longer listens to its signal once connected", a
   await turn();
 });
 
-const cannot = onDenoOnly("epoll has localAddr");
+const cannot = onDenoOnly("epoll can do all of this");
 
-Deno.test("createConnection() refuses what Deno cannot do with NotSupported", cannot, async () => {
-  const create = (options: Partial<ConnectionOptions>) =>
-    loop.createConnection(() => new Protocol(), { hostname: "127.0.0.1", port: 1, ...options });
-  const { NotSupported } = Deno.errors;
-  await assertRejects(() => create({ localAddr: { hostname: "127.0.0.1", port: 4000 } }), NotSupported, "localAddr");
-  await assertRejects(() => create({ localAddr: {} }), NotSupported, "localAddr");
+Deno.test("createConnection() and servers refuse what Deno cannot do with NotSupported", cannot, async () => {
+  const factory = () => new Protocol();
+  const isWindows = Deno.build.os === "windows";
+  const rows: [call: () => Promise<unknown>, option: string][] = [
+    [() => loop.createConnection(factory, { port: 1, localAddr: { hostname: "127.0.0.1", port: 4000 } }), "localAddr"],
+    [() => loop.createConnection(factory, { port: 1, localAddr: {} }), "localAddr"],
+    [() => loop.createConnection(factory, { port: 1, interleave: 0 }), "interleave"],
+    [() => loop.createServer(factory, { port: 0, hostname: null }), "hostname: null"],
+    [() => loop.createServer(factory, { port: 0, hostname: "::", dualStack: isWindows }), "dualStack"],
+    [() => loop.createServer(factory, { port: 0, hostname: "[0:0::0]", dualStack: isWindows }), "dualStack"],
+    [() => loop.createUnixServer(factory, { path: "/nowhere", backlog: 5 }), "backlog"],
+  ];
+  for (const [call, option] of rows) await assertRejects(call, Deno.errors.NotSupported, option);
+  (await loop.createServer(factory, { port: 0, hostname: "127.0.0.1", dualStack: false })).close();
 });
 
 Deno.test("createConnection() refuses bad options with an error that names argument, value and what is accepted", async () => {
@@ -360,7 +368,15 @@ Deno.test(
     const given: unknown[] = [];
     Deno.connect = ((options: Deno.ConnectOptions) => (given.push(options), connect(options))) as typeof connect;
     try {
-      for (const options of [{}, { autoSelectFamily: false }, { autoSelectFamilyAttemptDelay: 25 }]) {
+      for (
+        const options of [
+          {},
+          { autoSelectFamily: false },
+          { autoSelectFamilyAttemptDelay: 25 },
+          { happyEyeballsDelay: 7 },
+          { happyEyeballsDelay: 8, autoSelectFamilyAttemptDelay: 8 },
+        ]
+      ) {
         const [transport] = await loop.createConnection(() => new Protocol(), {
           hostname: "localhost",
           port,
@@ -377,6 +393,8 @@ Deno.test(
       { hostname: "localhost", port },
       { hostname: "localhost", port, autoSelectFamily: false },
       { hostname: "localhost", port, autoSelectFamilyAttemptDelay: 25 },
+      { hostname: "localhost", port, autoSelectFamilyAttemptDelay: 7 },
+      { hostname: "localhost", port, autoSelectFamilyAttemptDelay: 8 },
     ]);
   },
 );
