@@ -280,6 +280,22 @@ export async function connect<S extends object, C extends object>(
   return new Pair(server, await made.promise, client, transport, onLoop);
 }
 
+/** Whether this machine has IPv6. */
+export function hasIpv6(): boolean {
+  try {
+    Deno.listen({ hostname: "::1", port: 0 }).close();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** A port that is free at an address, or at all of them, most probably. */
+export function freePort(hostname = "0.0.0.0"): number {
+  using listener = Deno.listen({ hostname, port: 0 });
+  return listener.addr.port;
+}
+
 /** The port of a server's first address. */
 export function portOf(server: Server): number {
   return (server.addresses[0] as Deno.NetAddr).port;

@@ -2,15 +2,13 @@
 import { constants } from "node:os";
 import type { EventLoop } from "../../mod.ts";
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "../std.ts";
-import { closed, ManualClock, tempPath, turn } from "../kit.ts";
+import { closed, freePort, hasIpv6, ManualClock, tempPath, turn } from "../kit.ts";
 import {
   epollLoop,
   epollTest,
   factory,
   failCalls,
   fakeNames,
-  freePort,
-  hasIpv6,
   ipv6Test,
   namesOf,
   replaceCall,

@@ -4,13 +4,12 @@ import type { ConnectionOptions, EventLoop } from "../../mod.ts";
 import { connectToOne } from "../../engines/epoll/happy_eyeballs.ts";
 import { decodeIp } from "../../engines/epoll/sockaddr.ts";
 import { assertEquals, assertInstanceOf, assertRejects, assertStrictEquals } from "../std.ts";
-import { closed, ManualClock, portOf, turn } from "../kit.ts";
+import { closed, freePort, ManualClock, portOf, turn } from "../kit.ts";
 import {
   epollLoop,
   epollTest,
   factory,
   fakeNames,
-  freePort,
   ipv6Test,
   namesOf,
   replaceCall,

@@ -3,7 +3,7 @@ import { EpollEngine } from "../../engines/epoll/mod.ts";
 import { type Libc, openLibc } from "../../engines/epoll/libc.ts";
 import { encodeIp } from "../../engines/epoll/sockaddr.ts";
 import { type ConnectionOptions, EventLoop, type ServerOptions } from "../../mod.ts";
-import { closed, type ManualClock, portOf, Recorder, turn } from "../kit.ts";
+import { closed, hasIpv6, type ManualClock, portOf, Recorder, turn } from "../kit.ts";
 
 export const { supported, reason } = EpollEngine.isSupported();
 
@@ -27,15 +27,6 @@ export function epollScenarios(what: string, add: () => void): void {
 export function ipv6Test(name: string, fn: () => Promise<void> | void): void {
   if (hasIpv6()) epollTest(name, fn);
   else Deno.test(`${name} (skipped: no IPv6)`, { ignore: true }, fn);
-}
-
-export function hasIpv6(): boolean {
-  try {
-    Deno.listen({ hostname: "::1", port: 0 }).close();
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 type Call = Exclude<keyof Libc, "errno">;
@@ -170,12 +161,6 @@ export async function namesOf(
   ];
   await closed(transport, protocol);
   return names;
-}
-
-/** A port that is free at all addresses, most probably. */
-export function freePort(): number {
-  using listener = Deno.listen({ hostname: "0.0.0.0", port: 0 });
-  return listener.addr.port;
 }
 
 /** An error of the system. */

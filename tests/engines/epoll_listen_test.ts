@@ -3,13 +3,12 @@ import { constants } from "node:os";
 import type { Server, ServerOptions } from "../../mod.ts";
 import { AF_INET6 } from "../../engines/epoll/constants.ts";
 import { assertEquals, assertNotEquals, assertRejects } from "../std.ts";
-import { tempPath, turn } from "../kit.ts";
+import { freePort, tempPath, turn } from "../kit.ts";
 import {
   epollLoop,
   epollTest,
   factory,
   fakeNames,
-  freePort,
   ipv6Test,
   namesOf,
   replaceCall,
@@ -211,25 +210,6 @@ epollTest("createServer() gives backlog to the system, 511 by default", async ()
   }
   assertEquals(backlogs, [511, 7, 511, 8]);
 });
-
-const SAME: [hosts: string[], addresses: string[]][] = [
-  [["127.0.0.1", "127.0.0.1"], ["127.0.0.1"]],
-  [["127.0.0.1", "127.1", "0x7f000001"], ["127.0.0.1"]],
-  [["127.0.0.2", "127.0.0.1", "127.0.0.2"], ["127.0.0.2", "127.0.0.1"]],
-  [["::1", "[::1]", "0:0:0:0:0:0:0:1", "127.0.0.1"], ["::1", "127.0.0.1"]],
-];
-
-for (const [hosts, addresses] of SAME) {
-  ipv6Test(`createServer() with the hosts ${hosts.join(", ")} binds each address once, on epoll`, async () => {
-    const loop = epollLoop();
-    for (const options of [{ port: 0 }, { port: freePort() }, { port: freePort(), reusePort: true }]) {
-      await using served = await serve(loop, { hostname: hosts, ...options });
-      const [bound, ports] = hostsOf(served.server);
-      assertEquals(bound, addresses);
-      if (options.port !== 0) assertEquals([...ports], [options.port]);
-    }
-  });
-}
 
 ipv6Test("getExtraInfo() spells the addresses of a connection as Deno does", async () => {
   const loop = epollLoop();

@@ -1,9 +1,9 @@
 /** The permissions of Deno hold on the epoll engine as on Deno's sockets, row by row; and what --allow-ffi gives. */
 import { libcPaths } from "../../engines/epoll/libc.ts";
 import { assert, assertEquals } from "../std.ts";
-import { tempPath } from "../kit.ts";
+import { hasIpv6, tempPath } from "../kit.ts";
 import { runProgram } from "../program.ts";
-import { epollTest, hasIpv6, supported } from "./epoll_kit.ts";
+import { epollTest, supported } from "./epoll_kit.ts";
 
 const PRELUDE = `
   import { EventLoop, getRunningLoop, Protocol } from "@tandem/io";

@@ -1,6 +1,6 @@
 /** README.md and docs/: their code type-checks and runs, their links lead somewhere. */
 import { assert, assertEquals, assertGreater } from "../std.ts";
-import { bytes, tempPath, text } from "../kit.ts";
+import { bytes, freePort, tempPath, text } from "../kit.ts";
 import { blocks, caCert, copyCerts, deno, makeProject, PAGES, read, root, runProgram, serve } from "./pages_kit.ts";
 
 Deno.test("the README names the two commands", () => {
@@ -57,12 +57,6 @@ Deno.test("README.md: the client and the server talk", async () => {
   const output = await runProgram(temp.directory, client.replace("8888", `${server.port}`), "--allow-net");
   assertEquals(output, [0, "", "received Hello, world!\n"]);
 });
-
-/** A port that was free just now. */
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
-}
 
 Deno.test("docs/tls.md: the client and the server talk TLS", async () => {
   using temp = tempPath();

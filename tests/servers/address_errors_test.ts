@@ -1,27 +1,12 @@
 /** An error of connecting, binding or resolving says which call it was, and which address of several. */
 import { isOverEpoll } from "../engine.ts";
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "../std.ts";
-import { loop, Recorder, tempPath } from "../kit.ts";
+import { freePort, hasIpv6, loop, Recorder, tempPath } from "../kit.ts";
 
 /** A name that cannot be: no name server is asked. */
 const NOWHERE = `${"x".repeat(64)}.invalid`;
 
 const factory = () => new Recorder();
-
-function hasIpv6(): boolean {
-  try {
-    Deno.listen({ hostname: "::1", port: 0 }).close();
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-/** A port that nothing listens on. */
-function freePort(hostname = "127.0.0.1"): number {
-  using listener = Deno.listen({ hostname, port: 0 });
-  return listener.addr.port;
-}
 
 /** What a failed call says, after checking that its error is Deno's class with Deno's code, and Deno's error its cause. */
 async function said(call: () => Promise<unknown>, ErrorClass: new () => Error, code?: string): Promise<string> {

@@ -3,7 +3,7 @@ import { Protocol } from "../../mod.ts";
 import { onDenoOnly } from "../engine.ts";
 import { assertEquals, assertNotEquals, assertRejects } from "../std.ts";
 import { runProgram } from "../program.ts";
-import { loop, Recorder } from "../kit.ts";
+import { freePort, hasIpv6, loop, Recorder } from "../kit.ts";
 
 /** Where a server of these hosts listens. */
 async function addressesOf(hostname: string[], port: number, options: { reusePort?: boolean } = {}): Promise<string[]> {
@@ -15,21 +15,6 @@ async function addressesOf(hostname: string[], port: number, options: { reusePor
     (await Deno.connect({ hostname, port })).close();
   }
   return addresses.map(({ hostname }) => hostname);
-}
-
-/** A port that is free on all local addresses, most probably. */
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "0.0.0.0", port: 0 });
-  return listener.addr.port;
-}
-
-function hasIpv6(): boolean {
-  try {
-    Deno.listen({ hostname: "::1", port: 0 }).close();
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 /** What localhost is bound at. */

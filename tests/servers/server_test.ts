@@ -1,6 +1,6 @@
 import { InvalidStateError, Protocol, type Transport } from "../../mod.ts";
 import { assertEquals, assertNotEquals, assertRejects, assertThrows } from "../std.ts";
-import { bytes, loop, portOf, Recorder, text } from "../kit.ts";
+import { bytes, hasIpv6, loop, portOf, Recorder, text } from "../kit.ts";
 import { readAll } from "../streams/kit.ts";
 
 const LOCAL = { hostname: "127.0.0.1", port: 0 } as const;
@@ -28,15 +28,6 @@ async function echo(addr: Deno.Addr, word: string): Promise<string> {
   await conn.write(bytes(word));
   await conn.closeWrite();
   return text(await readAll(conn));
-}
-
-function hasIpv6(): boolean {
-  try {
-    Deno.listen({ hostname: "::1", port: 0 }).close();
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 Deno.test("createServer() with a list of hostnames and port 0 serves each at a port of its own", {
