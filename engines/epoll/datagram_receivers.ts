@@ -7,8 +7,9 @@ import { MSG_TRUNC } from "./constants.ts";
 import type { Libc } from "./libc.ts";
 import type { Sender, Senders } from "./datagram_senders.ts";
 
-/** The largest payload of a UDP datagram is 65527 bytes (RFC 768). */
+/** The memory for one datagram, in bytes. The largest payload is 65527 bytes (RFC 768); what is longer is cut. */
 export const UDP_MEMORY: number = 64 * 1024;
+const SIZE = BigInt(UDP_MEMORY);
 /** The most datagrams that a socket receives in one go, so that a flood of them does not stop the others. */
 export const MAX_BATCH = 128;
 /** The most datagrams of one call. */
@@ -22,8 +23,6 @@ const NAME_BYTES = 4 * NAME_WORDS;
 export interface Receiver {
   /** The most datagrams of one call. */
   readonly capacity: number;
-  /** The most bytes of a datagram. What is longer was cut. */
-  readonly size: number;
   /** Receives what is there. Returns the number of datagrams; -1 if the system call has failed. */
   receive(libc: Libc, fd: number): number;
   /** Returns the length that a datagram was sent with. */
@@ -52,9 +51,8 @@ const LENGTH = 14;
 const STRIDE = UDP_MEMORY + 17 * 64;
 
 /** Receives by recvmmsg, many datagrams in a call. Needs `--allow-ffi` without a path, for pointers. */
-export class BatchReceiver implements Receiver {
+class BatchReceiver implements Receiver {
   readonly capacity = CAPACITY;
-  readonly size: number;
   #senders: Senders;
   #memory = new Uint8Array(CAPACITY * STRIDE);
   #names = new Int32Array(CAPACITY * NAME_WORDS);
@@ -67,9 +65,7 @@ export class BatchReceiver implements Receiver {
   /** The number of headers whose address length the kernel has changed. */
   #used = CAPACITY;
 
-  /** Tests give a smaller size. */
-  constructor(senders: Senders, size: number = UDP_MEMORY) {
-    this.size = size;
+  constructor(senders: Senders) {
     this.#senders = senders;
     const [memory, names, vectors] = [this.#memory, this.#names, this.#vectors].map((array) =>
       Deno.UnsafePointer.value(Deno.UnsafePointer.of(array))
@@ -77,7 +73,7 @@ export class BatchReceiver implements Receiver {
     const pointers = new BigUint64Array(this.#headers.buffer);
     for (let i = 0; i < CAPACITY; i++) {
       this.#vectors[2 * i] = memory + BigInt(i * STRIDE);
-      this.#vectors[2 * i + 1] = BigInt(size);
+      this.#vectors[2 * i + 1] = SIZE;
       const at = i * HEADER_WORDS / 2;
       pointers[at] = names + BigInt(i * NAME_BYTES);
       pointers[at + 2] = vectors + BigInt(16 * i);
@@ -108,7 +104,7 @@ export class BatchReceiver implements Receiver {
 
   #copy(index: number): Uint8Array | null {
     const length = this.lengthOf(index);
-    if (length > this.size) return null;
+    if (length > UDP_MEMORY) return null;
     let view = this.#views[index]!;
     if (view.length !== length) {
       this.#views[index] = view = this.#memory.subarray(index * STRIDE, index * STRIDE + length);
@@ -122,25 +118,21 @@ export class BatchReceiver implements Receiver {
 }
 
 /** Receives by recvfrom, one datagram in a call. */
-export class SingleReceiver implements Receiver {
+class SingleReceiver implements Receiver {
   readonly capacity = 1;
-  readonly size: number;
   #senders: Senders;
-  #memory: Uint8Array;
+  #memory = new Uint8Array(UDP_MEMORY);
   #name = new Int32Array(NAME_WORDS);
   #nameLength = new Int32Array(1);
   #length = 0;
 
-  /** Tests give a smaller size. */
-  constructor(senders: Senders, size: number = UDP_MEMORY) {
-    this.size = size;
+  constructor(senders: Senders) {
     this.#senders = senders;
-    this.#memory = new Uint8Array(size);
   }
 
   receive(libc: Libc, fd: number): number {
     this.#nameLength[0] = NAME_BYTES;
-    this.#length = libc.recvfrom(fd, this.#memory, BigInt(this.size), MSG_TRUNC, this.#name, this.#nameLength);
+    this.#length = libc.recvfrom(fd, this.#memory, SIZE, MSG_TRUNC, this.#name, this.#nameLength);
     return this.#length === -1 ? -1 : 1;
   }
 

@@ -8,7 +8,7 @@ import { fitFamily, UdpHandle, UdpShare } from "./udp_handle.ts";
 import { UnixDatagramHandle, UnixShare } from "./unix_datagram_handle.ts";
 import { lastError } from "./errors.ts";
 import type { Libc } from "./libc.ts";
-import { bind, ipNameOf, nameOf, openSocket, setOption } from "./socket_calls.ts";
+import { bind, ipNameOf, type Name, nameOf, openSocket, setOption } from "./socket_calls.ts";
 import { requireIpAddr, requireNet, requireNotDenied, requirePath, requireUnixTarget } from "./permissions.ts";
 import type { Reactor } from "./reactor.ts";
 import { resolve } from "./resolve.ts";
@@ -47,7 +47,7 @@ export class Datagrams {
     if (family === AF_UNIX) return this.#adoptUnix(fd, local, remote);
     const addr = decodeIp("udp", local[0]);
     requireIpAddr(addr);
-    const peer = remote && { addr: decodeIp("udp", remote[0]), bytes: remote[0].slice(0, remote[1]) };
+    const peer = remote && peerFrom(remote);
     if (peer !== null) requireIpAddr(peer.addr);
     return () => new UdpHandle(this.#reactor, fd, family, addr, this.#udp, peer);
   }
@@ -85,20 +85,12 @@ export class Datagrams {
       if (endpoint.allowBroadcast) setOption(libc, fd, SOL_SOCKET, SO_BROADCAST, 1);
       if (family === AF_INET6) setOption(libc, fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
       if (local !== null) bind(libc, fd, local);
-      if (remote === null) {
-        return new UdpHandle(this.#reactor, fd, family, ipNameOf(libc, fd, "udp"), this.#udp, null);
-      }
-      const { bytes } = remote;
-      if (libc.connect(fd, bytes, bytes.length) === -1) {
+      if (remote !== null && libc.connect(fd, remote.bytes, remote.bytes.length) === -1) {
         throw Object.assign(lastError(libc), { syscall: "connect" });
       }
       // The system's spelling: a connection to 0.0.0.0 is one to 127.0.0.1.
-      const [peer] = nameOf(libc, fd, "getpeername");
-      const peerBytes = peer.slice(0, bytes.length);
-      return new UdpHandle(this.#reactor, fd, family, ipNameOf(libc, fd, "udp"), this.#udp, {
-        addr: decodeIp("udp", peerBytes),
-        bytes: peerBytes,
-      });
+      const peer = remote && peerFrom(nameOf(libc, fd, "getpeername"));
+      return new UdpHandle(this.#reactor, fd, family, ipNameOf(libc, fd, "udp"), this.#udp, peer);
     });
   }
 
@@ -124,8 +116,10 @@ export class Datagrams {
   }
 }
 
-/** An address as the kernel has it. */
-type Name = [bytes: Uint8Array, length: number];
+/** Returns the only peer of a UDP socket. */
+function peerFrom([bytes, length]: Name): { addr: Deno.NetAddr; bytes: Uint8Array } {
+  return { addr: decodeIp("udp", bytes), bytes: bytes.slice(0, length) };
+}
 
 function peerOf(libc: Libc, fd: number): Name | null {
   try {

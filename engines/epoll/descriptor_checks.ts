@@ -68,6 +68,12 @@ export function makeNonblocking(libc: Libc, fd: number): void {
   if (libc.fcntl(fd, F_SETFD, FD_CLOEXEC) === -1) throw lastError(libc);
 }
 
+/** Makes a descriptor nonblocking, and detaches it from the object that owned it: it is the engine's from now on. */
+export function takeOver(libc: Libc, given: Descriptor, fd: number): void {
+  makeNonblocking(libc, fd);
+  if (typeof given !== "number") given.detach();
+}
+
 /** Returns the error for a descriptor of the wrong kind. */
 export function wrongKind(accepted: string, fd: number, actual: string): TypeError {
   return new TypeError(`fd must be ${accepted}, got descriptor ${fd}, which ${actual}`);

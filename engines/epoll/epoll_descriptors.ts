@@ -5,11 +5,11 @@ import type { ListenHandle } from "../../transports/listen_handle.ts";
 import type { StreamEnd, StreamHandle } from "../../transports/stream_handle.ts";
 import { AF_UNIX, ENOTCONN, SOCK_DGRAM, SOCK_STREAM } from "./constants.ts";
 import type { Datagrams } from "./datagrams.ts";
-import { checkSocket, makeNonblocking, numberOf, wrongKind } from "./descriptor_checks.ts";
+import { checkSocket, numberOf, takeOver, wrongKind } from "./descriptor_checks.ts";
 import { systemError } from "./errors.ts";
 import { Lane } from "./lane.ts";
 import type { Libc } from "./libc.ts";
-import { getOption, nameOf } from "./socket_calls.ts";
+import { getOption, type NameCall, nameOf } from "./socket_calls.ts";
 import { requireIpAddr, requirePath } from "./permissions.ts";
 import type { StandardStream } from "./open_pipe.ts";
 import { openPipe } from "./open_pipe.ts";
@@ -41,7 +41,7 @@ export class EpollDescriptors implements Descriptors {
     const sockname = addressOf(libc, fd, family, "getsockname");
     const peername = peerOf(libc, fd, family);
     requireAddress(settings.accepted ? sockname : peername);
-    this.#takeOver(given, fd, family, settings);
+    this.#applySettings(given, fd, family, settings);
     return this.#streams.adopt(fd, new Lane(), sockname, peername);
   }
 
@@ -53,7 +53,7 @@ export class EpollDescriptors implements Descriptors {
     const addr = addressOf(libc, fd, family, "getsockname");
     requireAddress(addr);
     // Accepted sockets inherit the options.
-    this.#takeOver(given, fd, family, settings);
+    this.#applySettings(given, fd, family, settings);
     return this.#streams.adoptListener(fd, addr);
   }
 
@@ -61,8 +61,7 @@ export class EpollDescriptors implements Descriptors {
     const { libc } = this.#reactor;
     const fd = numberOf(this.#reactor, given);
     const make = this.#datagrams.adopt(fd, checkSocket(libc, fd, SOCK_DGRAM, "any"));
-    makeNonblocking(libc, fd);
-    if (typeof given !== "number") given.detach();
+    takeOver(libc, given, fd);
     return make();
   }
 
@@ -70,11 +69,10 @@ export class EpollDescriptors implements Descriptors {
     return openPipe(this.#reactor, given, direction, this.#standard);
   }
 
-  /** Applies the options. The descriptor is the engine's from now on. */
-  #takeOver(given: Descriptor, fd: number, family: number, { noDelay, keepAlive }: DescriptorSettings): void {
+  /** Takes the descriptor over, and applies the options. */
+  #applySettings(given: Descriptor, fd: number, family: number, { noDelay, keepAlive }: DescriptorSettings): void {
     const { libc } = this.#reactor;
-    makeNonblocking(libc, fd);
-    if (typeof given !== "number") given.detach();
+    takeOver(libc, given, fd);
     if (family === AF_UNIX) return;
     // An error would be that the peer has reset the connection, which reading reports.
     libc.setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, new Int32Array([Number(noDelay)]), 4);
@@ -86,12 +84,7 @@ function listens(libc: Libc, fd: number): boolean {
   return getOption(libc, fd, SOL_SOCKET, SO_ACCEPTCONN) === 1;
 }
 
-function addressOf(
-  libc: Libc,
-  fd: number,
-  family: number,
-  which: "getsockname" | "getpeername",
-): Deno.NetAddr | Deno.UnixAddr {
+function addressOf(libc: Libc, fd: number, family: number, which: NameCall): Deno.NetAddr | Deno.UnixAddr {
   const [bytes, length] = nameOf(libc, fd, which);
   return family === AF_UNIX ? { transport: "unix", path: decodePath(bytes, length) } : decodeIp("tcp", bytes);
 }

@@ -20,7 +20,7 @@ import {
   O_WRONLY,
   SOCK_STREAM,
 } from "./constants.ts";
-import { flagsOf, makeNonblocking, numberOf, wrongKind } from "./descriptor_checks.ts";
+import { flagsOf, makeNonblocking, numberOf, takeOver, wrongKind } from "./descriptor_checks.ts";
 import { systemError } from "./errors.ts";
 import { type Libc, toCString } from "./libc.ts";
 import { getOption } from "./socket_calls.ts";
@@ -57,8 +57,7 @@ export function openPipe(
     throw wrongKind("a pipe, a socket or a character device", fd, "is a file, which epoll cannot watch");
   }
   try {
-    makeNonblocking(libc, fd);
-    if (typeof given !== "number") given.detach();
+    takeOver(libc, given, fd);
     return handle;
   } catch (error) {
     handle.giveUp();

@@ -106,9 +106,9 @@ export class Reactor {
     this.#schedule();
   }
 
-  /** Counts an event as so many more: its work has taken longer than most, or must be done once in a turn. */
-  spend(events = MAX_EVENTS): void {
-    this.#budget -= events;
+  /** Ends the events of this turn of Deno's loop, after those at hand. */
+  spend(): void {
+    this.#budget -= MAX_EVENTS;
   }
 
   /** Changes what is watched of a source. A source without interest is not in the set: EPOLLHUP would wake it for ever. */

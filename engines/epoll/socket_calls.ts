@@ -30,27 +30,28 @@ export function bind(libc: Libc, fd: number, { bytes }: SockAddr): void {
   if (libc.bind(fd, bytes, bytes.length) === -1) throw lastError(libc);
 }
 
+/** Which address of a socket: the local or the remote one. */
+export type NameCall = "getsockname" | "getpeername";
+/** An address as the kernel has it. */
+export type Name = [bytes: Uint8Array, length: number];
+
 /** Returns the local or the remote address of an IP socket. */
 export function ipNameOf<T extends "tcp" | "udp">(
   libc: Libc,
   fd: number,
   transport: T,
-  which: "getsockname" | "getpeername" = "getsockname",
+  which: NameCall = "getsockname",
 ): Deno.NetAddr & { transport: T } {
   const [bytes] = nameOf(libc, fd, which);
   return decodeIp(transport, bytes);
 }
 
-/** Returns the path of a Unix socket or of its peer; empty if it has none. */
-export function pathOf(libc: Libc, fd: number, which: "getsockname" | "getpeername" = "getsockname"): string {
-  return decodePath(...nameOf(libc, fd, which));
+/** Returns the path of a Unix socket; empty if it has none. */
+export function pathOf(libc: Libc, fd: number): string {
+  return decodePath(...nameOf(libc, fd, "getsockname"));
 }
 
-export function nameOf(
-  libc: Libc,
-  fd: number,
-  which: "getsockname" | "getpeername",
-): [bytes: Uint8Array, length: number] {
+export function nameOf(libc: Libc, fd: number, which: NameCall): Name {
   const bytes = new Uint8Array(MAX_SOCKADDR);
   const length = new Int32Array([MAX_SOCKADDR]);
   if (libc[which](fd, bytes, length) === -1) throw lastError(libc);

@@ -2,7 +2,7 @@ import { isIP } from "node:net";
 import type { DatagramSink } from "../../transports/datagram_handle.ts";
 import { AF_INET, AF_INET6, EAGAIN, ECONNREFUSED, EINTR, MSG_NOSIGNAL } from "./constants.ts";
 import { DatagramPermission } from "./datagram_permission.ts";
-import { makeReceiver, MAX_BATCH, type Receiver } from "./datagram_receivers.ts";
+import { makeReceiver, MAX_BATCH, type Receiver, UDP_MEMORY } from "./datagram_receivers.ts";
 import { type Sender, Senders } from "./datagram_senders.ts";
 import { DatagramSource, tooLong } from "./datagram_source.ts";
 import { lastError } from "./errors.ts";
@@ -106,8 +106,8 @@ export class UdpHandle extends DatagramSource {
     // Before connect(), the kernel takes datagrams of others.
     if (this.#peer !== null && !isSame(sender.bytes, this.#peer)) return;
     const length = receiver.lengthOf(index);
-    if (length > receiver.size) {
-      sink.failed(tooLong(length, receiver.size));
+    if (length > UDP_MEMORY) {
+      sink.failed(tooLong(length, UDP_MEMORY));
       return;
     }
     this.#sender = sender;
