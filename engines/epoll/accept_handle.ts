@@ -9,7 +9,7 @@ import { MAX_SOCKADDR } from "./sockaddr.ts";
 import { Socket } from "./socket.ts";
 import { Source } from "./source.ts";
 
-/** The most connections that are accepted in one go, so that a flood of them does not stop the others. */
+/** The most connections that one event accepts, so that a flood of them does not starve other descriptors. */
 const MAX_ACCEPTS = 64;
 
 /** What makes streams of the descriptors that a listener accepts. */

@@ -39,7 +39,7 @@ export async function connectTo(
 }
 
 /**
- * Connects to a Unix socket. While its backlog is full, connect() answers EAGAIN and no event tells of room, so the call is
+ * Connects to a Unix socket. While its backlog is full, connect() fails with EAGAIN and no event reports room, so the call is
  * repeated, less and less often.
  */
 export async function connectToUnix(

@@ -7,7 +7,7 @@ export interface Failure {
   error: Error;
 }
 
-/** What a family or a route that this machine does not have answers. An error of a peer tells more. */
+/** The errors of a missing address family or route. An error of a peer says more. */
 const UNREACHABLE = new Set(["ENETUNREACH", "EHOSTUNREACH", "EADDRNOTAVAIL", "EAFNOSUPPORT"]);
 
 /**

@@ -10,7 +10,7 @@ import type { Sender, Senders } from "./datagram_senders.ts";
 /** The memory for one datagram, in bytes. The largest payload is 65527 bytes (RFC 768); what is longer is cut. */
 export const UDP_MEMORY: number = 64 * 1024;
 const SIZE = BigInt(UDP_MEMORY);
-/** The most datagrams that a socket receives in one go, so that a flood of them does not stop the others. */
+/** The most datagrams that one event receives, so that a flood of them does not starve other descriptors. */
 export const MAX_BATCH = 128;
 /** The most datagrams of one call. */
 const CAPACITY = 32;

@@ -19,7 +19,7 @@ export interface Duplicate {
 }
 
 /**
- * Returns a duplicate of a file's descriptor, which the caller owns. Deno does not tell the descriptor, but it shares its
+ * Returns a duplicate of a file's descriptor, which the caller owns. Deno hides the descriptor, but it shares its
  * position with the `Deno.FsFile`: this moves the position, looks which descriptor follows, and moves the position back.
  *
  * Rejects with `Deno.errors.NotSupported` if the file has no position or the descriptor is not found, and with a

@@ -1,4 +1,4 @@
-/** Makes streams and listeners of descriptors that a program gives. */
+/** Makes streams, listeners and datagram sockets of descriptors that a program gives. */
 import type { Descriptor, Descriptors, DescriptorSettings } from "../../transports/engine.ts";
 import type { DatagramHandle } from "../../transports/datagram_handle.ts";
 import type { ListenHandle } from "../../transports/listen_handle.ts";
@@ -25,7 +25,7 @@ export class EpollDescriptors implements Descriptors {
   #datagrams: Datagrams;
   #standard: StandardStream;
 
-  /** `standard` opens a standard stream by Deno, if epoll cannot watch it. */
+  /** `standard` opens a standard stream that epoll cannot watch, over Deno. */
   constructor(reactor: Reactor, streams: Streams, datagrams: Datagrams, standard: StandardStream) {
     this.#reactor = reactor;
     this.#streams = streams;

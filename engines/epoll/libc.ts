@@ -54,7 +54,7 @@ const SYMBOLS = {
 } as const;
 
 /**
- * The C library. The functions return -1 on failure; `errno()` tells the reason until the next call. The table can be
+ * The C library. The functions return -1 on failure; `errno()` is the reason until the next call. The table can be
  * changed, so that tests can make a call fail.
  */
 export type Libc =

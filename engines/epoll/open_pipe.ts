@@ -28,7 +28,7 @@ import { PipeHandle } from "./pipe_handle.ts";
 import type { Reactor } from "./reactor.ts";
 import { SO_TYPE, SOL_SOCKET } from "./socket_options.ts";
 
-/** Opens a standard stream by Deno. */
+/** Opens a standard stream over Deno. */
 export interface StandardStream {
   (fd: number, direction: "read" | "write"): StreamHandle;
 }

@@ -1,5 +1,5 @@
 /**
- * FFI goes round Deno's permissions, so the engine asks for them itself, as Deno's own sockets do.
+ * FFI bypasses Deno's permissions, so the engine checks them itself, as Deno's own sockets do.
  *
  * A permission is queried first and requested only if Deno would prompt: a request for what is granted adds a grant of its
  * own, which a later `Deno.permissions.revoke()` may not remove.

@@ -111,7 +111,7 @@ export class Reactor {
     this.#budget -= MAX_EVENTS;
   }
 
-  /** Changes what is watched of a source. A source without interest is not in the set: EPOLLHUP would wake it for ever. */
+  /** Changes what is watched of a source. A source without interest is not in the set: EPOLLHUP would wake it again and again. */
   setInterest(source: Source, interest: number): void {
     if (interest === 0) return this.forget(source);
     const operation = source.interest === 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
@@ -329,7 +329,7 @@ export class Reactor {
 
   /**
    * Makes the set anew. It has a descriptor that the program has closed before `removeReader()`, while a duplicate of it was
-   * open: the system keeps it, reports it for ever, and cannot remove it.
+   * open: the system keeps it, reports it again and again, and cannot remove it.
    */
   #rebuild(): void {
     const { libc } = this;

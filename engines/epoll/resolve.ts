@@ -77,7 +77,7 @@ function addressesOf(libc: Libc, list: bigint): string[] {
   return [...addresses];
 }
 
-/** Returns an error with Deno's text. `hostname` tells the loop what could not be resolved. */
+/** Returns an error with Deno's text. The loop names its `hostname`. */
 function lookupError(hostname: string, text: string, code: string): Error {
   return Object.assign(new Error(`failed to lookup address information: ${text}`), { code, hostname });
 }

@@ -27,7 +27,7 @@ export class SendfileSource implements FileSource {
   #size: number;
   #offset = new BigInt64Array(1);
   #started = false;
-  /** What an attempt met after it had sent bytes: the end of the file, or an error, which the system tells only once. */
+  /** What an attempt met after it had sent bytes: the end of the file, or an error, which the system reports only once. */
   #met: "end" | Error | null = null;
 
   constructor(libc: Libc, output: Output, file: Deno.FsFile, { fd, size }: Duplicate) {

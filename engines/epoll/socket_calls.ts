@@ -1,4 +1,4 @@
-/** Opens and binds sockets. */
+/** The system calls on sockets: opening, binding, options and addresses. They throw the error of the system. */
 import { SOCK_FLAGS } from "./constants.ts";
 import { lastError } from "./errors.ts";
 import type { Libc } from "./libc.ts";

@@ -89,7 +89,7 @@ export abstract class StreamSource extends Source implements StreamHandle {
   }
 
   ready(events: number): void {
-    // The system tells an error once: after a write that has met a reset, a read would meet the end of the stream.
+    // The system reports an error once: after a write that has met a reset, a read would meet the end of the stream.
     if ((events & EPOLLOUT) !== 0 && !this.#resumeWrite()) return;
     if ((events & EPOLLIN) !== 0 && (this.interest & EPOLLIN) !== 0) this.#read();
   }
@@ -122,20 +122,20 @@ export abstract class StreamSource extends Source implements StreamHandle {
     sink.failed(error);
   }
 
-  /** Attempts the pending write again. Reports whether the connection is sound. */
+  /** Attempts the pending write again. Reports whether it has not failed. */
   #resumeWrite(): boolean {
     const { attempt, resolve, reject } = this.#pendingWrite!;
-    let sound = true;
+    let ok = true;
     try {
       const count = attempt();
       if (count === WOULD_BLOCK) return true;
       resolve(count);
     } catch (error) {
       reject(toError(error));
-      sound = false;
+      ok = false;
     }
     this.#pendingWrite = null;
     this.want(this.interest & ~EPOLLOUT);
-    return sound;
+    return ok;
   }
 }
