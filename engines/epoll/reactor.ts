@@ -7,7 +7,7 @@
  * ```
  *
  * - Polling calls `epoll_wait` with timeout 0 in each turn of Deno's loop, until there are no events or there were 64, or
- *   fewer if they take long: a turn takes 0.3 ms at most. Deno's timers wait for one turn, its sockets for 61 or more.
+ *   fewer if they take long: a turn takes 0.5 ms. Deno's timers wait for one turn, its sockets for 61 or more.
  * - Parked, a thread waits in `epoll_wait`, and the process uses no processor. To begin and to end that takes 36 µs, hence the
  *   polls before it. They go on for 0.1 ms, and for up to 1 ms if events keep coming within 1 ms: a 50 x 1 KiB echo, whose
  *   client answers in rounds of 0.25 ms, goes from 0.82 to 0.92 of C.
@@ -33,7 +33,7 @@ import type { Source } from "./source.ts";
 /** The most events between two turns of Deno's loop: 0.3 ms of a 1 KiB echo. A fetch() needs some 100 turns, timers one. */
 const MAX_EVENTS = 64;
 /** The time that the events of a turn should take at most, in milliseconds: 64 echoes of 64 KiB took 10 ms. */
-const MAX_TURN = 0.3;
+const MAX_TURN = 0.5;
 /** One in so many turns with events is measured, because `performance.now()` takes 0.1 µs. */
 const MEASURED_TURNS = 16;
 /** The reactor parks after so many polls in a row without an event: at least 0.1 ms, */
