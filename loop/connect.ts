@@ -248,6 +248,9 @@ export async function connectAcceptedSocket<P extends StreamCallbacks>(
     const fd = takeDescriptor(method, conn);
     return await adoptFd(loop, method, factory, fd, options, { family: "any", accepted: true });
   }
+  if (typeof conn === "number") {
+    throw new TypeError(`${method}: conn must be a Deno.Conn or, on EpollEngine, { fd: ${conn} }, got number ${conn}`);
+  }
   checkExisting(method, "conn", conn, [], options);
   return await adopt(loop, method, factory, conn, options, true);
 }

@@ -18,7 +18,10 @@ export interface DatagramOptions {
    * @default {{ hostname: "0.0.0.0", port: 0 }} or "::" if `remoteAddr` is an IPv6 address
    */
   localAddr?: DatagramAddr | undefined;
-  /** The only peer. Datagrams of others are dropped. A host name is resolved once, when the endpoint is created. */
+  /**
+   * The only peer. Datagrams of others are dropped. A host name is resolved once, when the endpoint is created. The epoll
+   * engine connects the socket, so `errorReceived` gets a `ConnectionRefused` if nothing listens there.
+   */
   remoteAddr?: DatagramAddr | undefined;
   /**
    * Share the port with other sockets (`SO_REUSEPORT`). Supported by the epoll engine only: with Deno's sockets, `true` is a

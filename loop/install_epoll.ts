@@ -1,10 +1,12 @@
 import { EpollEngine } from "../engines/epoll/epoll_engine.ts";
 import { EventLoop } from "./event_loop.ts";
-import { setRunningLoop } from "./running_loop.ts";
+import { isRunningLoop, requireUnused, setRunningLoop } from "./running_loop.ts";
+
+let installed: EventLoop | undefined;
 
 /**
  * Makes `getRunningLoop()` return a loop over an {@linkcode EpollEngine}. Call this before the first call of
- * `getRunningLoop()`.
+ * `getRunningLoop()`. Another call before that returns the same loop.
  *
  * @returns The loop.
  * @throws {InvalidStateError} If `getRunningLoop()` has already returned a loop.
@@ -21,7 +23,10 @@ import { setRunningLoop } from "./running_loop.ts";
  * ```
  */
 export function install(): EventLoop {
-  const loop = new EventLoop({ engine: new EpollEngine() });
-  setRunningLoop(loop);
-  return loop;
+  requireUnused("install()");
+  if (installed === undefined || !isRunningLoop(installed)) {
+    installed = new EventLoop({ engine: new EpollEngine() });
+    setRunningLoop(installed);
+  }
+  return installed;
 }

@@ -44,8 +44,17 @@ export function setRunningLoop(loop: EventLoop): void {
   if (!(loop instanceof EventLoop)) {
     throw new TypeError(`setRunningLoop(): loop must be an EventLoop, got ${describe(loop)}`);
   }
-  if (used && loop !== running) {
-    throw new InvalidStateError("setRunningLoop() must be called before getRunningLoop(), which has returned a loop");
-  }
+  if (loop !== running) requireUnused("setRunningLoop()");
   running = loop;
+}
+
+/** Throws if `getRunningLoop()` has already returned a loop. */
+export function requireUnused(method: string): void {
+  if (!used) return;
+  throw new InvalidStateError(`${method} must be called before getRunningLoop(), which has returned a loop`);
+}
+
+/** Reports whether `getRunningLoop()` would return this loop. */
+export function isRunningLoop(loop: EventLoop): boolean {
+  return loop === running;
 }

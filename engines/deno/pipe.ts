@@ -5,8 +5,8 @@ import { type ByteChannel, ConnHandle } from "./conn_handle.ts";
 import { ReadableStreamHandle, WritableStreamHandle } from "./web_stream_handle.ts";
 
 const ACCEPTED = {
-  read: "Deno.stdin, a Deno.FsFile or a ReadableStream",
-  write: "Deno.stdout, Deno.stderr, a Deno.FsFile or a WritableStream",
+  read: "Deno.stdin, a Deno.FsFile, a ReadableStream, or on EpollEngine { fd }",
+  write: "Deno.stdout, Deno.stderr, a Deno.FsFile, a WritableStream, or on EpollEngine { fd }",
 };
 
 /** Wraps a standard stream, a file or a web stream. */

@@ -32,7 +32,7 @@ export function duplicateFile(libc: Libc, file: Deno.FsFile): Promise<Duplicate>
     } catch (thrown) {
       const cause = toError(thrown);
       if (cause instanceof Deno.errors.BadResource) throw new SendfileError("the file is closed", 0, { cause });
-      throw new Deno.errors.NotSupported(`sendfile(2) cannot send this file: ${cause.message}`, { cause });
+      throw new Deno.errors.NotSupported(`sendfile(): sendfile(2) cannot send this file: ${cause.message}`, { cause });
     }
   });
 }

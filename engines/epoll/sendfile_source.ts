@@ -95,7 +95,7 @@ export class SendfileSource implements FileSource {
 function errorOf(libc: Libc, errno: number): Error {
   const cause = systemError(libc, errno);
   if (errno === EINVAL || errno === ENOSYS || errno === EOPNOTSUPP || errno === ESPIPE) {
-    return new Deno.errors.NotSupported(`sendfile(2) cannot send this file: ${cause.message}`, { cause });
+    return new Deno.errors.NotSupported(`sendfile(): sendfile(2) cannot send this file: ${cause.message}`, { cause });
   }
   // All errors of sockets are in this range.
   if (errno === EPIPE || (errno >= ENOTSOCK && errno <= EINPROGRESS)) return cause;

@@ -254,8 +254,13 @@ function openFd({ fd }: Socket, method: string): { libc: Libc; fd: number } {
 }
 
 function checkOption(method: string, level: number, name: number): void {
-  checkInteger(method, "level", level, 0, 2 ** 31 - 1);
-  checkInteger(method, "name", name, 0, 2 ** 31 - 1);
+  for (const [argument, value] of Object.entries({ level, name })) {
+    if (typeof value === "string") {
+      const accepted = "a number, such as IPPROTO_TCP and TCP_NODELAY of @tandem/io/epoll";
+      throw new TypeError(`${method}: ${argument} must be ${accepted}, got ${describe(value)}`);
+    }
+    checkInteger(method, argument, value, 0, 2 ** 31 - 1);
+  }
 }
 
 function encodeNumber(method: string, value: unknown): Uint8Array<ArrayBuffer> {

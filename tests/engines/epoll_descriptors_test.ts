@@ -180,6 +180,19 @@ for (const name of Object.keys(CALLS)) {
   });
 }
 
+epollTest("a call that gets a bare descriptor says how to write it", async () => {
+  const factory = () => new Recorder();
+  const given = 7 as never;
+  await assertRejects(
+    () => loop.connectAcceptedSocket(factory, given),
+    TypeError,
+    "connectAcceptedSocket(): conn must be a Deno.Conn or, on EpollEngine, { fd: 7 }, got number 7",
+  );
+  for (const name of ["connectReadPipe", "connectWritePipe"] as const) {
+    await assertRejects(() => loop[name](factory, given), TypeError, "or on EpollEngine { fd }, got number 7");
+  }
+});
+
 epollTest("every call refuses a descriptor that a transport uses", async () => {
   const [near, far] = socketPair();
   using _ = far;

@@ -26,6 +26,28 @@ async function run(source: string, ...flags: string[]): Promise<string> {
   return stdout;
 }
 
+epollTest("install() returns the same loop until getRunningLoop() has returned it, and throws afterwards", async () => {
+  const { stdout, stderr } = await runProgram(
+    `
+    import { EventLoop, getRunningLoop, InvalidStateError, setRunningLoop } from "@tandem/io";
+    import { install } from ${JSON.stringify(import.meta.resolve("../../engines/epoll/mod.ts"))};
+    const first = install();
+    console.log(install() === first);
+    setRunningLoop(new EventLoop());
+    const second = install();
+    console.log(second === first, getRunningLoop() === second);
+    try {
+      install();
+    } catch (error) {
+      console.log(error instanceof InvalidStateError, error.message);
+    }
+  `,
+    { flags: ["-A"] },
+  );
+  const message = "install() must be called before getRunningLoop(), which has returned a loop";
+  assertEquals([stdout, stderr], [`true\nfalse true\ntrue ${message}\n`, ""]);
+});
+
 epollTest("a program ends by itself when its last connection and server are closed", async () => {
   const stdout = await run(`
     const transport = await connect();

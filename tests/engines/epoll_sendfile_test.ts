@@ -137,7 +137,11 @@ for (const [errno, name] of [[EINVAL, "EINVAL"], [ENOSYS, "ENOSYS"]] as const) {
       on.file.seekSync(7, Deno.SeekMode.Start);
       {
         using _failing = failCalls("sendfile", errno);
-        const error = await assertRejects(() => on.send({ fallback: false }), Deno.errors.NotSupported, "sendfile(2)");
+        const error = await assertRejects(
+          () => on.send({ fallback: false }),
+          Deno.errors.NotSupported,
+          "sendfile(): sendfile(2) ",
+        );
         assertEquals((error.cause as { code?: string }).code, name);
         assertEquals(position(on.file), 7);
       }

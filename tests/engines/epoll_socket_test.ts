@@ -46,6 +46,22 @@ epollTest("socketOf() returns the socket of a transport, whose options can be re
   socket.setOption(SOL_SOCKET, SO_LINGER, new Uint8Array(8));
 });
 
+epollTest("getOption() and setOption() say which numbers they take if a level or a name is a string", async () => {
+  await using pair = await connect(() => new Recorder(), () => new Recorder(), { loop });
+  const socket = socketOf(pair.clientTransport);
+  const accepted = "must be a number, such as IPPROTO_TCP and TCP_NODELAY of @tandem/io/epoll, got string";
+  assertThrows(
+    () => socket.getOption("TCP_NODELAY" as never, 1),
+    TypeError,
+    `getOption(): level ${accepted} "TCP_NODELAY"`,
+  );
+  assertThrows(
+    () => socket.setOption(IPPROTO_TCP, "NODELAY" as never, 1),
+    TypeError,
+    `setOption(): name ${accepted} "NODELAY"`,
+  );
+});
+
 epollTest("socketOf() refuses what has no socket of the engine", async () => {
   await using pair = await connect(() => new Recorder(), () => new Recorder(), { loop: defaultLoop });
   const message = "socketOf(): holder must be a transport or a server over sockets of EpollEngine, got ";
@@ -99,7 +115,7 @@ epollTest("getOption() and setOption() refuse wrong arguments, and report what t
   assertThrows(
     () => near.getOption(1, "3" as never),
     TypeError,
-    "getOption(): name must be a whole number from 0 to 2147483647, got string",
+    'getOption(): name must be a number, such as IPPROTO_TCP and TCP_NODELAY of @tandem/io/epoll, got string "3"',
   );
   assertThrows(() => near.getOption(1, 3, 0), RangeError, "getOption(): length must be");
   assertThrows(() => near.getOption(1, 3, 2 ** 40), RangeError, "getOption(): length must be");
