@@ -81,7 +81,10 @@ export interface ExtraInfo extends TlsInfo {
   peername: Deno.Addr;
   /** The local address of a socket. */
   sockname: Deno.Addr;
-  /** The `Deno.Conn`, the `Deno.DatagramConn`, a `Socket` of `@tandem/io/epoll`, or without `--unstable-net` the `node:dgram` socket. */
+  /**
+   * The `Deno.Conn`, the `Deno.DatagramConn`, or without `--unstable-net` the `node:dgram` socket. With the epoll engine, a
+   * `Socket` or a `DatagramSocket` of `@tandem/io/epoll`.
+   */
   socket: object;
   /** The pipe that was given to `connectReadPipe` or `connectWritePipe`. */
   pipe: object;
@@ -91,7 +94,7 @@ export interface ExtraInfo extends TlsInfo {
 
 /** The keys of {@linkcode BaseTransport.getExtraInfo} for a stream. */
 export interface StreamExtraInfo extends ExtraInfo {
-  /** The connection that carries the bytes. */
+  /** The connection that carries the bytes. With the epoll engine, it is a `Socket`: use `socketOf()` of `@tandem/io/epoll`. */
   socket: Deno.Conn;
 }
 
