@@ -34,7 +34,7 @@ export class EpollWatcher implements Watcher {
   }
 
   watch(fd: number, direction: Direction, ready: () => void): void {
-    this.#requireFree(fd);
+    this.#requireFree(fd, direction === "read" ? "addReader()" : "addWriter()");
     let source = this.#find(fd);
     if (source === undefined) this.#sources.set(fd, source = new WatchSource(this.#reactor, fd));
     source[direction] = ready;
@@ -47,7 +47,7 @@ export class EpollWatcher implements Watcher {
   }
 
   unwatch(fd: number, direction: Direction): boolean {
-    this.#requireFree(fd);
+    this.#requireFree(fd, direction === "read" ? "removeReader()" : "removeWriter()");
     const source = this.#find(fd);
     if (source === undefined || source[direction] === null) return false;
     source[direction] = null;
@@ -75,9 +75,9 @@ export class EpollWatcher implements Watcher {
     return source?.interest === 0 ? undefined : source;
   }
 
-  #requireFree(fd: number): void {
+  #requireFree(fd: number, method: string): void {
     if (!this.#reactor.owned.has(fd)) return;
-    throw new InvalidStateError(`file descriptor ${fd} is used by a transport`);
+    throw new InvalidStateError(`${method}: file descriptor ${fd} is used by a transport`);
   }
 }
 

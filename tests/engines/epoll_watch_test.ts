@@ -240,13 +240,13 @@ test("addReader() of a transport's descriptor is an InvalidStateError, also whil
   await using pair = await connect(() => new Recorder(), () => new Recorder(), { loop });
   const socket = socketOf(pair.clientTransport);
   const { fd } = socket;
-  const refused = (call: () => unknown) =>
-    assertThrows(call, InvalidStateError, `file descriptor ${fd} is used by a transport`);
+  const refused = (method: string, call: () => unknown) =>
+    assertThrows(call, InvalidStateError, `${method}: file descriptor ${fd} is used by a transport`);
   for (let i = 0; i < 2; i++) {
-    refused(() => loop.addReader(fd, () => {}));
-    refused(() => loop.addWriter(socket, () => {}));
-    refused(() => loop.removeReader(socket));
-    refused(() => loop.removeWriter(fd));
+    refused("addReader()", () => loop.addReader(fd, () => {}));
+    refused("addWriter()", () => loop.addWriter(socket, () => {}));
+    refused("removeReader()", () => loop.removeReader(socket));
+    refused("removeWriter()", () => loop.removeWriter(fd));
     pair.clientTransport.pauseReading();
     await turn(loop);
   }
