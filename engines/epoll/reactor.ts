@@ -75,7 +75,7 @@ export class Reactor {
   #change = new Int32Array(WORDS);
   #sources: (Source | undefined)[] = [];
   /** The descriptors that sources own. Others belong to the program. */
-  readonly owned = new Set<number>();
+  readonly owned = new Map<number, Source>();
   #nextToken = 1;
   /** The number of sources that are watched, and of those that keep the process alive. */
   #watched = 0;
@@ -132,11 +132,14 @@ export class Reactor {
   }
 
   /** A source takes ownership of a descriptor. */
-  own(fd: number): void {
+  own(fd: number, source: Source): void {
     // The program has closed a descriptor of this number without removeReader().
     const stale = this.#sources[fd];
     if (stale !== undefined) this.forget(stale);
-    this.owned.add(fd);
+    // It has closed that of a transport, which must not close this one.
+    const former = this.owned.get(fd);
+    if (former !== undefined) former.fd = -1;
+    this.owned.set(fd, source);
   }
 
   /** Stops watching a source whose descriptor may be closed. */

@@ -22,7 +22,7 @@ export abstract class Source {
 
   /** `owned` is false if the program owns the descriptor. */
   constructor(reactor: Reactor, lane: Lane, fd: number, owned = true) {
-    if (owned) reactor.own(fd);
+    if (owned) reactor.own(fd, this);
     this.reactor = reactor;
     this.lane = lane;
     this.fd = fd;

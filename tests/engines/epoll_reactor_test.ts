@@ -156,6 +156,29 @@ epollTest("an event of a closed descriptor does not go to the next owner of its 
   for (const each of [server, silent]) await each[Symbol.asyncDispose]();
 });
 
+epollTest(
+  "a transport whose descriptor the program has closed, against the rules, does not touch the next owner of its number",
+  async () => {
+    const loop = epollLoop();
+    await using server = await loop.createServer(() => new Echo(), LOCAL);
+    const [former, client] = await loop.createConnection(() => new Recorder(), { port: server.port });
+    await turn(loop);
+    former.pauseReading();
+    const { fd } = socketOf(former);
+    openLibc().close(fd);
+    const [transport, next] = await loop.createConnection(() => new Recorder(), { port: server.port });
+    assertEquals([socketOf(transport).fd, socketOf(former).fd], [fd, -1]);
+    former.write(bytes("not for the next owner"));
+    former.abort({ reset: true });
+    await client.untilLost();
+    transport.write(bytes("sound"));
+    await next.untilReceived(5);
+    assertEquals(next.text, "sound");
+    transport.abort();
+    await next.untilLost();
+  },
+);
+
 epollTest("each descriptor is closed once, and not used afterwards", async () => {
   const open = new Set<number>();
   const mistakes: string[] = [];
