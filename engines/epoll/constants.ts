@@ -31,6 +31,11 @@ export const MSG_TRUNC = 0x20;
 export const MSG_ERRQUEUE = 0x2000;
 /** The flag of `recv` and `send` that returns EAGAIN instead of waiting, whatever the flags of the descriptor. */
 export const MSG_DONTWAIT = 0x40;
+/**
+ * The flags of every `send`. O_NONBLOCK is not enough: it belongs to the open socket, which another process may share, as it
+ * does with a standard stream or LISTEN_FDS, and may clear. Then one call would stop the loop.
+ */
+export const MSG_SEND: number = MSG_NOSIGNAL | MSG_DONTWAIT;
 
 /** Duplicates a descriptor to a number of at least the argument, of `fcntl`. */
 export const F_DUPFD_CLOEXEC = 1030;

@@ -3,7 +3,7 @@
  * delivered, so an idle socket has none.
  */
 import { copyBytes } from "../../memory/buffer_pool.ts";
-import { MSG_TRUNC } from "./constants.ts";
+import { MSG_DONTWAIT, MSG_TRUNC } from "./constants.ts";
 import type { Libc } from "./libc.ts";
 import type { Sender, Senders } from "./datagram_senders.ts";
 
@@ -84,7 +84,7 @@ class BatchReceiver implements Receiver {
   receive(libc: Libc, fd: number): number {
     const headers = this.#headers;
     for (let i = 0; i < this.#used; i++) headers[i * HEADER_WORDS + NAME_LENGTH] = NAME_BYTES;
-    const count = libc.recvmmsg(fd, headers, CAPACITY, MSG_TRUNC, null);
+    const count = libc.recvmmsg(fd, headers, CAPACITY, MSG_TRUNC | MSG_DONTWAIT, null);
     this.#used = count === -1 ? 0 : count;
     // All at once, although a callback may close the socket: copies and system calls in turn would take the processor's cache
     // from each other, which is 4 % of an echo.
@@ -132,7 +132,8 @@ class SingleReceiver implements Receiver {
 
   receive(libc: Libc, fd: number): number {
     this.#nameLength[0] = NAME_BYTES;
-    this.#length = libc.recvfrom(fd, this.#memory, SIZE, MSG_TRUNC, this.#name, this.#nameLength);
+    const flags = MSG_TRUNC | MSG_DONTWAIT;
+    this.#length = libc.recvfrom(fd, this.#memory, SIZE, flags, this.#name, this.#nameLength);
     return this.#length === -1 ? -1 : 1;
   }
 

@@ -1,7 +1,7 @@
 import { clearTimeout, setTimeout } from "node:timers";
 import { toError } from "../../errors.ts";
 import type { DatagramHandle, DatagramSink } from "../../transports/datagram_handle.ts";
-import { EAGAIN, EINTR, EPOLLIN, EPOLLOUT, MSG_ERRQUEUE } from "./constants.ts";
+import { EAGAIN, EINTR, EPOLLIN, EPOLLOUT, MSG_DONTWAIT, MSG_ERRQUEUE } from "./constants.ts";
 import { DatagramSocket } from "./datagram_socket.ts";
 import { lastError } from "./errors.ts";
 import { Lane } from "./lane.ts";
@@ -73,7 +73,7 @@ export abstract class DatagramSource extends Source implements DatagramHandle {
     if ((events & EPOLLIN) === 0 || this.sink === null) return;
     // An error in the queue of errors wakes the socket until it is read.
     if (!this.receive(this.sink) && this.fd !== -1) {
-      this.reactor.libc.recv(this.fd, new Uint8Array(1), 1n, MSG_ERRQUEUE);
+      this.reactor.libc.recv(this.fd, new Uint8Array(1), 1n, MSG_ERRQUEUE | MSG_DONTWAIT);
     }
   }
 

@@ -1,7 +1,7 @@
 import { checkBytes, checkInteger } from "../../checks.ts";
 import { describe } from "../../errors.ts";
 import type { DescriptorOwner } from "../../transports/engine.ts";
-import { AF_UNIX, EAGAIN, EBADF, EINTR, MSG_DONTWAIT, MSG_NOSIGNAL } from "./constants.ts";
+import { AF_UNIX, EAGAIN, EBADF, EINTR, MSG_DONTWAIT, MSG_SEND } from "./constants.ts";
 import { lastError, systemError } from "./errors.ts";
 import { type Libc, openLibc, sizeOf } from "./libc.ts";
 import { getOption } from "./socket_calls.ts";
@@ -212,7 +212,7 @@ export class OwnedSocket extends Socket implements Disposable, DescriptorOwner {
    */
   send(data: Uint8Array): number | null {
     checkBytes("send()", "data", data);
-    return this.#transfer("send", data, MSG_DONTWAIT | MSG_NOSIGNAL);
+    return this.#transfer("send", data, MSG_SEND);
   }
 
   /** Gives the descriptor up without closing it, and returns it; -1 if the socket is closed. */

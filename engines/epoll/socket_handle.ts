@@ -1,5 +1,5 @@
 import type { FileSource } from "../../transports/file_source.ts";
-import { AF_UNIX, EAGAIN, EINTR, MSG_NOSIGNAL, SHUT_WR } from "./constants.ts";
+import { AF_UNIX, EAGAIN, EINTR, MSG_DONTWAIT, MSG_SEND, SHUT_WR } from "./constants.ts";
 import { duplicateFile } from "./duplicate_file.ts";
 import { lastError } from "./errors.ts";
 import { sizeOf } from "./libc.ts";
@@ -39,13 +39,13 @@ export class SocketHandle extends StreamSource {
   }
 
   protected receive(memory: Uint8Array): number {
-    return this.reactor.libc.recv(this.fd, memory, sizeOf(memory), 0);
+    return this.reactor.libc.recv(this.fd, memory, sizeOf(memory), MSG_DONTWAIT);
   }
 
   protected send(data: Uint8Array): number {
     const { libc } = this.reactor;
     for (;;) {
-      const count = libc.send(this.fd, data, sizeOf(data), MSG_NOSIGNAL);
+      const count = libc.send(this.fd, data, sizeOf(data), MSG_SEND);
       if (count >= 0) return count;
       const errno = libc.errno();
       if (errno === EAGAIN) return WOULD_BLOCK;

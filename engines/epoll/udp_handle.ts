@@ -1,6 +1,6 @@
 import { isIP } from "node:net";
 import type { DatagramSink } from "../../transports/datagram_handle.ts";
-import { AF_INET, AF_INET6, EAGAIN, ECONNREFUSED, EINTR, MSG_NOSIGNAL } from "./constants.ts";
+import { AF_INET, AF_INET6, EAGAIN, ECONNREFUSED, EINTR, MSG_SEND } from "./constants.ts";
 import { DatagramPermission } from "./datagram_permission.ts";
 import { makeReceiver, MAX_BATCH, type Receiver, UDP_MEMORY } from "./datagram_receivers.ts";
 import { type Sender, Senders } from "./datagram_senders.ts";
@@ -119,7 +119,7 @@ export class UdpHandle extends DatagramSource {
     const size = sizeOf(data);
     // Not by transmit(), whose closure takes 2 % of an echo.
     for (;;) {
-      if (libc.sendto(this.fd, data, size, MSG_NOSIGNAL, bytes, bytes.length) >= 0) return true;
+      if (libc.sendto(this.fd, data, size, MSG_SEND, bytes, bytes.length) >= 0) return true;
       const errno = libc.errno();
       if (errno === EAGAIN) return false;
       if (errno !== EINTR) throw lastError(libc);
@@ -130,11 +130,11 @@ export class UdpHandle extends DatagramSource {
     const { libc } = this.reactor;
     let refused: Error | null = null;
     const sent = this.transmit(() => {
-      const count = libc.send(this.fd, data, sizeOf(data), MSG_NOSIGNAL);
+      const count = libc.send(this.fd, data, sizeOf(data), MSG_SEND);
       if (count >= 0 || libc.errno() !== ECONNREFUSED || refused !== null) return count;
       // The answer to an earlier datagram. This one was not sent.
       refused = lastError(libc);
-      return libc.send(this.fd, data, sizeOf(data), MSG_NOSIGNAL);
+      return libc.send(this.fd, data, sizeOf(data), MSG_SEND);
     });
     if (refused !== null) throw refused;
     return sent;

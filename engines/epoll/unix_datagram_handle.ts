@@ -1,7 +1,7 @@
 import { MAX_PATH } from "../../checks.ts";
 import { copyBytes } from "../../memory/buffer_pool.ts";
 import type { DatagramSink } from "../../transports/datagram_handle.ts";
-import { AF_UNIX, EAGAIN, EINTR, MSG_NOSIGNAL, MSG_PEEK, MSG_TRUNC } from "./constants.ts";
+import { AF_UNIX, EAGAIN, EINTR, MSG_DONTWAIT, MSG_PEEK, MSG_SEND, MSG_TRUNC } from "./constants.ts";
 import { MAX_BATCH } from "./datagram_receivers.ts";
 import { DatagramSource, tooLong } from "./datagram_source.ts";
 import { lastError } from "./errors.ts";
@@ -82,11 +82,11 @@ export class UnixDatagramHandle extends DatagramSource {
     const { libc } = this.reactor;
     const { memory, name, nameLength } = this.#share;
     // The length first: there is no largest length, and what does not fit would be lost.
-    let length = libc.recv(this.fd, memory, 0n, MSG_PEEK | MSG_TRUNC);
+    let length = libc.recv(this.fd, memory, 0n, MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT);
     const target = length > memory.length ? new Uint8Array(length) : memory;
     if (length >= 0) {
       nameLength[0] = MAX_SOCKADDR;
-      length = libc.recvfrom(this.fd, target, sizeOf(target), MSG_TRUNC, name, nameLength);
+      length = libc.recvfrom(this.fd, target, sizeOf(target), MSG_TRUNC | MSG_DONTWAIT, name, nameLength);
     }
     if (length < 0) {
       const errno = libc.errno();
@@ -122,12 +122,12 @@ export class UnixDatagramHandle extends DatagramSource {
     else requireUnixTarget(path);
     const { bytes } = this.#target;
     const { libc } = this.reactor;
-    return this.transmit(() => libc.sendto(this.fd, data, sizeOf(data), MSG_NOSIGNAL, bytes, bytes.length));
+    return this.transmit(() => libc.sendto(this.fd, data, sizeOf(data), MSG_SEND, bytes, bytes.length));
   }
 
   #sendToPeer(data: Uint8Array): boolean {
     const { libc } = this.reactor;
-    const send = () => libc.send(this.fd, data, sizeOf(data), MSG_NOSIGNAL);
+    const send = () => libc.send(this.fd, data, sizeOf(data), MSG_SEND);
     if (this.#connected) {
       try {
         return this.transmit(send);

@@ -1,7 +1,7 @@
 /** `{ fd }` of sockets on the epoll engine: who owns the descriptor, and what is refused. */
 import type { Transport } from "../../mod.ts";
 import { OwnedSocket, type Socket, socketOf, socketPair } from "../../engines/epoll/mod.ts";
-import { AF_UNIX, SOCK_STREAM } from "../../engines/epoll/constants.ts";
+import { AF_UNIX, F_SETFL, SOCK_STREAM } from "../../engines/epoll/constants.ts";
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "../std.ts";
 import { bytes, EventLog, loop as defaultLoop, pattern, Recorder, tempPath, text, turn } from "../kit.ts";
 import { clientTls, SERVER, serverTls, TRUSTING } from "../tls/kit.ts";
@@ -28,6 +28,30 @@ epollTest("createConnection() takes a connected socket by its descriptor, and cl
   await protocol.untilLost();
   await turn(loop);
   assertEquals([isOpen(client), take(server)], [false, "end"]);
+});
+
+epollTest("a connection whose socket another process has made blocking does not stop the loop", async () => {
+  const [near, far] = socketPair();
+  using _ = far;
+  const { fd } = near;
+  const data = pattern(2_000_000);
+  const [transport, protocol] = await loop.createConnection(() => new Recorder(), { fd: near });
+  libc.fcntl(fd, F_SETFL, 0);
+  assertEquals(flags(fd).nonblocking, false);
+  transport.write(data);
+  await turn(loop);
+  assert(transport.getWriteBufferSize() > 0);
+  const buffer = new Uint8Array(data.length);
+  let received = 0;
+  while (received < data.length) {
+    received += far.recv(buffer.subarray(received)) ?? 0;
+    await turn(loop);
+  }
+  assertEquals(buffer, data);
+  far.send(bytes("to you"));
+  await protocol.untilReceived(6);
+  transport.abort();
+  await protocol.untilLost();
 });
 
 epollTest("noDelay and keepAlive are set on a connection that is given by its descriptor", async () => {
