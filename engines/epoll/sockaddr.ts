@@ -68,7 +68,10 @@ function formatIpv4(ip: number): string {
 export function decodePath(bytes: Uint8Array, length: number): string {
   if (length <= 2) return "";
   const end = bytes[2] === 0 ? length : bytes.indexOf(0, 2);
-  return new TextDecoder().decode(bytes.subarray(2, end === -1 ? length : Math.min(end, length)));
+  // With a leading U+FEFF, which is a part of the name: without it, a reply would go to another socket.
+  return new TextDecoder("utf-8", { ignoreBOM: true }).decode(
+    bytes.subarray(2, end === -1 ? length : Math.min(end, length)),
+  );
 }
 
 function parseIpv6(literal: string): number[] {

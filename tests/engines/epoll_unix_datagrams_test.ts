@@ -45,6 +45,25 @@ epollTest("a Unix endpoint is one socket, and its datagrams have its path as the
   assertEquals([sockets.open, filesIn(temp.directory)], [0, []]);
 });
 
+epollTest("sendto() of the sender's address replies to names with zero bytes and with U+FEFF, too", async () => {
+  using temp = tempPath();
+  const open = makeUnix();
+  await using server = await open(temp.path);
+  server.onDatagram = (data, addr) => server.transport.sendto(data, addr);
+  for (const name of [`\0tandem\0\0${temp.directory}\0`, `\ufeff${temp.directory.replaceAll("/", "")}`]) {
+    const directory = Deno.cwd();
+    try {
+      Deno.chdir(temp.directory);
+      await using client = await open(name, temp.path);
+      client.transport.sendto(bytes("ping"));
+      await client.untilReceived(1);
+      assertEquals([server.received.at(-1)!.addr, client.texts], [addrOf(name), ["ping"]]);
+    } finally {
+      Deno.chdir(directory);
+    }
+  }
+});
+
 epollTest(
   "a Unix endpoint can have an abstract name, which leaves no file and is free again after close()",
   async () => {
