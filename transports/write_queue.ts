@@ -118,6 +118,8 @@ export class WriteQueue {
     const tail = this.#tail;
     if (tail === null || (this.#sealed && tail === this.#head)) return null;
     if (!tail.joinable && tail.end < JOIN_BELOW) {
+      // The former owner has detached or resized the array. Sending it fails.
+      if (tail.bytes.length !== tail.end) return null;
       const bytes = takeBuffer(tail.end);
       bytes.set(tail.bytes);
       // A window is not taken back: its protocol can still send the rest of it in this callback.

@@ -1,7 +1,7 @@
-import { takeBuffer } from "../../memory/buffer_pool.ts";
+import { giveBuffer, takeBuffer } from "../../memory/buffer_pool.ts";
 import { endWindowLoan, lendWindow } from "../../memory/loan.ts";
 import { WriteQueue } from "../../transports/write_queue.ts";
-import { assert, assertEquals, assertNotStrictEquals, assertStrictEquals } from "../std.ts";
+import { assert, assertEquals, assertNotStrictEquals, assertStrictEquals, assertThrows } from "../std.ts";
 import { bytes, concat, makeRandom, pattern, text } from "../kit.ts";
 
 /** Takes everything off a queue, a chunk at a time. */
@@ -30,6 +30,22 @@ Deno.test("WriteQueue.pushCopy() copies, whatever the size", () => {
     queue.pushCopy(data);
     data.fill(255);
     assertEquals(concat(drain(queue)), pattern(size));
+  }
+});
+
+Deno.test("WriteQueue does not fill up a small owned array that is detached or resized before it is joined", () => {
+  const stale = takeBuffer(512).fill(83);
+  for (const harm of ["detach", "shrink", "grow"]) {
+    giveBuffer(stale);
+    const queue = new WriteQueue();
+    const memory = new ArrayBuffer(100, { maxByteLength: 10_000 });
+    queue.pushOwned(new Uint8Array(memory).fill(1));
+    if (harm === "detach") memory.transfer();
+    else memory.resize(harm === "shrink" ? 10 : 10_000);
+    queue.pushCopy(bytes("x"));
+    assertEquals(queue.size, 101);
+    if (harm === "detach") assertThrows(() => queue.next(), TypeError);
+    else assertEquals(new Uint8Array(queue.next()), new Uint8Array(harm === "shrink" ? 10 : 100).fill(1));
   }
 });
 
