@@ -125,7 +125,10 @@ export class Reactor {
       this.#control(operation, source.fd, interest, source.token);
     } catch (error) {
       // Less interest never fails, because transports end by it. The program has closed the descriptor, as a rule.
-      if ((interest & ~source.interest) !== 0) throw error;
+      if ((interest & ~source.interest) !== 0) {
+        this.#schedule(); // Closes the set if it has no sources.
+        throw error;
+      }
     }
     source.interest = interest;
     if (operation === EPOLL_CTL_ADD) this.#added(source);

@@ -301,35 +301,39 @@ epollTest("accept4 that fails for one connection (ECONNABORTED) goes on at once,
   assertEquals([exceptions.contexts, failing.left()], [[], 0]);
 });
 
-epollTest(
-  "epoll_ctl that fails for the eventfd (ENOMEM) leaves nothing open, and the next call begins anew",
-  async () => {
-    const loop = epollLoop();
-    let [opened, closed] = [0, 0];
-    using listener = Deno.listen(LOCAL);
-    const { port } = listener.addr;
-    using _create = replaceCall("epoll_create1", (real, flags) => {
-      opened++;
-      return real(flags);
-    });
-    using _close = replaceCall("close", (real, fd) => {
-      closed++;
-      return real(fd);
-    });
-    {
-      using _failing = failCalls("epoll_ctl", ENOMEM);
-      const connecting = loop.createConnection(() => new Recorder(), { port });
-      const error: Error & { code?: string } = await assertRejects(() => connecting, Error);
-      assertEquals(error.code, "ENOMEM");
-    }
-    assertEquals([opened, closed], [1, 3]); // The socket, epoll and the eventfd.
-    const [transport, client] = await loop.createConnection(() => new Recorder(), { port });
-    transport.abort();
-    await client.untilLost();
-    await turn(loop);
-    assertEquals([opened, closed], [2, 6]);
-  },
-);
+for (const [index, what] of ["the eventfd", "the first socket"].entries()) {
+  epollTest(
+    `epoll_ctl that fails for ${what} (ENOMEM) leaves nothing open, and the next call begins anew`,
+    async () => {
+      const loop = epollLoop();
+      let [opened, closed] = [0, 0];
+      using listener = Deno.listen(LOCAL);
+      const { port } = listener.addr;
+      using _create = replaceCall("epoll_create1", (real, flags) => {
+        opened++;
+        return real(flags);
+      });
+      using _close = replaceCall("close", (real, fd) => {
+        closed++;
+        return real(fd);
+      });
+      {
+        let left = index;
+        using _failing = replaceCall("epoll_ctl", (real, ...args) => left-- === 0 ? -ENOMEM : real(...args));
+        const connecting = loop.createConnection(() => new Recorder(), { port });
+        const error: Error & { code?: string } = await assertRejects(() => connecting, Error);
+        assertEquals(error.code, "ENOMEM");
+        await new Promise<void>((resolve) => void setImmediate(resolve));
+      }
+      assertEquals([opened, closed], [1, 3]); // The socket, epoll and the eventfd.
+      const [transport, client] = await loop.createConnection(() => new Recorder(), { port });
+      transport.abort();
+      await client.untilLost();
+      await turn(loop);
+      assertEquals([opened, closed], [2, 6]);
+    },
+  );
+}
 
 epollTest(
   "accept4 without a free descriptor (EMFILE) is reported, and repeated after a second of the loop's clock",
