@@ -21,6 +21,7 @@ import "./engines/epoll_udp_test.ts";
 import "./engines/epoll_unix_datagrams_test.ts";
 import "./engines/epoll_happy_eyeballs_test.ts";
 import "./engines/epoll_listen_test.ts";
+import "./engines/epoll_scratch_memory_test.ts";
 import "./engines/epoll_sendfile_test.ts";
 import "./engines/epoll_pipes_test.ts";
 import "./engines/epoll_reset_test.ts";

@@ -33,8 +33,8 @@ export class ScratchPool {
   #slabUsed = 0;
   /** Fresh memory that was not given away. */
   #spare: Uint8Array | null = null;
-  /** The connections with a window, the one with the oldest window first. */
-  #owners = new Set<ScratchMemory>();
+  /** The connections with a window, the one with the oldest window first, and its size, which a protocol may set to 0. */
+  #owners = new Map<ScratchMemory, number>();
   #windows = 0;
 
   /** Returns fresh memory. */
@@ -62,7 +62,7 @@ export class ScratchPool {
   /** Returns a new window, or that of another connection if there are too many. */
   takeWindow(size: number): Uint8Array {
     let stolen: Uint8Array | null = null;
-    for (const oldest of this.#owners) {
+    for (const oldest of this.#owners.keys()) {
       if (this.#windows + size <= MAX_WINDOWS) break;
       const window = oldest.dropWindow()!;
       if (window.length === size) stolen ??= window;
@@ -72,13 +72,13 @@ export class ScratchPool {
   }
 
   addOwner(owner: ScratchMemory, size: number): void {
-    this.#owners.add(owner);
+    this.#owners.set(owner, size);
     this.#windows += size;
   }
 
-  removeOwner(owner: ScratchMemory, size: number): void {
+  removeOwner(owner: ScratchMemory): void {
+    this.#windows -= this.#owners.get(owner)!;
     this.#owners.delete(owner);
-    this.#windows -= size;
   }
 }
 
@@ -127,9 +127,8 @@ export class ScratchMemory implements ReadMemory {
   }
 
   giveAway(): void {
-    const window = this.#window!;
     this.#window = null;
-    this.#pool.removeOwner(this, window.length);
+    this.#pool.removeOwner(this);
   }
 
   takeBack(memory: Uint8Array): void {
