@@ -1,6 +1,7 @@
 /** The addresses of the epoll engine: local ones, those of names, paths. */
 import { constants } from "node:os";
 import type { EventLoop } from "../../mod.ts";
+import { resolve } from "../../engines/epoll/resolve.ts";
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "../std.ts";
 import { closed, freePort, hasIpv6, ManualClock, tempPath, turn } from "../kit.ts";
 import {
@@ -138,6 +139,15 @@ epollTest("createConnection() while its name is being resolved rejects when its 
   never.resolve(-3);
   await turn(loop);
   assertEquals(sockets.open, 0);
+});
+
+epollTest("resolve() with a signal that has aborted rejects with its reason, and with nothing else later", async () => {
+  using _names = fakeNames({});
+  const reason = new Error("enough");
+  const error = await assertRejects(() => resolve("nowhere.test", AbortSignal.abort(reason)), Error);
+  assertStrictEquals(error, reason);
+  // An unhandled rejection of the look-up would fail the test.
+  await turn();
 });
 
 epollTest("createConnection() to an address that refuses rejects with the system's error", async () => {
