@@ -14,6 +14,12 @@ export class DatagramRecorder extends DatagramProtocol {
   transport!: DatagramTransport;
   /** What to do with a datagram besides recording it. */
   onDatagram: ((data: Uint8Array, addr: Deno.Addr) => void) | undefined;
+  #loop: EventLoop;
+
+  constructor(onLoop: EventLoop = loop) {
+    super();
+    this.#loop = onLoop;
+  }
 
   override connectionMade(transport: DatagramTransport): void {
     this.transport = transport;
@@ -69,7 +75,7 @@ export class DatagramRecorder extends DatagramProtocol {
     this.transport.abort();
     await this.log.has("connectionLost");
     // The socket closes in the turn of connectionLost, behind it.
-    await turn();
+    await turn(this.#loop);
   }
 }
 
@@ -90,7 +96,7 @@ export function endpointsOf(onLoop: EventLoop): Endpoints {
   return {
     loop: onLoop,
     async open(options = {}) {
-      const factory = () => new DatagramRecorder();
+      const factory = () => new DatagramRecorder(onLoop);
       const [, protocol] = await onLoop.createDatagramEndpoint(factory, { localAddr: LOOPBACK, ...options });
       return protocol;
     },

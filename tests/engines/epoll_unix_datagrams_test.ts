@@ -12,7 +12,7 @@ const { EINTR, EAGAIN } = constants.errno;
 function makeUnix() {
   const on = endpointsOf(epollLoop());
   return async (path?: string, remotePath?: string): Promise<DatagramRecorder> => {
-    const [, endpoint] = await on.loop.createDatagramEndpoint(() => new DatagramRecorder(), {
+    const [, endpoint] = await on.loop.createDatagramEndpoint(() => new DatagramRecorder(on.loop), {
       ...path !== undefined && { localAddr: { path } },
       ...remotePath !== undefined && { remoteAddr: { path: remotePath } },
     });
