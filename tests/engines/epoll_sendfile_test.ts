@@ -19,13 +19,13 @@ interface Setup extends Pair<Recorder, Recorder> {
   send(options?: SendfileOptions, file?: Deno.FsFile): Promise<number>;
 }
 
-/** A test with a pair on a loop over epoll and a file of so many bytes; it ends with as many descriptors as it began with. */
+/** A test with a pair on a loop over epoll and a file of so many bytes; it leaves no descriptor of the file open. */
 function test(name: string, size: number, run: (setup: Setup) => Promise<void>, tls = false): void {
   epollTest(name, async () => {
-    const before = descriptors();
+    let path: string;
     {
       using temp = tempPath("file");
-      const { path } = temp;
+      path = temp.path;
       const data = pattern(size, 3);
       Deno.writeFileSync(path, data);
       const loop = epollLoop();
@@ -35,18 +35,17 @@ function test(name: string, size: number, run: (setup: Setup) => Promise<void>, 
       const send = (options?: SendfileOptions, other = file) => loop.sendfile(pair.clientTransport, other, options);
       await run(Object.assign(pair, { loop, path, file, data, send }));
     }
-    assertEquals(descriptors(), before);
+    assertEquals(descriptorsOf(path), []);
   });
 }
 
-/** The descriptors of the test's file. Others come and go, because children of former tests still end. */
-function descriptors(): string[] {
-  return [...Deno.readDirSync("/proc/self/fd")].flatMap(({ name }) => {
+/** The open descriptors of a file, also of a deleted one. */
+function descriptorsOf(path: string): string[] {
+  return [...Deno.readDirSync("/proc/self/fd")].map(({ name }) => name).filter((fd) => {
     try {
-      const link = Deno.readLinkSync(`/proc/self/fd/${name}`);
-      return /\/file( \(deleted\))?$/.test(link) ? [link] : [];
+      return Deno.readLinkSync(`/proc/self/fd/${fd}`).startsWith(path);
     } catch {
-      return []; // The one that reads the directory, which is gone by now.
+      return false; // The one that reads the directory, which is gone by now.
     }
   });
 }
