@@ -23,6 +23,7 @@
  * - [`@tandem/io/engines/deno`](/@tandem/io/doc/engines/deno): the default engine, to create a second loop. It is not in
  *   `@tandem/io`.
  * - [`@tandem/io/epoll`](/@tandem/io/doc/epoll): a faster engine for Linux, which needs `--allow-ffi`.
+ * - [`@tandem/io/testing`](/@tandem/io/doc/testing): a network in memory, to test protocols without sockets.
  *
  * ## Three rules
  *

@@ -5,7 +5,7 @@ import { portOf, Recorder } from "../kit.ts";
 import { assertEquals, assertRejects, assertStrictEquals } from "../std.ts";
 import { tcp } from "../scenarios/scenario.ts";
 import { streamScenarios } from "../scenarios/streams.ts";
-import { ToyEngine } from "../scenarios/toy_engine.ts";
+import { MemoryEngine } from "../../testing/mod.ts";
 import { Echo, HOST } from "./kit.ts";
 import { ToyProvider } from "./toy_provider.ts";
 
@@ -14,8 +14,9 @@ const IDENTITY = { cert: "mine", key: "mine, too" };
 
 const OPTIONS = { server: { tls: IDENTITY }, client: { tls: { serverHostname: "toy" } } };
 streamScenarios(
-  "a toy TLS over the toy engine",
-  (clock) => tcp(new EventLoop({ engine: Object.assign(new ToyEngine(), { tls: new ToyProvider() }), clock }), OPTIONS),
+  "a toy TLS over the memory engine",
+  (clock) =>
+    tcp(new EventLoop({ engine: Object.assign(new MemoryEngine(), { tls: new ToyProvider() }), clock }), OPTIONS),
   { halfCloses: false },
 );
 

@@ -1,0 +1,33 @@
+/**
+ * A network in memory, for tests of protocols without sockets.
+ *
+ * ```sh
+ * deno add jsr:@tandem/io
+ * ```
+ *
+ * @example A server and a client in memory
+ * ```ts
+ * import { EventLoop, Protocol, type Transport } from "@tandem/io";
+ * import { MemoryEngine } from "@tandem/io/testing";
+ *
+ * class Greeter extends Protocol {
+ *   override connectionMade(transport: Transport) {
+ *     transport.write(new TextEncoder().encode("hello"));
+ *     transport.close();
+ *   }
+ * }
+ *
+ * const loop = new EventLoop({ engine: new MemoryEngine() });
+ * await using server = await loop.createServer(() => new Greeter(), { hostname: "db.test", port: 5432 });
+ * const received = Promise.withResolvers<string>();
+ * const dataReceived = (data: Uint8Array) => received.resolve(new TextDecoder().decode(data));
+ * await loop.createConnection(() => ({ dataReceived }), { hostname: "db.test", port: 5432 });
+ * console.log(server.addresses[0], await received.promise);
+ *
+ * // Output:
+ * // { transport: "tcp", hostname: "10.0.0.1", port: 5432 } hello
+ * ```
+ *
+ * @module
+ */
+export { MemoryEngine, type MemoryEngineOptions } from "./memory_engine.ts";
