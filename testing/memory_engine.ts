@@ -21,6 +21,7 @@ import { MemoryNetwork, type Route } from "./memory_network.ts";
 import { MemoryPipe } from "./memory_pipe.ts";
 import { MemoryStream } from "./memory_stream.ts";
 import { Scratch } from "./scratch.ts";
+import { VirtualClock } from "./virtual_clock.ts";
 
 /** The options of a {@linkcode MemoryEngine}. */
 export interface MemoryEngineOptions {
@@ -30,9 +31,15 @@ export interface MemoryEngineOptions {
    * @default {{ localhost: "127.0.0.1" }}
    */
   hosts?: Readonly<Record<string, string>> | undefined;
+  /**
+   * The clock of the loop. It then moves only when the engine has no pending events.
+   *
+   * @default {undefined}
+   */
+  clock?: VirtualClock | undefined;
 }
 
-const OPTIONS = namesOf<MemoryEngineOptions>({ hosts: true });
+const OPTIONS = namesOf<MemoryEngineOptions>({ hosts: true, clock: true });
 
 /**
  * An engine whose network is in memory: TCP and Unix streams, their servers, and UDP and Unix datagrams. The transports
@@ -81,18 +88,23 @@ export class MemoryEngine implements Engine {
   /**
    * Creates an engine with a network of its own.
    *
-   * @param options The host names.
-   * @throws {TypeError} If an option is unknown, or an address is not an IP address.
+   * @param options The host names, and the clock.
+   * @throws {TypeError} If an option is unknown, an address is not an IP address, or the clock is
+   * not a `VirtualClock`.
    */
   constructor(options: MemoryEngineOptions = {}) {
     const method = "new MemoryEngine()";
     checkOptions(method, options, OPTIONS);
-    const { hosts = {} } = options;
+    const { hosts = {}, clock } = options;
     for (const [name, address] of Object.entries(hosts)) {
       if (typeof address === "string" && literal(address) !== undefined) continue;
       throw new TypeError(`${method}: hosts[${describe(name)}] must be an IP address, got ${describe(address)}`);
     }
+    if (clock !== undefined && !(clock instanceof VirtualClock)) {
+      throw new TypeError(`${method}: clock must be a VirtualClock, got ${describe(clock)}`);
+    }
     this.#network = new MemoryNetwork(hosts);
+    clock?.attach(this.#events);
   }
 
   /** Called by the loop. */

@@ -31,3 +31,5 @@
  * @module
  */
 export { MemoryEngine, type MemoryEngineOptions } from "./memory_engine.ts";
+export { MemoryLoop, type MemoryLoopOptions } from "./memory_loop.ts";
+export { type Activity, type RunUntilIdleOptions, VirtualClock, type VirtualClockOptions } from "./virtual_clock.ts";
