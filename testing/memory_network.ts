@@ -97,6 +97,8 @@ export class MemoryNetwork implements DatagramNetwork {
     if (isPath(localAddr) || isPath(remoteAddr)) {
       return this.#openDatagramPath(new MemoryDatagramHandle(this, binding, wake), localAddr, remoteAddr);
     }
+    // First, because a socket may have itself as its peer.
+    if (localAddr?.hostname !== undefined) this.#names.local(localAddr.hostname);
     const remote = remoteAddr && this.#names.remote(remoteAddr.hostname ?? "127.0.0.1");
     const { hostname = remote?.includes(":") ? "::" : "0.0.0.0", port } = localAddr ?? { port: 0 };
     const address = this.#names.local(hostname);

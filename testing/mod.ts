@@ -33,3 +33,6 @@
 export { MemoryEngine, type MemoryEngineOptions } from "./memory_engine.ts";
 export { MemoryLoop, type MemoryLoopOptions } from "./memory_loop.ts";
 export { type Activity, type RunUntilIdleOptions, VirtualClock, type VirtualClockOptions } from "./virtual_clock.ts";
+export { MemoryPair, memoryPair, type MemoryPairOptions } from "./memory_pair.ts";
+export { recorder, Recording } from "./recorder.ts";
+export { type ExpectOptions, ScriptedPeer, scriptedPeer, type ScriptedPeerOptions } from "./scripted_peer.ts";

@@ -261,7 +261,8 @@ export class VirtualClock implements Clock {
   }
 }
 
-function checkMs(method: string, name: string, ms: unknown): asserts ms is number {
+/** Throws unless a duration is finite and not negative. */
+export function checkMs(method: string, name: string, ms: unknown): asserts ms is number {
   checkTime(method, name, ms);
   if (!(ms >= 0 && ms < Infinity)) {
     throw new RangeError(`${method}: ${name} must be a finite number of milliseconds, at least 0, got ${describe(ms)}`);

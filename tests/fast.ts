@@ -40,3 +40,4 @@ import "./streams/stream_model_test.ts";
 import "./streams/write_queue_test.ts";
 import "./testing/memory_engine_test.ts";
 import "./testing/virtual_clock_test.ts";
+import "./testing/pairs_test.ts";
