@@ -18,6 +18,7 @@ export class LoopCore implements LoopContext {
     engine.start({
       turn: () => this.scheduler.turn(),
       callLater: (delayMs, callback) => this.callLater(delayMs, callback),
+      time: () => this.time(),
     });
   }
 

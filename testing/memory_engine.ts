@@ -14,13 +14,18 @@ import type {
 } from "../transports/mod.ts";
 import { checkOptions, namesOf } from "../check_options.ts";
 import { describe } from "../errors.ts";
-import { EventQueue } from "./event_queue.ts";
+import { checkInteger } from "../checks.ts";
+import { DatagramCarrier } from "./datagram_carrier.ts";
+import { EventQueue, type Wake } from "./event_queue.ts";
+import { type Destination, type Fault, FaultSet } from "./fault_set.ts";
+import { checkFaults, type FaultOptions } from "./faults.ts";
 import { literal } from "./memory_addresses.ts";
-import type { MemoryListener } from "./memory_listener.ts";
 import { MemoryNetwork, type Route } from "./memory_network.ts";
 import { MemoryPipe } from "./memory_pipe.ts";
 import { MemoryStream } from "./memory_stream.ts";
+import { drawSeed, makeRandom } from "./random.ts";
 import { Scratch } from "./scratch.ts";
+import { connectionRefused } from "./system_errors.ts";
 import { VirtualClock } from "./virtual_clock.ts";
 
 /** The options of a {@linkcode MemoryEngine}. */
@@ -37,9 +42,18 @@ export interface MemoryEngineOptions {
    * @default {undefined}
    */
   clock?: VirtualClock | undefined;
+  /**
+   * Decides all that is random: jitter, the sizes of slices, and which datagrams are lost. See {@linkcode withSeed}.
+   *
+   * @default {undefined} drawn at random; see {@linkcode MemoryEngine.seed}
+   */
+  seed?: number | undefined;
 }
 
-const OPTIONS = namesOf<MemoryEngineOptions>({ hosts: true, clock: true });
+const OPTIONS = namesOf<MemoryEngineOptions>({ hosts: true, clock: true, seed: true });
+/** Spreads the seeds of directions. */
+const GOLDEN = 0x9e3779b9;
+const DIRECTIONS = ["upstream", "downstream"] as const;
 
 /**
  * An engine whose network is in memory: TCP and Unix streams, their servers, and UDP and Unix datagrams. The transports
@@ -83,19 +97,26 @@ export class MemoryEngine implements Engine {
   #events = new EventQueue();
   #memory = new Scratch();
   #network: MemoryNetwork;
+  #host: EngineHost | null = null;
   #turn: (() => void) | null = null;
+  #faults = new FaultSet();
+  #pipes = new Set<MemoryPipe>();
+  #pipeCount = 0;
+  /** Decides all that is random. The same seed gives the same faults. */
+  readonly seed: number;
 
   /**
    * Creates an engine with a network of its own.
    *
-   * @param options The host names, and the clock.
+   * @param options The host names, the clock and the seed.
    * @throws {TypeError} If an option is unknown, an address is not an IP address, or the clock is
    * not a `VirtualClock`.
    */
   constructor(options: MemoryEngineOptions = {}) {
     const method = "new MemoryEngine()";
     checkOptions(method, options, OPTIONS);
-    const { hosts = {}, clock } = options;
+    const { hosts = {}, clock, seed = drawSeed() } = options;
+    checkInteger(method, "seed", seed, 0, 2 ** 32 - 1);
     for (const [name, address] of Object.entries(hosts)) {
       if (typeof address === "string" && literal(address) !== undefined) continue;
       throw new TypeError(`${method}: hosts[${describe(name)}] must be an IP address, got ${describe(address)}`);
@@ -103,12 +124,45 @@ export class MemoryEngine implements Engine {
     if (clock !== undefined && !(clock instanceof VirtualClock)) {
       throw new TypeError(`${method}: clock must be a VirtualClock, got ${describe(clock)}`);
     }
-    this.#network = new MemoryNetwork(hosts);
+    this.seed = seed;
+    const callLater = (ms: number, callback: () => void) => void this.#callLater(ms, callback);
+    this.#network = new MemoryNetwork(hosts, new DatagramCarrier(this.#faults, makeRandom(seed), callLater));
+    this.#faults.watch(() => {
+      for (const pipe of [...this.#pipes]) pipe.update();
+    });
     clock?.attach(this.#events);
+  }
+
+  /**
+   * Injects faults into the network, for connections that exist, too. Faults that are injected later win over earlier ones of
+   * the same name.
+   *
+   * @param options The faults.
+   * @returns An object to change and to remove them.
+   * @throws {TypeError} If an option is wrong.
+   * @throws {RangeError} If a number is out of range.
+   *
+   * @example Slow replies, byte by byte
+   * ```ts
+   * import { MemoryLoop } from "@tandem/io/testing";
+   *
+   * const loop = new MemoryLoop({ seed: 1 });
+   * const fault = loop.engine.inject({
+   *   to: { hostname: "db.test" },
+   *   downstream: { latency: { latency: 200, jitter: 50 }, slicer: { averageSize: 1 } },
+   * });
+   * fault.set({ refuses: true });
+   * fault.remove();
+   * ```
+   */
+  inject(options: FaultOptions): Fault {
+    checkFaults("inject()", options);
+    return this.#faults.add(options);
   }
 
   /** Called by the loop. */
   start(host: EngineHost): void {
+    this.#host = host;
     this.#turn = () => host.turn();
   }
 
@@ -123,11 +177,14 @@ export class MemoryEngine implements Engine {
     const wake = this.#events.context();
     await this.#events.next();
     signal?.throwIfAborted();
+    await this.#crossNetwork(target, signal);
     let route = this.#network.route(target);
     while (route.listener.full) {
-      await whenRoom(route.listener, signal);
+      const { listener } = route;
+      await abortable((resolve) => listener.onRoom(resolve), signal);
       route = this.#network.route(target);
     }
+    if (this.#faults.refuses(route.destination)) throw connectionRefused();
     return this.#open(route, wake);
   }
 
@@ -163,20 +220,68 @@ export class MemoryEngine implements Engine {
     return notSupported("child processes");
   }
 
-  #open({ listener, client, server }: Route, wake: ReturnType<EventQueue["context"]>): StreamEnd {
-    const [near, far] = MemoryStream.pair(this.#memory, () => new MemoryPipe(), wake, listener.wake);
+  /** Waits as long as the faults make a connection attempt take. */
+  async #crossNetwork(target: TcpTarget | UnixTarget, signal: AbortSignal | undefined): Promise<void> {
+    const destination = this.#network.destination(target);
+    const faults = () => DIRECTIONS.map((direction) => this.#faults.stream(direction, destination));
+    const delay = faults().reduce((sum, { latency }) => sum + (latency?.latency ?? 0), 0);
+    if (delay > 0) {
+      await abortable((resolve) => {
+        const timer = this.#callLater(delay, resolve);
+        return () => timer.cancel();
+      }, signal);
+    }
+    while (faults().some(({ timeout }) => timeout !== undefined)) {
+      await abortable((resolve) => this.#faults.watch(resolve), signal);
+    }
+  }
+
+  #open({ listener, client, server, destination }: Route, wake: Wake): StreamEnd {
+    const up = this.#makePipe("upstream", destination);
+    const down = this.#makePipe("downstream", destination);
+    const [near, far] = MemoryStream.pair(this.#memory, up, down, wake, listener.wake);
+    // Starts the timers of faults.
+    if (this.#faults.version > 0) { for (const pipe of [up, down]) pipe.update(); }
     listener.add({ handle: far, extra: server });
     return { handle: near, extra: client };
   }
+
+  #makePipe(direction: "upstream" | "downstream", destination: Destination): MemoryPipe {
+    // Of its own, so that connections do not change each other's draws.
+    const random = makeRandom(this.seed + ++this.#pipeCount * GOLDEN);
+    const pipe = new MemoryPipe({
+      faults: () => this.#faults.stream(direction, destination),
+      now: () => this.#host?.time?.() ?? performance.now(),
+      callLater: (ms, callback) => this.#callLater(ms, callback),
+      random,
+      closed: () => void this.#pipes.delete(pipe),
+    });
+    this.#pipes.add(pipe);
+    return pipe;
+  }
+
+  #callLater(ms: number, callback: () => void): { cancel(): void } {
+    if (this.#host?.callLater !== undefined) return this.#host.callLater(ms, callback);
+    const id = setTimeout(callback, ms);
+    return { cancel: () => clearTimeout(id) };
+  }
 }
 
-/** Waits until the backlog of a listener may have room. */
-function whenRoom(listener: MemoryListener, signal: AbortSignal | undefined): Promise<void> {
+/** Waits for a call of `resolve`, or rejects with the reason of the signal. What `start` returns is called then. */
+async function abortable(
+  start: (resolve: () => void) => void | (() => void),
+  signal: AbortSignal | undefined,
+): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const abort = () => reject(signal!.reason);
   signal?.addEventListener("abort", abort, { once: true });
-  listener.onRoom(resolve);
-  return promise.finally(() => signal?.removeEventListener("abort", abort));
+  const stop = start(resolve);
+  try {
+    await promise;
+  } finally {
+    stop?.();
+    signal?.removeEventListener("abort", abort);
+  }
 }
 
 function notSupported(what: string): never {

@@ -6,7 +6,9 @@ import type {
   TcpTarget,
   UnixTarget,
 } from "../transports/mod.ts";
+import type { DatagramCarrier } from "./datagram_carrier.ts";
 import type { Wake } from "./event_queue.ts";
+import type { Destination } from "./fault_set.ts";
 import { asSeenFrom, type Bound, HostNames, Ports, sourceFor } from "./memory_addresses.ts";
 import { type DatagramNetwork, MemoryDatagramHandle } from "./memory_datagram_handle.ts";
 import { MemoryListener } from "./memory_listener.ts";
@@ -25,6 +27,7 @@ interface BoundListener extends Bound {
 
 /** The addresses of both ends of a connection. */
 export interface Route {
+  destination: Destination;
   listener: MemoryListener;
   /** The client's `sockname` and `peername`. */
   client: { sockname: Deno.Addr; peername: Deno.Addr };
@@ -42,8 +45,11 @@ export class MemoryNetwork implements DatagramNetwork {
   /** Spreads connections over listeners that share a port. */
   #turn = 0;
 
-  constructor(hosts: Readonly<Record<string, string>>) {
+  #carrier: DatagramCarrier;
+
+  constructor(hosts: Readonly<Record<string, string>>, carrier: DatagramCarrier) {
     this.#names = new HostNames(hosts);
+    this.#carrier = carrier;
   }
 
   listen(target: ListenTarget, wake: Wake): ListenHandle | ListenHandle[] {
@@ -70,6 +76,13 @@ export class MemoryNetwork implements DatagramNetwork {
     return bound.includes(address) ? [] : bind(address, dualStack, port);
   }
 
+  /** Returns what faults are matched with. Throws if the name is unknown. */
+  destination(target: TcpTarget | UnixTarget): Destination {
+    if (target.transport === "unix") return { hostnames: [], port: undefined, path: target.path };
+    const { hostname, port } = target;
+    return { hostnames: [hostname.toLowerCase(), this.#names.remote(hostname)], port, path: undefined };
+  }
+
   /** Finds the listener for a target. Throws if there is none. */
   route(target: TcpTarget | UnixTarget): Route {
     if (target.transport === "unix") return this.#routeToPath(target.path);
@@ -82,6 +95,7 @@ export class MemoryNetwork implements DatagramNetwork {
     const here = hostname === undefined && address.includes(":") ? address : local;
     const localPort = port || this.#tcp.ephemeral();
     return {
+      destination: this.destination(target),
       listener: entry.listener,
       client: { sockname: net("tcp", here, localPort), peername: net("tcp", address, target.port) },
       server: {
@@ -121,7 +135,9 @@ export class MemoryNetwork implements DatagramNetwork {
     const receivers = isBroadcast ? this.#udp.wildcards(port) : this.#udp.find(address, port).slice(-1);
     if (receivers.length === 0 && from.remoteAddr !== null) from.refuse(connectionRefused());
     for (const receiver of receivers) {
-      receiver.arrive(new Uint8Array(data), net("udp", asSeenFrom(receiver.address, source), local.port));
+      const sender = net("udp", asSeenFrom(receiver.address, source), local.port);
+      const destination = { hostnames: [hostname.toLowerCase(), address], port, path: undefined };
+      this.#carrier.carry(receiver, data, sender, destination);
     }
   }
 
@@ -142,6 +158,7 @@ export class MemoryNetwork implements DatagramNetwork {
     if (listener === undefined) throw noSuchSocket();
     const unnamed: Deno.UnixAddr = { transport: "unix", path: "" };
     return {
+      destination: { hostnames: [], port: undefined, path },
       listener,
       client: { sockname: unnamed, peername: listener.addr },
       server: { sockname: listener.addr, peername: unnamed },
@@ -164,7 +181,7 @@ export class MemoryNetwork implements DatagramNetwork {
   #deliverToPath(from: MemoryDatagramHandle, data: Uint8Array, path: string): void {
     const receiver = this.#datagramPaths.get(path);
     if (receiver === undefined) throw noSuchSocket();
-    receiver.arrive(new Uint8Array(data), from.addr);
+    this.#carrier.carry(receiver, data, from.addr, { hostnames: [], port: undefined, path });
   }
 }
 

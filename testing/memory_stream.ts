@@ -30,21 +30,25 @@ export class MemoryStream implements StreamHandle {
   /** Connects two streams. Each gets its events by a `wake` of its own. */
   static pair(
     memory: ReadMemory,
-    makePipe: (direction: "upstream" | "downstream") => MemoryPipe,
+    up: MemoryPipe,
+    down: MemoryPipe,
     wakeClient: Wake,
     wakeServer: Wake,
   ): [client: MemoryStream, server: MemoryStream] {
-    const up = makePipe("upstream");
-    const down = makePipe("downstream");
     const client = new MemoryStream(memory, down, up, wakeClient);
     const server = new MemoryStream(memory, up, down, wakeServer);
-    up.ends = MemoryStream.#ends(client, server);
-    down.ends = MemoryStream.#ends(server, client);
+    const cut = (reset: boolean) => {
+      up.cut(reset);
+      down.cut(reset);
+    };
+    up.ends = MemoryStream.#ends(client, server, cut);
+    down.ends = MemoryStream.#ends(server, client, cut);
     return [client, server];
   }
 
-  static #ends(writer: MemoryStream, reader: MemoryStream): PipeEnds {
+  static #ends(writer: MemoryStream, reader: MemoryStream, cut: (reset: boolean) => void): PipeEnds {
     return {
+      cut,
       readable: () => {
         reader.#wake();
         // The writes of a stream whose connection is reset fail.

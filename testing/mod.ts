@@ -36,3 +36,6 @@ export { type Activity, type RunUntilIdleOptions, VirtualClock, type VirtualCloc
 export { MemoryPair, memoryPair, type MemoryPairOptions } from "./memory_pair.ts";
 export { recorder, Recording } from "./recorder.ts";
 export { type ExpectOptions, ScriptedPeer, scriptedPeer, type ScriptedPeerOptions } from "./scripted_peer.ts";
+export { Fault } from "./fault_set.ts";
+export type { DatagramFaults, FaultOptions, FaultTarget, Latency, StreamFaults } from "./faults.ts";
+export { type SeedOptions, withSeed } from "./with_seed.ts";

@@ -41,3 +41,4 @@ import "./streams/write_queue_test.ts";
 import "./testing/memory_engine_test.ts";
 import "./testing/virtual_clock_test.ts";
 import "./testing/pairs_test.ts";
+import "./testing/faults_test.ts";

@@ -20,6 +20,8 @@ export interface EngineHost {
    * a loop need not have this.
    */
   callLater?(delayMs: number, callback: () => void): { cancel(): void };
+  /** Returns the time by the clock of the loop, in milliseconds. A host that is not a loop need not have this. */
+  time?(): number;
 }
 
 /** The options of a TCP socket. */
