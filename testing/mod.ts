@@ -39,3 +39,4 @@ export { type ExpectOptions, ScriptedPeer, scriptedPeer, type ScriptedPeerOption
 export { Fault } from "./fault_set.ts";
 export type { DatagramFaults, FaultOptions, FaultTarget, Latency, StreamFaults } from "./faults.ts";
 export { type SeedOptions, withSeed } from "./with_seed.ts";
+export { type Exchange, type VerifyOptions, verifyProtocol } from "./verify_protocol.ts";

@@ -85,6 +85,13 @@ export class ScriptedPeer extends Protocol implements AsyncDisposable {
     return this.#received;
   }
 
+  /** Takes these bytes, without expecting anything. */
+  takeUnread(): Uint8Array<ArrayBuffer> {
+    const unread = this.#received;
+    this.#received = new Uint8Array(0);
+    return unread;
+  }
+
   /**
    * Sends bytes.
    *

@@ -42,3 +42,4 @@ import "./testing/memory_engine_test.ts";
 import "./testing/virtual_clock_test.ts";
 import "./testing/pairs_test.ts";
 import "./testing/faults_test.ts";
+import "./testing/verify_protocol_test.ts";

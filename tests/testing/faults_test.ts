@@ -149,6 +149,32 @@ Deno.test("timeout lets nothing through until it is removed, or closes the conne
   assertInstanceOf(closing.a.error, Deno.errors.BrokenPipe);
 });
 
+Deno.test("timeout also holds back what is on its way", async () => {
+  const { pair, b, clock, fault } = await timedPair({ latency: { latency: 100 } });
+  pair.transportA.write(bytes("on its way"));
+  await clock.advance(50);
+  fault.set({ upstream: { timeout: { timeout: 0 } } });
+  await clock.advance(100);
+  assertEquals(b.lines, []);
+  fault.remove();
+  await clock.advance(0);
+  assertEquals(b.lines, ["150 10"]);
+});
+
+Deno.test("a datagram that is reordered arrives right after the next one", async () => {
+  const loop = new MemoryLoop();
+  const on = endpointsOf(loop);
+  await using server = await on.open();
+  await using client = await on.open({ remoteAddr: net(server.addr) });
+  await loop.clock.advance(0);
+  const fault = loop.engine.inject({ datagrams: { reordering: 1 } });
+  client.transport.sendto(bytes("first"));
+  fault.remove();
+  client.transport.sendto(bytes("second"));
+  await loop.clock.advance(0);
+  assertEquals(server.texts, ["second", "first"]);
+});
+
 Deno.test("timeout makes a connection attempt wait until it is removed", async () => {
   const loop = new MemoryLoop();
   const fault = loop.engine.inject({ downstream: { timeout: { timeout: 0 } } });
