@@ -40,3 +40,4 @@ export { Fault } from "./fault_set.ts";
 export type { DatagramFaults, FaultOptions, FaultTarget, Latency, StreamFaults } from "./faults.ts";
 export { type SeedOptions, withSeed } from "./with_seed.ts";
 export { type Exchange, type VerifyOptions, verifyProtocol } from "./verify_protocol.ts";
+export { testTransport, type TransportPair, type TransportTestOptions } from "./test_transport.ts";

@@ -43,3 +43,4 @@ import "./testing/virtual_clock_test.ts";
 import "./testing/pairs_test.ts";
 import "./testing/faults_test.ts";
 import "./testing/verify_protocol_test.ts";
+import "./testing/test_transport_test.ts";
