@@ -1,31 +1,49 @@
 /**
- * A network in memory, for tests of protocols without sockets.
+ * Tests of protocols without sockets, without permissions and without waiting.
+ *
+ * - {@linkcode MemoryEngine} is a network in memory, with names, ports, servers and datagrams. The transports are the real
+ *   ones.
+ * - {@linkcode VirtualClock} drives all timers and time limits of a loop. {@linkcode MemoryLoop} is a loop with both.
+ * - {@linkcode MemoryEngine.inject} makes the network slow, lossy or broken, and one seed replays it:
+ *   {@linkcode withSeed}.
+ * - {@linkcode scriptedPeer} is the other side of a protocol, {@linkcode memoryPair} connects two protocols, and
+ *   {@linkcode recorder} writes down the callbacks.
+ * - {@linkcode verifyProtocol} finds protocols that depend on how bytes arrive. {@linkcode testTransport} tests an engine or a
+ *   handle of yours.
  *
  * ```sh
  * deno add jsr:@tandem/io
  * ```
  *
- * @example A server and a client in memory
+ * @example A timeout of an hour, over a slow network
  * ```ts
- * import { EventLoop, Protocol, type Transport } from "@tandem/io";
- * import { MemoryEngine } from "@tandem/io/testing";
+ * import { Protocol, type Transport } from "@tandem/io";
+ * import { MemoryLoop, scriptedPeer } from "@tandem/io/testing";
  *
- * class Greeter extends Protocol {
+ * const loop = new MemoryLoop();
+ *
+ * class Upper extends Protocol {
+ *   #transport!: Transport;
  *   override connectionMade(transport: Transport) {
- *     transport.write(new TextEncoder().encode("hello"));
- *     transport.close();
+ *     this.#transport = transport;
+ *     loop.callLater(3_600_000, () => transport.close());
+ *   }
+ *   override dataReceived(data: Uint8Array) {
+ *     this.#transport.write(new TextEncoder().encode(new TextDecoder().decode(data).toUpperCase()));
  *   }
  * }
  *
- * const loop = new EventLoop({ engine: new MemoryEngine() });
- * await using server = await loop.createServer(() => new Greeter(), { hostname: "db.test", port: 5432 });
- * const received = Promise.withResolvers<string>();
- * const dataReceived = (data: Uint8Array) => received.resolve(new TextDecoder().decode(data));
- * await loop.createConnection(() => ({ dataReceived }), { hostname: "db.test", port: 5432 });
- * console.log(server.addresses[0], await received.promise);
+ * const peer = await scriptedPeer(new Upper(), { loop });
+ * loop.engine.inject({ upstream: { latency: { latency: 250 } } });
+ * peer.send("hello");
+ * await peer.expect("HELLO", { within: 250 });
+ * console.log("answered after", loop.time(), "ms");
+ * await peer.expectEnd({ within: 3_600_000 });
+ * console.log("closed after", loop.time(), "ms");
  *
  * // Output:
- * // { transport: "tcp", hostname: "10.0.0.1", port: 5432 } hello
+ * // answered after 250 ms
+ * // closed after 3600000 ms
  * ```
  *
  * @module

@@ -25,6 +25,7 @@ Deno.test("examples/ holds the programs that the README names", () => {
     "demo.ts",
     "existing_socket.ts",
     "file_receiver.ts",
+    "line_protocol_test.ts",
     "smtp_starttls_client.ts",
     "smtp_starttls_server.ts",
     "tcp_echo_client.ts",
@@ -38,7 +39,10 @@ Deno.test("examples/ holds the programs that the README names", () => {
   ]);
 });
 
-for (const name of names) {
+/** Programs for `deno run`. */
+const programs = names.filter((name) => !name.endsWith("_test.ts"));
+
+for (const name of programs) {
   Deno.test(`${name} names its command line in its first comment`, () => {
     const lines = commandLines(name);
     assertGreater(lines.length, 0);
@@ -54,6 +58,15 @@ for (const name of names) {
     });
   }
 }
+
+Deno.test("line_protocol_test.ts passes, without permissions", async () => {
+  const { code, stdout } = await new Deno.Command(Deno.execPath(), {
+    args: ["test", "--quiet", "--no-prompt", "--no-config", new URL("line_protocol_test.ts", examples).href],
+    env: { NO_COLOR: "1" },
+  }).output();
+  assertEquals(code, 0);
+  assertStringIncludes(text(stdout), "4 passed | 0 failed");
+});
 
 Deno.test("tcp_echo_server.ts and tcp_echo_client.ts talk, and SIGINT stops the server", async () => {
   await using server = new Example("tcp_echo_server.ts", ["0"]);
