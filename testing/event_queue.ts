@@ -8,13 +8,12 @@ export type Wake = (event: () => void) => void;
 export class EventQueue {
   #events = new Map<() => void, (run: () => void) => void>();
   #turn: (() => void) | null = null;
-  #running = false;
   /** Counts the batches that have run. */
   batches = 0;
 
   /** Whether events are pending. */
   get busy(): boolean {
-    return this.#events.size > 0 || this.#turn !== null || this.#running;
+    return this.#events.size > 0 || this.#turn !== null;
   }
 
   /** Returns a `Wake` whose events run in the `AsyncLocalStorage` context of this call. */

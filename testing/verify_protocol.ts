@@ -248,10 +248,10 @@ class Verifier {
     if (round.length === 0) return this.#finish(pair, recording, () => peer.end());
     const input = joinBytes(Array(Math.ceil(16 * 1024 / round.length)).fill(round));
     // Until the protocol does not read any more, or more than enough was sent.
-    for (let sent = 0; sent < 8 * maxBuffer + 2 ** 20; sent += input.length) {
+    for (let sent = 0; sent < 4 * maxBuffer + 2 ** 18; sent += input.length) {
       if (peer.transport.isClosing() || pair.transportB.isClosing() || peer.transport.getWriteBufferSize() > 0) break;
       peer.send(input);
-      await pair.settle();
+      await pair.loop.clock.advance(this.#within);
       const size = pair.transportB.getWriteBufferSize();
       if (size > maxBuffer) {
         throw new Error(

@@ -1,7 +1,7 @@
 /** What the network in memory promises beyond the scenarios of `tests/engines/memory_test.ts`. */
 import { AsyncLocalStorage } from "node:async_hooks";
-import { EventLoop } from "../../mod.ts";
-import { MemoryEngine } from "../../testing/mod.ts";
+import { EventLoop, Protocol } from "../../mod.ts";
+import { MemoryEngine, memoryPair, recorder as recordCallbacks } from "../../testing/mod.ts";
 import { endpointsOf, net } from "../datagrams/kit.ts";
 import { bytes, connect, pattern, Recorder, turn } from "../kit.ts";
 import { assertEquals, assertInstanceOf, assertRejects, assertStringIncludes, assertThrows } from "../std.ts";
@@ -237,4 +237,14 @@ Deno.test("MemoryEngine: what needs the system is NotSupported", async () => {
   );
   const pipe = new ReadableStream<Uint8Array>();
   await assertRejects(() => loop.connectReadPipe(() => ({}), pipe), Deno.errors.NotSupported, "pipes");
+});
+
+Deno.test("MemoryEngine: sendfile() sends a file", async () => {
+  const server = recordCallbacks();
+  await using pair = await memoryPair(new Protocol(), server.protocol);
+  const path = new URL("../../README.md", import.meta.url);
+  using file = await Deno.open(path);
+  const count = await pair.loop.sendfile(pair.transportA, file);
+  await pair.settle();
+  assertEquals([count, server.text], [Deno.statSync(path).size, Deno.readTextFileSync(path)]);
 });

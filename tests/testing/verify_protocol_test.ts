@@ -45,7 +45,7 @@ Deno.test("verifyProtocol() waits within for answers that take time", async () =
       this.#loop.callLater(100, () => super.answer(line));
     }
   }
-  await verifyProtocol((loop) => new Later(loop), LINES, { within: 100 });
+  await verifyProtocol((loop) => new Later(loop), LINES, { within: 100, maxBuffer: 100_000 });
   await assertRejects(() => verifyProtocol((loop) => new Later(loop), LINES, { within: 99 }), Error, 'answered by ""');
 });
 
