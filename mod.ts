@@ -24,6 +24,8 @@
  *   `@tandem/io`.
  * - [`@tandem/io/epoll`](/@tandem/io/doc/epoll): a faster engine for Linux, which needs `--allow-ffi`.
  * - [`@tandem/io/testing`](/@tandem/io/doc/testing): a network in memory, to test protocols without sockets.
+ * - [`@tandem/io/framing`](/@tandem/io/doc/framing): protocols of lines and of frames with a length. It is not in
+ *   `@tandem/io`.
  *
  * ## Three rules
  *
