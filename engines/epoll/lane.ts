@@ -1,4 +1,13 @@
-import type { Source } from "./source.ts";
+/** What a lane runs. */
+export interface Runnable {
+  /** What the kernel watches. */
+  readonly interest: number;
+  /** The events of this batch, and the next one in it. Of the lane. */
+  readyEvents: number;
+  nextReady: Runnable | null;
+  /** Handles events. Never throws. */
+  ready(events: number): void;
+}
 
 /**
  * Runs the events of its sources in the `AsyncLocalStorage` context in which the lane was created.
@@ -8,8 +17,8 @@ import type { Source } from "./source.ts";
  */
 export class Lane {
   /** The sources with events, as a linked list: arrays would take memory of each idle connection. */
-  #first: Source | null = null;
-  #last: Source | null = null;
+  #first: Runnable | null = null;
+  #last: Runnable | null = null;
   #start!: () => void;
   #run = () => this.#runAll();
 
@@ -18,7 +27,7 @@ export class Lane {
   }
 
   /** Adds a source with events. */
-  add(source: Source, events: number): void {
+  add(source: Runnable, events: number): void {
     source.readyEvents = events;
     source.nextReady = null;
     if (this.#last !== null) {
@@ -44,7 +53,7 @@ export class Lane {
     this.#first = this.#last = null;
     while (source !== null) {
       // Before the callbacks, which may end the source.
-      const next: Source | null = source.nextReady;
+      const next: Runnable | null = source.nextReady;
       source.nextReady = null;
       // A callback of this batch may have closed the source, or stopped its interest.
       const events = source.readyEvents & source.interest;

@@ -28,7 +28,7 @@ import {
 } from "./constants.ts";
 import { lastError } from "./errors.ts";
 import type { Libc } from "./libc.ts";
-import type { Source } from "./source.ts";
+import type { Lane, Runnable } from "./lane.ts";
 
 /** The most events between two turns of Deno's loop: 0.3 ms of a 1 KiB echo. A fetch() needs some 100 turns, timers one. */
 const MAX_EVENTS = 64;
@@ -52,6 +52,17 @@ const WORDS = Deno.build.arch === "x86_64" ? 3 : 4;
 /** The place of its data, which is the descriptor and then the token. */
 const DATA = WORDS - 2;
 
+/** What the reactor watches: a descriptor and its owner. `Source` implements it. */
+export interface Watched extends Runnable {
+  /** The descriptor; -1 if it has been closed. */
+  fd: number;
+  readonly lane: Lane;
+  /** Tells the events of this owner from those of an earlier owner of the descriptor's number. Set by the reactor. */
+  token: number;
+  interest: number;
+  holds: boolean;
+}
+
 /** Watches descriptors. One for each engine. */
 export class Reactor {
   readonly libc: Libc;
@@ -72,9 +83,9 @@ export class Reactor {
   #wakeup = -1;
   #events = new Int32Array(MAX_EVENTS * WORDS);
   #change = new Int32Array(WORDS);
-  #sources: (Source | undefined)[] = [];
+  #sources: (Watched | undefined)[] = [];
   /** The descriptors that sources own. Others belong to the program. */
-  readonly owned = new Map<number, Source>();
+  readonly owned = new Map<number, Watched>();
   #nextToken = 1;
   /** The number of sources that are watched, and of those that keep the process alive. */
   #watched = 0;
@@ -113,7 +124,7 @@ export class Reactor {
   }
 
   /** Changes what is watched of a source. A source without interest is not in the set: EPOLLHUP would wake it again and again. */
-  setInterest(source: Source, interest: number): void {
+  setInterest(source: Watched, interest: number): void {
     if (interest === 0) return this.forget(source);
     const operation = source.interest === 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
     if (operation === EPOLL_CTL_ADD) {
@@ -136,7 +147,7 @@ export class Reactor {
   }
 
   /** A source takes ownership of a descriptor. */
-  own(fd: number, source: Source): void {
+  own(fd: number, source: Watched): void {
     // The program has closed a descriptor of this number without removeReader().
     const stale = this.#sources[fd];
     if (stale !== undefined) this.forget(stale);
@@ -147,7 +158,7 @@ export class Reactor {
   }
 
   /** Stops watching a source whose descriptor may be closed. */
-  forget(source: Source): void {
+  forget(source: Watched): void {
     if (source.interest === 0) return;
     // The system has removed a closed descriptor; then this fails.
     this.libc.epoll_ctl(this.#epoll, EPOLL_CTL_DEL, source.fd, this.#change);
@@ -156,7 +167,7 @@ export class Reactor {
   }
 
   /** Sets whether a source keeps the process alive. */
-  setHolds(source: Source, holds: boolean): void {
+  setHolds(source: Watched, holds: boolean): void {
     if (source.holds === holds) return;
     source.holds = holds;
     if (source.interest !== 0) this.#hold(holds ? 1 : -1);
@@ -204,13 +215,13 @@ export class Reactor {
     this.#epoll = this.#wakeup = -1;
   }
 
-  #added(source: Source): void {
+  #added(source: Watched): void {
     this.#sources[source.fd] = source;
     this.#watched++;
     this.#hold(source.holds ? 1 : 0);
   }
 
-  #removed(source: Source): void {
+  #removed(source: Watched): void {
     this.#sources[source.fd] = undefined;
     this.#watched--;
     this.#hold(source.holds ? -1 : 0);

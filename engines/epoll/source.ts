@@ -1,16 +1,15 @@
-import type { Lane } from "./lane.ts";
-import type { Reactor } from "./reactor.ts";
+import type { Lane, Runnable } from "./lane.ts";
+import type { Reactor, Watched } from "./reactor.ts";
 
 /**
  * A descriptor that the reactor watches. It owns the descriptor. A base class, not a part, because that saves an object for
  * each connection.
  */
-export abstract class Source {
+export abstract class Source implements Watched {
   readonly reactor: Reactor;
   lane: Lane;
   /** The descriptor; -1 after `closeFd()`, so that its number is never used for the next owner. */
   fd: number;
-  /** Tells the events of this source from those of an earlier owner of the descriptor's number. Set by the reactor. */
   token = 0;
   /** What the kernel watches: EPOLLIN, EPOLLOUT, both or nothing. */
   interest = 0;
@@ -18,7 +17,7 @@ export abstract class Source {
   holds = true;
   /** The events of this batch, and the next source in it. Of the lane. */
   readyEvents = 0;
-  nextReady: Source | null = null;
+  nextReady: Runnable | null = null;
 
   /** `owned` is false if the program owns the descriptor. */
   constructor(reactor: Reactor, lane: Lane, fd: number, owned = true) {
