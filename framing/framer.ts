@@ -125,10 +125,10 @@ export abstract class Framer<F> implements Iterable<F> {
    */
   getBuffer(_sizeHint?: number): Uint8Array {
     const rest = this.end - this.start;
-    const missing = this.needed - rest;
+    const least = this.#readSize >> 2;
     // Memory grows with what was received, and not with what a peer announces.
-    const wanted = Math.min(missing, Math.max(this.#readSize, 3 * rest));
-    this.#reserve(Math.max(wanted, this.#readSize >> 2), missing > 0 ? 0 : rest);
+    const missing = Math.min(this.needed - rest, 3 * rest);
+    this.#reserve(least, missing > 0 ? missing : rest);
     return this.#lent = this.end === 0 ? this.bytes : this.bytes.subarray(this.end);
   }
 
@@ -267,30 +267,30 @@ export abstract class Framer<F> implements Iterable<F> {
   }
 
   #append(data: Uint8Array): void {
-    this.#reserve(data.length, 0);
+    this.#reserve(data.length, this.end - this.start);
     this.bytes.set(data, this.end);
     this.end += data.length;
   }
 
   /**
-   * Makes room for `wanted` bytes at `end`, and `spare` bytes more if memory is allocated. Each byte of a frame is moved once
-   * at most, or as often as memory has doubled.
+   * Makes room for `least` bytes at `end`, and for `more` bytes if memory is allocated. Each byte of a frame is moved once at
+   * most, and again when memory has doubled.
    */
-  #reserve(wanted: number, spare: number): void {
+  #reserve(least: number, more: number): void {
     const { bytes, start, end } = this;
     const rest = end - start;
     if (rest === 0 && start > 0 && this.#lent === null) {
       this.start = this.end = 0;
       this.rewound();
     }
-    const usable = !this.#renew && bytes.length >= this.#readSize &&
-      (bytes.length <= KEPT_SIZE || rest + wanted > KEPT_SIZE);
-    if (usable && bytes.length - this.end >= wanted) return;
-    if (usable && bytes.length - rest >= wanted) {
+    // A quarter, because memory doubles while a frame grows.
+    const oversized = bytes.length > KEPT_SIZE && (rest + least) * 4 < bytes.length;
+    const usable = !this.#renew && bytes.length >= this.#readSize && !oversized;
+    if (usable && bytes.length - this.end >= least) return;
+    if (usable && bytes.length - rest >= least) {
       bytes.copyWithin(0, start, end);
     } else {
-      const quarter = this.#readSize >> 2;
-      const larger = new Uint8Array(Math.max(this.#readSize, rest + wanted + spare + quarter));
+      const larger = new Uint8Array(Math.max(this.#readSize, rest + least + more));
       larger.set(bytes.subarray(start, end));
       this.bytes = larger;
       this.#renew = false;

@@ -15,13 +15,13 @@ export function keep(frame: unknown): string {
 }
 
 /** What a framer makes of pieces: its frames, the frames that were too long, and the error that ended it. */
-export function feed<F>(framer: Framer<F>, pieces: Iterable<Uint8Array>): string[] {
+export function feed<F>(framer: Framer<F>, pieces: Iterable<Uint8Array>, show = keep): string[] {
   const seen: string[] = [];
   if (framer.onTooLong !== undefined) framer.onTooLong = (error) => seen.push(`skipped ${error.length}`);
   try {
     for (const piece of pieces) {
       framer.push(piece);
-      for (const frame of framer) seen.push(keep(frame));
+      for (const frame of framer) seen.push(show(frame));
     }
   } catch (error) {
     seen.push(`${(error as Error).name}: ${(error as Error).message}`);
@@ -30,7 +30,7 @@ export function feed<F>(framer: Framer<F>, pieces: Iterable<Uint8Array>): string
 }
 
 /** The same by `getBuffer()` and `bufferUpdated()`, as a transport does it. */
-export function feedBuffers<F>(framer: Framer<F>, pieces: Iterable<Uint8Array>): string[] {
+export function feedBuffers<F>(framer: Framer<F>, pieces: Iterable<Uint8Array>, show = keep): string[] {
   const seen: string[] = [];
   if (framer.onTooLong !== undefined) framer.onTooLong = (error) => seen.push(`skipped ${error.length}`);
   try {
@@ -41,7 +41,7 @@ export function feedBuffers<F>(framer: Framer<F>, pieces: Iterable<Uint8Array>):
         memory.set(piece.subarray(0, count));
         framer.bufferUpdated(count);
         piece = piece.subarray(count);
-        for (const frame of framer) seen.push(keep(frame));
+        for (const frame of framer) seen.push(show(frame));
       }
     }
   } catch (error) {
