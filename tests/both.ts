@@ -1,6 +1,7 @@
 /** The fast tests that run over each engine: over Deno's in `fast.ts`, over epoll in `over_epoll.ts`. */
 import "./datagrams/datagram_test.ts";
 import "./hostile/hostile_bytes_test.ts";
+import "./framing/framing_protocols_test.ts";
 import "./hostile/hostile_peer_test.ts";
 import "./hostile/hostile_protocol_test.ts";
 import "./loop/context_test.ts";
