@@ -32,9 +32,14 @@
  * }
  *
  * class Client extends LineProtocol {
+ *   readonly lost = Promise.withResolvers<void>();
  *   override frameReceived(line: string) {
  *     console.log("received", line);
  *     this.transport.close();
+ *   }
+ *   override connectionLost(error: Error | null) {
+ *     super.connectionLost(error);
+ *     this.lost.resolve();
  *   }
  * }
  *
@@ -42,6 +47,7 @@
  * await using server = await loop.createServer(() => new Server(), { hostname: "127.0.0.1", port: 0 });
  * const [, client] = await loop.createConnection(() => new Client(), { port: server.port });
  * client.sendFrame("hello");
+ * await client.lost.promise;
  *
  * // Output:
  * // received HELLO

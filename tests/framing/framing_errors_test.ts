@@ -6,7 +6,7 @@ import {
   FixedLengthFramer,
   FixedLengthProtocol,
   FrameProtocol,
-  Framer,
+  type Framer,
   FrameTooLongError,
   InvalidFrameError,
   LengthPrefixedFramer,

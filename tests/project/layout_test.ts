@@ -10,11 +10,9 @@ interface Info {
 
 /** What each file imports, type imports included, by path from the root. */
 async function readImports(): Promise<Map<string, string[]>> {
-  const { exports } = JSON.parse(await Deno.readTextFile(new URL("deno.json", root))) as {
-    exports: Record<string, string>;
-  };
   const modules: Info["modules"] = [];
-  for (const file of Object.values(exports)) {
+  // The rooms above the loop are not in `mod.ts`.
+  for (const file of ["mod.ts", "framing/mod.ts"]) {
     const { stdout } = await new Deno.Command(Deno.execPath(), {
       args: ["info", "--json", new URL(file, root).href],
     }).output();
