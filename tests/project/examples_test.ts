@@ -26,11 +26,8 @@ Deno.test("examples/ holds the programs that the README names", () => {
     "dns_over_tcp_client.ts",
     "existing_socket.ts",
     "file_receiver.ts",
-<<<<<<< HEAD
     "line_protocol_test.ts",
-=======
     "memcached_server.ts",
->>>>>>> 92da9e5 (feat(framing): examples: a small memcached, and DNS over TCP)
     "smtp_starttls_client.ts",
     "smtp_starttls_server.ts",
     "tcp_echo_client.ts",
