@@ -13,7 +13,7 @@ import {
 import { byteByByte, feed, feedBuffers, keep } from "./kit.ts";
 
 // By default, fast-check prefers arrays of ten elements and fewer.
-fc.configureGlobal({ baseSize: "max" });
+fc.configureGlobal({ defaultSizeToMaxWhenMaxSpecified: true });
 
 const skip = () => {};
 
