@@ -223,7 +223,9 @@ export class FrameProtocol<F> extends BufferedProtocol {
         return false;
       }
     }
-    this.adopt("frameReceived", this.frameReceived(frame));
+    const result = this.frameReceived(frame) as unknown;
+    // Checked here, because most frames have no result.
+    if (result !== undefined) this.adopt("frameReceived", result);
     return true;
   }
 

@@ -49,7 +49,7 @@ const NAMES = namesOf<LineFramerOptions>({ delimiters: true, limit: true, text: 
 const CRLF = new Delimiters("", ["\r\n", "\n"]);
 
 /** So many bytes are decoded at once. A line that is kept can keep so many characters alive. */
-const BATCH = 4096;
+const BATCH = 16 * 1024;
 
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 const encoder = new TextEncoder();
