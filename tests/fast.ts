@@ -30,7 +30,6 @@ import "./engines/epoll_test.ts";
 import "./engines/epoll_watch_test.ts";
 import "./engines/seam_test.ts";
 import "./engines/memory_test.ts";
-import "./engines/toy_test.ts";
 import "./framing/framing_errors_test.ts";
 import "./loop/options_test.ts";
 import "./loop/timer_heap_test.ts";
