@@ -1,4 +1,4 @@
-import { checkProtocol } from "../checks.ts";
+import { checkBytes, checkProtocol } from "../checks.ts";
 import { describe, DrainInterrupted, toError } from "../errors.ts";
 import { handshake, loadTls, makeTlsHandle } from "../tls/secure_stream.ts";
 import { handshakeTimedOut, type TlsHandle } from "../tls/tls_handle.ts";
@@ -18,6 +18,13 @@ export interface StartTlsOptions extends TlsOptions {
    * @default {false}
    */
   serverSide?: boolean | undefined;
+  /**
+   * Bytes that the protocol has received before the call, and that belong to TLS: what arrived behind the plain command. The
+   * bytes are yours again when the call returns.
+   *
+   * @default {undefined} none
+   */
+  readAhead?: Uint8Array | undefined;
 }
 
 const METHOD = "startTls()";
@@ -43,6 +50,9 @@ export function startTls(
     // Checked before anything changes, because a getter may throw.
     const buffered = isBuffered(protocol);
     const plan = planUpgrade(METHOD, options);
+    const { readAhead } = options;
+    if (readAhead !== undefined) checkBytes(METHOD, "readAhead", readAhead);
+    const early = readAhead?.slice() ?? null;
     // Before any `await`: bytes that arrive from now on are TLS.
     const giveBack = connection.beginUpgrade(transport);
     let isLost = true;
@@ -50,7 +60,7 @@ export function startTls(
       isLost = false;
       giveBack();
     };
-    upgrade(loop, transport, connection, protocol, buffered, plan, keep).then(resolve, (error) => {
+    upgrade(loop, transport, connection, protocol, buffered, plan, early, keep).then(resolve, (error) => {
       if (isLost) promise.catch(() => {});
       reject(error);
     });
@@ -68,6 +78,7 @@ async function upgrade(
   protocol: StreamCallbacks,
   buffered: boolean,
   plan: TlsPlan,
+  early: Uint8Array | null,
   giveBack: () => void,
 ): Promise<Transport> {
   // Also limits the time for the plain bytes: a peer that asks for TLS and then reads nothing must not block the upgrade.
@@ -97,6 +108,7 @@ async function upgrade(
     protocol,
     buffered,
     () => new StreamTransport(connection, extra),
+    early,
   );
   try {
     Object.assign(extra, await handshake(handle, plan, loop.time() - calledAt));

@@ -74,7 +74,7 @@ const TLS_OPTIONS = namesOf<TlsOptions>({
   maxHandshakes: true,
 });
 /** Those of `startTls()`. */
-const UPGRADE_OPTIONS: ReadonlySet<string> = new Set([...TLS_OPTIONS, "serverSide"]);
+const UPGRADE_OPTIONS: ReadonlySet<string> = new Set([...TLS_OPTIONS, "serverSide", "readAhead"]);
 
 /** What to suggest for an option of TLS that is given next to `tls`, not in it. */
 export const MISPLACED_OPTIONS: Readonly<Record<string, string>> = Object.fromEntries(

@@ -181,13 +181,14 @@ export class StreamConnection implements ReceiverHost, SenderHost {
 
   /**
    * Puts a new handle over the handle, after `beginUpgrade()` and once the write buffer is empty. What the old handle has
-   * read goes to the new one.
+   * read goes to the new one, behind `early`: bytes that the protocol has received.
    */
   upgrade(
     makeHandle: (handle: StreamHandle) => [StreamHandle, StreamSink],
     protocol: StreamCallbacks,
     buffered: boolean,
     makeTransport: () => unknown,
+    early: Uint8Array | null = null,
   ): void {
     let sink: StreamSink;
     this.#upgrading = this.#started = false;
@@ -204,6 +205,7 @@ export class StreamConnection implements ReceiverHost, SenderHost {
     this.#sender.stop();
     this.#receiver = new StreamReceiver(this.#loop, this, protocol, this.#handle.memory, buffered);
     this.#sender = new StreamSender(this.#handle, this);
+    if (early !== null && early.length > 0) sink.chunk(early);
     former.divert(this.#receiver, sink);
   }
 

@@ -88,6 +88,40 @@ for (const [kind, make] of KINDS) {
   });
 }
 
+Deno.test("startTls() gives TLS readAhead first, then what was held, then what arrives", async () => {
+  using handle = new WireHandle();
+  const protocol = new Recorder();
+  const old = makeTransport(protocol, handle);
+  const hello = await handle.clientHello();
+  const readAhead = hello.slice(0, 20);
+  old.pauseReading();
+  deliver(handle, hello.subarray(20, 40));
+  const upgrading = loop.startTls(old, protocol, { ...ANSWERING, readAhead });
+  readAhead.fill(0);
+  handle.hold(hello.subarray(40));
+  handle.goOn();
+  const transport = await upgrading;
+  handle.say("a secret");
+  await protocol.untilReceived(8);
+  assertEquals(text(protocol.data), "a secret");
+  transport.abort();
+  await protocol.untilLost();
+  await turn();
+});
+
+Deno.test("startTls() rejects a readAhead that is not bytes, and leaves the transport as it was", async () => {
+  using handle = new WireHandle();
+  const protocol = new Recorder();
+  const old = makeTransport(protocol, handle);
+  const upgrading = loop.startTls(old, protocol, { ...ANSWERING, readAhead: "hello" as unknown as Uint8Array });
+  const message = 'startTls(): readAhead must be a Uint8Array, got string "hello"';
+  await assertRejects(() => upgrading, TypeError, message);
+  assertEquals([old.isClosing(), old.isReading()], [false, true]);
+  old.abort();
+  await protocol.untilLost();
+  await turn();
+});
+
 Deno.test("startTls() resolves before the bytes that came in one piece with the handshake are told", async () => {
   using handle = new WireHandle();
   const protocol = new Recorder();
