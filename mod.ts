@@ -23,6 +23,8 @@
  * - [`@tandem/io/engines/deno`](/@tandem/io/doc/engines/deno): the default engine, to create a second loop. It is not in
  *   `@tandem/io`.
  * - [`@tandem/io/epoll`](/@tandem/io/doc/epoll): a faster engine for Linux, which needs `--allow-ffi`.
+ * - [`@tandem/io/streams`](/@tandem/io/doc/streams): connections with `await`, as asyncio's streams, and web streams. It is
+ *   not in `@tandem/io`.
  * - [`@tandem/io/testing`](/@tandem/io/doc/testing): a network in memory, to test protocols without sockets.
  * - [`@tandem/io/framing`](/@tandem/io/doc/framing): protocols of lines and of frames with a length. It is not in
  *   `@tandem/io`.

@@ -28,6 +28,8 @@ import "./start_tls/start_tls_handover_test.ts";
 import "./start_tls/start_tls_misuse_test.ts";
 import "./start_tls/start_tls_promise_test.ts";
 import "./start_tls/start_tls_test.ts";
+import "./stream_pairs/pairs_test.ts";
+import "./stream_pairs/web_streams_test.ts";
 import "./streams/closing_test.ts";
 import "./streams/connection_test.ts";
 import "./streams/eof_test.ts";

@@ -30,6 +30,8 @@ Deno.test("examples/ holds the programs that the README names", () => {
     "memcached_server.ts",
     "smtp_starttls_client.ts",
     "smtp_starttls_server.ts",
+    "streams_cache.ts",
+    "streams_proxy.ts",
     "tcp_echo_client.ts",
     "tcp_echo_server.ts",
     "tcp_proxy.ts",
@@ -261,6 +263,47 @@ Deno.test("tcp_proxy.ts pauses a client whose upstream does not read", async () 
   }
   await sending;
   assertEquals(received, data.length);
+});
+
+Deno.test("streams_proxy.ts passes bytes and both half-closes on", async () => {
+  using upstream = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  await using proxy = new Example("streams_proxy.ts", ["0", `${upstream.addr.port}`]);
+  using client = await Deno.connect({ hostname: "127.0.0.1", port: await proxy.port() });
+  using server = await upstream.accept();
+  await client.write(bytes("question"));
+  await client.closeWrite();
+  assertEquals(await readAll(server), "question");
+  await server.write(bytes("answer"));
+  await server.closeWrite();
+  assertEquals(await readAll(client), "answer");
+  proxy.interrupt();
+  assertEquals(await proxy.end(), { code: 0, stdout: "stopped\n", stderr: "" });
+});
+
+Deno.test("streams_proxy.ts closes a client whose upstream cannot be reached, and serves on", async () => {
+  await using proxy = new Example("streams_proxy.ts", ["0", "1"]);
+  const port = await proxy.port();
+  for (let i = 0; i < 2; i++) {
+    using client = await Deno.connect({ hostname: "127.0.0.1", port });
+    assertEquals(await client.read(new Uint8Array(1)), null);
+    assertMatch(
+      await proxy.line(),
+      /^lost: createConnection\(\): cannot connect to 127\.0\.0\.1:1: Connection refused/,
+    );
+  }
+});
+
+Deno.test("streams_cache.ts stores and returns values of any bytes, and ends clients that send too much", async () => {
+  await using cache = new Example("streams_cache.ts", ["0"]);
+  const port = await cache.port();
+  const commands = "set fruit 0 0 7\r\na\r\nb\n\r\n\r\nget fruit\r\nget none\r\nset x 0 0 -1\r\nquit\r\n";
+  const answers = "STORED\r\nVALUE fruit 0 7\r\na\r\nb\n\r\n\r\nEND\r\nEND\r\nERROR\r\n";
+  assertEquals(text(await exchange(port, bytes(commands))), answers);
+  assertEquals(text(await exchange(port, bytes(`get ${"x".repeat(600)}\r\n`))), "CLIENT_ERROR line too long\r\n");
+  assertEquals(text(await exchange(port, bytes("set fruit 0 0 100\r\nabc"))), "");
+  assertEquals(await cache.line(), "lost a client: the stream ended after 3 bytes, before 102 bytes");
+  cache.interrupt();
+  assertEquals(await cache.end(), { code: 0, stdout: "stopped\n", stderr: "" });
 });
 
 const epoll = EpollEngine.isSupported();

@@ -38,11 +38,14 @@ export function codes(cell: string): string[] {
 
 /** A project outside the repository that maps the package to its files, and has a user's TypeScript. */
 export async function makeProject(directory: string, sources: Record<string, string>): Promise<void> {
-  const { exports } = JSON.parse(read("deno.json")) as { exports: Record<string, string> };
+  const { exports, imports } = JSON.parse(read("deno.json")) as Record<"exports" | "imports", Record<string, string>>;
   const config = {
-    imports: Object.fromEntries(
-      Object.entries(exports).map(([name, file]) => [`@tandem/io${name.slice(1)}`, new URL(file, root).href]),
-    ),
+    imports: {
+      "@std/streams": imports["@std/streams"],
+      ...Object.fromEntries(
+        Object.entries(exports).map(([name, file]) => [`@tandem/io${name.slice(1)}`, new URL(file, root).href]),
+      ),
+    },
     compilerOptions: { strict: true, noImplicitOverride: true, noUncheckedIndexedAccess: true, noUnusedLocals: true },
   };
   await Deno.writeTextFile(`${directory}/deno.json`, JSON.stringify(config));

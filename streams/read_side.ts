@@ -1,0 +1,149 @@
+import { InvalidStateError } from "../errors.ts";
+import type { ReadTransport } from "../transports/mod.ts";
+import { ByteQueue, type Bytes } from "./byte_queue.ts";
+
+/** The reading half of a connection: what has arrived, and who waits for it. */
+export class ReadSide {
+  readonly queue: ByteQueue = new ByteQueue();
+  readonly limit: number;
+  /** The peer has ended its side, or the connection has ended in order. */
+  ended = false;
+  /** What has ended the connection. It is thrown once no bytes are left. */
+  error: Error | null = null;
+  transport: ReadTransport | null = null;
+
+  /** Where the bytes go that arrive while no others wait: it returns how many it has taken. */
+  sink: ((bytes: Uint8Array) => number) | null = null;
+
+  /** A read is in progress. */
+  #busy = false;
+  #wake: (() => void) | null = null;
+  #paused = false;
+  #discarding = false;
+
+  constructor(limit: number) {
+    this.limit = limit;
+  }
+
+  /** Adds bytes, and pauses reading if that is more than twice the limit. */
+  feed(bytes: Bytes): void {
+    if (this.#discarding) return;
+    this.queue.push(bytes);
+    this.#wake?.();
+    if (this.queue.size > 2 * this.limit && !this.#paused) this.#pause();
+  }
+
+  /** Offers bytes, before they are fed, to the read that waits. Returns how many it has taken. */
+  offer(bytes: Uint8Array): number {
+    if (this.sink === null || this.queue.size > 0) return 0;
+    const count = this.sink(bytes);
+    this.sink = null;
+    this.#wake?.();
+    return count;
+  }
+
+  /** The stream has ended in order. */
+  end(): void {
+    this.ended = true;
+    this.#wake?.();
+  }
+
+  /** The stream has ended with an error. */
+  fail(error: Error): void {
+    this.error = error;
+    this.#wake?.();
+  }
+
+  /** Drops what has arrived, and reads no more. */
+  discard(): void {
+    this.#discarding = true;
+    this.queue.drop(this.queue.size);
+    if (!this.#paused) this.#pause();
+  }
+
+  /** The transport was replaced by one that is not paused. */
+  replaceTransport(transport: ReadTransport): void {
+    this.transport = transport;
+    this.#paused = false;
+    if (this.queue.size > 2 * this.limit || this.#discarding) this.#pause();
+  }
+
+  /** Takes all bytes out of the queue, in one piece. */
+  takeAll(): Bytes {
+    return this.queue.take(this.queue.size);
+  }
+
+  /**
+   * Runs a read: calls `attempt` until it returns something else than `undefined`, which means that more bytes are needed.
+   * `undo` puts bytes back that an unsuccessful read has taken.
+   */
+  run<T>(method: string, signal: AbortSignal | undefined, attempt: () => T | undefined, undo?: () => void): Promise<T> {
+    if (this.#busy) {
+      return Promise.reject(new InvalidStateError(`${method} cannot be called while another read waits for bytes`));
+    }
+    if (signal !== undefined) return this.#runSlowly(signal, attempt, undo);
+    try {
+      const result = attempt();
+      if (result === undefined) return this.#runSlowly(undefined, attempt, undo);
+      this.#resumeIfLow();
+      return Promise.resolve(result);
+    } catch (error) {
+      undo?.();
+      this.#resumeIfLow();
+      return Promise.reject(error);
+    }
+  }
+
+  async #runSlowly<T>(
+    signal: AbortSignal | undefined,
+    attempt: () => T | undefined,
+    undo: (() => void) | undefined,
+  ): Promise<T> {
+    this.#busy = true;
+    try {
+      for (;;) {
+        signal?.throwIfAborted();
+        const result = attempt();
+        if (result !== undefined) return result;
+        await this.#more(signal);
+      }
+    } catch (error) {
+      undo?.();
+      throw error;
+    } finally {
+      this.#busy = false;
+      this.#resumeIfLow();
+    }
+  }
+
+  /** Waits until something has arrived. A paused transport is resumed: a read may need more than the limit. */
+  #more(signal: AbortSignal | undefined): Promise<void> {
+    if (this.#paused && !this.#discarding) this.#resume();
+    return new Promise((resolve, reject) => {
+      const onAbort = () => {
+        this.#wake = null;
+        reject(signal!.reason);
+      };
+      this.#wake = () => {
+        this.#wake = null;
+        signal?.removeEventListener("abort", onAbort);
+        resolve();
+      };
+      signal?.addEventListener("abort", onAbort, { once: true });
+    });
+  }
+
+  #resumeIfLow(): void {
+    if (this.#paused && this.queue.size <= this.limit && !this.#discarding) this.#resume();
+  }
+
+  #pause(): void {
+    this.#paused = true;
+    this.transport?.pauseReading();
+  }
+
+  #resume(): void {
+    this.#paused = false;
+    this.transport?.resumeReading();
+  }
+}

@@ -1,0 +1,74 @@
+import type { ByteQueue } from "./byte_queue.ts";
+import { wrongArgument } from "./errors.ts";
+
+/** A separator: bytes, or text in UTF-8. */
+export type Separator = string | Uint8Array;
+
+/** Where a separator was found: where it begins, and where it ends. */
+export interface Match {
+  start: number;
+  end: number;
+}
+
+/** One or more separators, the shortest first. */
+export class Separators {
+  readonly longest: number;
+  #list: Uint8Array[];
+  /** The separator, if it is a single byte. */
+  #byte: number;
+
+  constructor(list: Uint8Array[]) {
+    this.#list = list.sort((a, b) => a.length - b.length);
+    this.longest = list.at(-1)!.length;
+    this.#byte = list.length === 1 && this.longest === 1 ? list[0]![0]! : -1;
+  }
+
+  /** Finds the separator that ends first; of several that end there, the shortest. Starts at `offset`. */
+  find(queue: ByteQueue, offset: number): Match | null {
+    if (this.#byte >= 0) {
+      const start = queue.indexOf(this.#byte, offset);
+      return start < 0 ? null : { start, end: start + 1 };
+    }
+    let match: Match | null = null;
+    for (const bytes of this.#list) {
+      const start = queue.search(bytes, offset, match?.end);
+      const end = start + bytes.length;
+      if (start >= 0 && (match === null || end < match.end)) match = { start, end };
+    }
+    return match;
+  }
+}
+
+export const LINE_FEED: Separators = new Separators([new Uint8Array([10])]);
+
+/** Separators of text that were used before: programs use few. */
+const known = new Map<string, Separators>([["\n", LINE_FEED]]);
+
+/** Checks separators. */
+export function toSeparators(method: string, separator: unknown): Separators {
+  if (typeof separator === "string") {
+    const found = known.get(separator);
+    if (found !== undefined) return found;
+  }
+  const list: unknown[] = Array.isArray(separator) ? separator : [separator];
+  if (list.length === 0) throw new RangeError(`${method}: separator must be at least one, got an empty array`);
+  const separators = new Separators(
+    list.map((one, i) => toBytes(method, Array.isArray(separator) ? `separator[${i}]` : "separator", one)),
+  );
+  if (typeof separator === "string" && known.size < 64) known.set(separator, separators);
+  return separators;
+}
+
+function toBytes(method: string, name: string, separator: unknown): Uint8Array {
+  if (typeof separator !== "string" && !(separator instanceof Uint8Array)) {
+    throw wrongArgument(method, name, "a string or a Uint8Array", separator);
+  }
+  if (separator.length === 0) {
+    throw new RangeError(
+      `${method}: ${name} must have at least one byte, got an empty ${
+        typeof separator === "string" ? "string" : "Uint8Array"
+      }`,
+    );
+  }
+  return typeof separator === "string" ? new TextEncoder().encode(separator) : separator.slice();
+}

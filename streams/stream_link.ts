@@ -1,0 +1,90 @@
+import { type EventLoop, getRunningLoop, type StartTlsOptions } from "../loop/mod.ts";
+import type { StreamCallbacks, Transport } from "../transports/mod.ts";
+import { DirectProtocol } from "./direct_protocol.ts";
+import { ReadSide } from "./read_side.ts";
+import { WriteSide } from "./write_side.ts";
+
+/** One connection: what its reader, its writer and its web streams share. */
+export class StreamLink {
+  readonly read: ReadSide;
+  readonly write: WriteSide = new WriteSide();
+  #loop: EventLoop | undefined;
+  #protocol: StreamCallbacks;
+  #serverSide: boolean;
+  /** The protocol of the transport is the one for `readable`. */
+  #direct = false;
+  /** `readable` was cancelled. */
+  #cancelled = false;
+
+  constructor(protocol: StreamCallbacks, limit: number, loop: EventLoop | undefined, serverSide: boolean) {
+    this.read = new ReadSide(limit);
+    this.#protocol = protocol;
+    this.#loop = loop;
+    this.#serverSide = serverSide;
+  }
+
+  get loop(): EventLoop {
+    return this.#loop ?? getRunningLoop();
+  }
+
+  get transport(): Transport {
+    return this.write.transport;
+  }
+
+  attach(transport: Transport): void {
+    this.read.transport = this.write.transport = transport;
+  }
+
+  /** The peer has ended its side. Without a side that is open, nothing would ever close the connection. */
+  endReading(): void {
+    this.read.end();
+    if (this.write.ended) this.transport.close();
+  }
+
+  /** Ends the writing half, and the connection if the other half has ended. */
+  endWriting(): void {
+    this.write.end();
+    if (this.read.ended || this.#cancelled) this.transport.close();
+  }
+
+  /** Reads into memory that `readable` hands out, from now on. */
+  readDirectly(): void {
+    if (this.#direct) return;
+    this.#direct = true;
+    this.transport.setProtocol(new DirectProtocol(this.read, this.#protocol));
+  }
+
+  /** `readable` is not read any more. */
+  cancelReading(): void {
+    this.#cancelled = true;
+    this.read.discard();
+    if (this.write.ended) this.transport.close();
+  }
+
+  lose(error: Error | null): void {
+    if (error === null) this.read.end();
+    else this.read.fail(error);
+    this.write.lose(error);
+  }
+
+  /** Upgrades to TLS, which gets the bytes that were read ahead. */
+  async startTls(options: Omit<StartTlsOptions, "readAhead">): Promise<void> {
+    const { read } = this;
+    const readAhead = read.takeAll();
+    const { serverSide = this.#serverSide } = options ?? {};
+    // The loop rejects what is no object.
+    const settings = typeof options === "object" ? { ...options, serverSide, readAhead } : options;
+    let transport: Transport;
+    try {
+      transport = await this.loop.startTls(this.transport, this.#protocol, settings);
+    } catch (error) {
+      // An argument was wrong: the connection goes on in the clear.
+      if (!this.write.lost && !this.transport.isClosing()) read.queue.unshift(readAhead);
+      throw error;
+    }
+    this.write.transport = transport;
+    // startTls() has set the other protocol.
+    this.#direct = false;
+    read.replaceTransport(transport);
+  }
+}

@@ -1,0 +1,139 @@
+import { checkOptions, namesOf } from "../check_options.ts";
+import { checkFunction, checkInteger } from "../checks.ts";
+import { toError } from "../errors.ts";
+import type { EventLoop, ProtocolFactory } from "../loop/mod.ts";
+import { toPromise } from "../promises.ts";
+import { Protocol } from "../protocols/mod.ts";
+import type { Transport } from "../transports/mod.ts";
+import { wrongArgument } from "./errors.ts";
+import { StreamLink } from "./stream_link.ts";
+import { StreamPair } from "./stream_pair.ts";
+
+/** Handles a connection. What it throws goes to the loop's exception handler, and closes the connection. */
+export type StreamHandler = (pair: StreamPair) => unknown;
+
+/** The options of all pairs. */
+export interface StreamsOptions {
+  /**
+   * The default limit of `readUntil()` and `readLine()`, in bytes. Reading is paused while twice as many bytes wait to be read.
+   *
+   * @default {65536}
+   */
+  limit?: number | undefined;
+  /**
+   * The loop of the connection.
+   *
+   * @default {getRunningLoop()}
+   */
+  loop?: EventLoop | undefined;
+}
+
+/** The options of {@linkcode toStreams}. */
+export interface ToStreamsOptions extends StreamsOptions {
+  /**
+   * Called with each pair, when its connection is made.
+   *
+   * @default {undefined}
+   */
+  handler?: StreamHandler | undefined;
+}
+
+const OWN_OPTIONS = namesOf<ToStreamsOptions>({ limit: true, loop: true, handler: true });
+const LIMIT = 64 * 1024;
+
+/** The protocol of a {@linkcode StreamPair}. */
+export class StreamProtocol extends Protocol {
+  /** The connection. */
+  readonly pair: StreamPair;
+  #link: StreamLink;
+  #handler: StreamHandler | undefined;
+
+  /** Called by the factories of {@linkcode toStreams}. */
+  constructor(options: ToStreamsOptions) {
+    super();
+    const { limit = LIMIT, loop, handler } = options;
+    this.#link = new StreamLink(this, limit, loop, handler !== undefined);
+    this.#handler = handler;
+    this.pair = new StreamPair(this.#link);
+  }
+
+  /** Calls the handler. */
+  override connectionMade(transport: Transport): void {
+    this.#link.attach(transport);
+    const handler = this.#handler;
+    if (handler !== undefined) this.#handle(handler);
+  }
+
+  /** Keeps the bytes for the reader. */
+  override dataReceived(data: Uint8Array<ArrayBuffer>): void {
+    this.#link.read.feed(data);
+  }
+
+  /** Ends the reader, and keeps the transport open for writing. */
+  override eofReceived(): boolean {
+    this.#link.endReading();
+    return true;
+  }
+
+  /** Makes `drain()` wait. */
+  override pauseWriting(): void {
+    this.#link.write.pause();
+  }
+
+  /** Ends the wait of `drain()`. */
+  override resumeWriting(): void {
+    this.#link.write.resume();
+  }
+
+  /** Settles `closed`. */
+  override connectionLost(error: Error | null): void {
+    this.#link.lose(error);
+  }
+
+  #handle(handler: StreamHandler): void {
+    const { pair } = this;
+    const failed = (thrown: unknown) => {
+      const { loop, transport } = this.#link;
+      const message = "Exception in the handler of a connection";
+      loop.callExceptionHandler({ message, error: toError(thrown), transport, protocol: this });
+      transport.close();
+    };
+    try {
+      toPromise(handler(pair)).catch(failed);
+    } catch (error) {
+      failed(error);
+    }
+  }
+}
+
+/**
+ * Makes a factory for any method of the loop that creates a stream: the protocol's `pair` is the connection.
+ *
+ * @param options A handler, a limit and a loop.
+ * @returns The factory.
+ *
+ * @example A Unix socket
+ * ```ts
+ * import { getRunningLoop } from "@tandem/io";
+ * import { toStreams } from "@tandem/io/streams";
+ *
+ * const [, { pair }] = await getRunningLoop().createUnixConnection(toStreams(), { path: "/run/app.sock" });
+ * pair.writer.write(new TextEncoder().encode("hello\n"));
+ * console.log(await pair.reader.readLine());
+ * ```
+ */
+export function toStreams(options: ToStreamsOptions = {}): ProtocolFactory<StreamProtocol> {
+  checkOptions("toStreams()", options, OWN_OPTIONS);
+  checkStreamsOptions("toStreams()", options);
+  if (options.handler !== undefined) checkFunction("toStreams()", "handler", options.handler);
+  const own = { ...options };
+  return () => new StreamProtocol(own);
+}
+
+/** Checks the options of pairs. */
+export function checkStreamsOptions(method: string, { limit, loop }: StreamsOptions): void {
+  if (limit !== undefined) checkInteger(method, "limit", limit, 1, undefined, "bytes");
+  if (loop !== undefined && typeof loop?.createConnection !== "function") {
+    throw wrongArgument(method, "loop", "an EventLoop", loop);
+  }
+}

@@ -1,0 +1,219 @@
+/** The web streams of a pair, and pairs of web streams. */
+import { assert, assertEquals, assertRejects, assertStrictEquals } from "../std.ts";
+import { InvalidStateError, Protocol, type Transport } from "../../mod.ts";
+import { fromStreams } from "../../streams/mod.ts";
+import { assertBytes, bytes, concat, pattern, Recorder, text, turn } from "../kit.ts";
+import { serveResettable } from "../streams/kit.ts";
+import { connectPairs, fedReader } from "./kit.ts";
+import { toStreams } from "../../streams/mod.ts";
+
+/** Reads a stream to its end. */
+async function collect(readable: ReadableStream<Uint8Array>): Promise<Uint8Array> {
+  return concat(await Array.fromAsync(readable));
+}
+
+Deno.test("readable and writable carry megabytes both ways, and end each direction alone", async () => {
+  await using ends = await connectPairs();
+  const data = pattern(3_000_000);
+  const echoing = ends.served.readable.pipeTo(ends.served.writable);
+  const sending = new Blob([data]).stream().pipeTo(ends.client.writable);
+  assertBytes(await collect(ends.client.readable), data);
+  await Promise.all([echoing, sending, ends.client.closed, ends.served.closed]);
+});
+
+Deno.test("closing writable leaves readable open, and the end of readable leaves writable open", async () => {
+  await using ends = await connectPairs();
+  await ends.client.writable.close();
+  assertEquals((await collect(ends.served.readable)).length, 0);
+  assertEquals(ends.served.transport.isClosing(), false);
+  const writer = ends.served.writable.getWriter();
+  await writer.write(bytes("answer"));
+  assertEquals(ends.client.transport.isClosing(), false);
+  await writer.close();
+  assertEquals(text(await collect(ends.client.readable)), "answer");
+  await Promise.all([ends.client.closed, ends.served.closed]);
+});
+
+Deno.test("readable fills the buffer of a BYOB reader, and ends it", async () => {
+  await using ends = await connectPairs();
+  ends.client.writer.write(bytes("abcdefg"));
+  const reader = ends.served.readable.getReader({ mode: "byob" });
+  const first = await reader.read(new Uint8Array(3));
+  assertEquals(text(first.value!), "abc");
+  const buffer = new Uint8Array(10);
+  const second = await reader.read(buffer.subarray(2, 6), { min: 4 });
+  assertEquals([text(second.value!), second.value!.byteOffset, buffer.length], ["defg", 2, 0]);
+  const last = reader.read(new Uint8Array(3));
+  ends.client.writer.writeEof();
+  assertEquals((await last).done, true);
+});
+
+Deno.test("readable takes over from reader, and reader from readable, with none lost", async () => {
+  await using ends = await connectPairs();
+  ends.client.writer.write(bytes("header\nbody"));
+  assertEquals(text(await ends.served.reader.readLine()), "header\n");
+  const reader = ends.served.readable.getReader();
+  assertEquals(text((await reader.read()).value!), "body");
+  reader.releaseLock();
+  ends.client.writer.write(bytes("trailer\n"));
+  assertEquals(text(await ends.served.reader.readLine()), "trailer\n");
+});
+
+Deno.test("a chunk of readable can be transferred, and detaches nothing that a reader has returned", async () => {
+  const { protocol, reader } = fedReader();
+  const chunk = pattern(100_000);
+  protocol.dataReceived(chunk);
+  const head = await reader.readExactly(10);
+  const stream = protocol.pair.readable.getReader();
+  const { value } = await stream.read();
+  assertEquals(value!.length, 99_990);
+  structuredClone(value, { transfer: [value!.buffer] });
+  assertEquals([...head], [...pattern(10)]);
+  protocol.dataReceived(pattern(100_000));
+  assertBytes((await stream.read()).value!, pattern(100_000));
+});
+
+Deno.test("cancelling readable stops reading and leaves writable open; ending that closes the connection", async () => {
+  await using ends = await connectPairs();
+  const reader = ends.served.readable.getReader();
+  const reading = reader.read();
+  await turn();
+  await reader.cancel("no more");
+  assertEquals((await reading).done, true);
+  assertEquals([ends.served.transport.isReading(), ends.served.transport.isClosing()], [false, false]);
+  const writer = ends.served.writable.getWriter();
+  await writer.write(bytes("goodbye"));
+  await writer.close();
+  await ends.served.closed;
+  assertEquals(text(await ends.client.reader.read()), "goodbye");
+});
+
+Deno.test("aborting writable drops what was written, also while a write waits for the peer", async () => {
+  await using ends = await connectPairs({ server: { limit: 1000 } });
+  const writer = ends.client.writable.getWriter();
+  const writing = writer.write(new Uint8Array(20_000_000));
+  writing.catch(() => {});
+  await turn();
+  const reason = new Error("changed my mind");
+  await writer.abort(reason);
+  await ends.client.closed;
+  await assertRejects(() => writer.closed, Error, "changed my mind");
+});
+
+Deno.test("a lost connection fails both streams with its error", async () => {
+  await using peer = await serveResettable(toStreams());
+  const { pair } = peer.protocol;
+  const reading = pair.readable.getReader().read();
+  const writer = pair.writable.getWriter();
+  await peer.reset();
+  const error = await assertRejects(() => reading, Deno.errors.ConnectionReset);
+  assertStrictEquals(await assertRejects(() => writer.write(bytes("x")), Error), error);
+  assertStrictEquals(await assertRejects(() => pair.closed, Error), error);
+});
+
+Deno.test("a write after close() rejects, and so does one that is no bytes", async () => {
+  await using ends = await connectPairs();
+  await assertRejects(
+    () => ends.client.writable.getWriter().write("text" as never),
+    TypeError,
+    'writable: the chunk must be a Uint8Array, got string "text"',
+  );
+  ends.served.close();
+  await assertRejects(
+    () => ends.served.writable.getWriter().write(bytes("x")),
+    Deno.errors.ConnectionReset,
+    "writable: the connection is closed",
+  );
+});
+
+Deno.test("readable rejects while a read of reader waits, which goes on", async () => {
+  await using ends = await connectPairs();
+  const line = ends.served.reader.readLine();
+  await assertRejects(() => ends.served.readable.getReader().read(), InvalidStateError, "readable cannot be called");
+  ends.client.writer.write(bytes("line\n"));
+  assertEquals(text(await line), "line\n");
+});
+
+Deno.test("writable waits while its peer does not read", async () => {
+  await using ends = await connectPairs({ server: { limit: 1000 } });
+  const writer = ends.client.writable.getWriter();
+  let written = 0;
+  const writing = (async () => {
+    for (; written < 40; written++) await writer.write(pattern(1_000_000));
+    await writer.close();
+  })();
+  let before = -1;
+  for (let quiet = 0; quiet < 200; quiet = before === written ? quiet + 1 : 0) {
+    before = written;
+    await turn();
+  }
+  assert(written < 40, `${written} writes`);
+  assertEquals((await ends.served.reader.readExactly(40_000_000)).length, 40_000_000);
+  await writing;
+});
+
+Deno.test("fromStreams() makes a transport of two web streams, for a protocol of one's own", async () => {
+  const [there, back] = [new TransformStream<Uint8Array, Uint8Array>(), new TransformStream<Uint8Array, Uint8Array>()];
+  class Echo extends Protocol {
+    #transport!: Transport;
+    override connectionMade(transport: Transport): void {
+      this.#transport = transport;
+    }
+    override dataReceived(data: Uint8Array): void {
+      this.#transport.write(data);
+    }
+  }
+  const [transport] = await fromStreams({ readable: there.readable, writable: back.writable }, () => new Echo());
+  assertEquals(transport.getExtraInfo("peername"), { transport: "unix", path: "" });
+  const data = pattern(500_000);
+  const sending = new Blob([data]).stream().pipeTo(there.writable);
+  assertBytes(await collect(back.readable), data);
+  await sending;
+  assertEquals(transport.isClosing(), true);
+});
+
+Deno.test("fromStreams() without a factory makes a pair, whose ends pass both ways", async () => {
+  const [there, back] = [new TransformStream<Uint8Array, Uint8Array>(), new TransformStream<Uint8Array, Uint8Array>()];
+  const [, { pair }] = await fromStreams({ readable: there.readable, writable: back.writable });
+  const [, far] = await fromStreams({ readable: back.readable, writable: there.writable }, () => new Recorder());
+  pair.writer.write(bytes("question"));
+  await far.untilReceived(8);
+  far.keepOpen = true;
+  pair.writer.writeEof();
+  await far.log.has("eofReceived");
+  far.transport.write(bytes("answer"));
+  far.transport.writeEof();
+  assertEquals(text(await pair.reader.read()), "answer");
+  await pair.closed;
+  far.transport.close();
+  await far.untilLost();
+  await turn();
+});
+
+Deno.test("fromStreams() fails with the error of a stream, and aborts the other", async () => {
+  let aborted = false;
+  const broken = new Error("broken");
+  const readable = new ReadableStream<Uint8Array>({ pull: () => Promise.reject(broken) });
+  const writable = new WritableStream<Uint8Array>({ abort: () => void (aborted = true) });
+  const [, { pair }] = await fromStreams({ readable, writable });
+  assertStrictEquals(await assertRejects(() => pair.closed, Error), broken);
+  await turn();
+  assertEquals(aborted, true);
+});
+
+Deno.test("fromStreams() rejects what is no stream, and leaves the other unlocked", async () => {
+  const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
+  const wrong = [
+    [{ readable: 1, writable }, "fromStreams(): readable must be a ReadableStream, got number 1"],
+    [{ readable }, "fromStreams(): writable must be a WritableStream, got undefined"],
+    [null, "fromStreams(): readable must be a ReadableStream, got undefined"],
+  ] as const;
+  for (const [streams, message] of wrong) {
+    const error = await assertRejects(() => fromStreams(streams as never), TypeError);
+    assertEquals(error.message, message);
+  }
+  const reader = readable.getReader();
+  await assertRejects(() => fromStreams({ readable, writable }), TypeError, "fromStreams(): readable is locked");
+  reader.releaseLock();
+  assertEquals([readable.locked, writable.locked], [false, false]);
+});
