@@ -5,6 +5,7 @@
  *
  * The sender is a process that writes lines of 64 bytes as fast as they are taken. With `taskset`, it has a core of its own.
  */
+import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { getRunningLoop } from "../mod.ts";
 import { install } from "../engines/epoll/mod.ts";
@@ -14,9 +15,10 @@ import { median } from "./statistics.ts";
 const LINE = `${"x".repeat(63)}\n`;
 const script = fileURLToPath(import.meta.url);
 
-/** Counts lines or bytes until the time is up. A fifth of the time is warm-up. */
+/** Counts lines or bytes until the time is up. A fifth of the time is warm-up. Prints the rate by the clock and by CPU time. */
 class Meter {
   #start = 0;
+  #cpu = { user: 0, system: 0 };
   #end: number;
   #warm: number;
   #count = 0;
@@ -27,10 +29,9 @@ class Meter {
     this.#end = now + seconds * 1000;
   }
 
-  /** Adds to the count, and reports whether time is left. */
-  add(count: number): boolean {
+  /** Adds to the count. */
+  add(count: number): void {
     this.#count += count;
-    return true;
   }
 
   /** Looks at the clock. */
@@ -38,10 +39,12 @@ class Meter {
     const now = performance.now();
     if (this.#start === 0 && now >= this.#warm) {
       this.#start = now;
+      this.#cpu = process.cpuUsage();
       this.#count = 0;
     }
     if (now < this.#end) return true;
-    console.log(this.#count / ((now - this.#start) / 1000));
+    const { user, system } = process.cpuUsage(this.#cpu);
+    console.log(this.#count / ((now - this.#start) / 1e3), this.#count / ((user + system) / 1e6));
     return false;
   }
 }
@@ -112,9 +115,9 @@ async def main(port, seconds):
         for _ in range(1000): await reader.readline()
         count += 1000
         now = time.perf_counter()
-        if not start and now >= warm: start, count = now, 0
+        if not start and now >= warm: start, cpu, count = now, time.process_time(), 0
         if now >= begin + seconds: break
-    print(count / (now - start))
+    print(count / (now - start), count / (time.process_time() - cpu))
 asyncio.run(main(int(sys.argv[1]), float(sys.argv[2])))
 `;
 
@@ -159,12 +162,13 @@ const TABLES: [string, string, Row[]][] = [
   ]],
 ];
 
-async function measure(row: Row, port: number, seconds: number): Promise<number> {
+/** Measures once: the rate by the clock and by CPU time. */
+async function measure(row: Row, port: number, seconds: number): Promise<[number, number]> {
   const [program, ...args] = pinned(1, [...row.command, `${port}`, `${seconds}`]);
   const { stdout, stderr } = await new Deno.Command(program!, { args, stdin: "null" }).output();
-  const figure = Number(new TextDecoder().decode(stdout));
-  if (!(figure > 0)) throw new Error(`${row.name}: ${new TextDecoder().decode(stderr)}`);
-  return figure;
+  const [rate = NaN, cpuRate = NaN] = new TextDecoder().decode(stdout).split(" ").map(Number);
+  if (!(rate > 0 && cpuRate > 0)) throw new Error(`${row.name}: ${new TextDecoder().decode(stderr)}`);
+  return [rate, cpuRate];
 }
 
 function pinned(core: number, command: string[]): string[] {
@@ -179,20 +183,21 @@ async function main(seconds: number, rounds: number): Promise<void> {
   const output = sender.stdout.pipeThrough(new TextDecoderStream()).getReader();
   const port = Number((await output.read()).value);
   for (const [title, unit, rows] of TABLES) {
-    const figures = new Map<string, number[]>(rows.map(({ name }) => [name, []]));
+    const figures = new Map<string, [number, number][]>(rows.map(({ name }) => [name, []]));
     for (let round = 0; round < rounds; round++) {
       for (const row of round % 2 === 0 ? rows : rows.toReversed()) {
         figures.get(row.name)!.push(await measure(row, port, seconds));
       }
     }
-    console.log(`\n${title}, medians of ${rounds} rounds`);
+    console.log(`\n${title}, medians of ${rounds} rounds${" ".repeat(10)}by the clock      by CPU time`);
     for (const { name, base = name } of rows) {
-      const figure = median(figures.get(name)!);
-      const ratio = median(figures.get(name)!.map((value, i) => value / figures.get(base)![i]!));
-      const shown = unit === "MB/s" ? figure / 1e6 : figure;
-      console.log(
-        `${name.padEnd(34)}${Math.round(shown).toLocaleString("en").padStart(12)} ${unit}  ${ratio.toFixed(2)}`,
-      );
+      const columns = [0, 1].map((which) => {
+        const own = figures.get(name)!.map((pair) => pair[which]!);
+        const ratio = median(own.map((value, i) => value / figures.get(base)![i]![which]!));
+        const shown = Math.round(median(own) / (unit === "MB/s" ? 1e6 : 1));
+        return `${shown.toLocaleString("en").padStart(11)} ${ratio.toFixed(2)}`;
+      });
+      console.log(`${name.padEnd(34)}${columns.join("  ")}  ${unit}`);
     }
   }
   await output.cancel();
