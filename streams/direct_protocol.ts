@@ -8,8 +8,9 @@ const LARGEST = 64 * 1024;
 const SMALL_READS = 16;
 
 /**
- * The protocol of a pair whose `readable` is used: reads go into memory that is handed to the stream, so that a chunk is
- * not copied, and bytes for a BYOB reader are copied once, into its buffer.
+ * The protocol of a pair whose `readable` has a BYOB reader: reads go into memory that is used again once its bytes are
+ * copied to the reader's buffer. With fresh memory for each read, a read of 64 KiB takes 26 µs instead of 18 of CPU time
+ * (bench/streams.ts).
  */
 export class DirectProtocol implements StreamCallbacks {
   #side: ReadSide;

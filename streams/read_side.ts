@@ -12,6 +12,8 @@ export class ReadSide {
   error: Error | null = null;
   transport: ReadTransport | null = null;
 
+  /** Reads begin only when bytes are waited for, so that they go to where these are wanted. */
+  direct = false;
   /** Where the bytes go that arrive while no others wait: it returns how many it has taken. */
   sink: ((bytes: Uint8Array) => number) | null = null;
 
@@ -30,7 +32,7 @@ export class ReadSide {
     if (this.#discarding) return;
     this.queue.push(bytes);
     this.#wake?.();
-    if (this.queue.size > 2 * this.limit && !this.#paused) this.#pause();
+    if ((this.direct || this.queue.size > 2 * this.limit) && !this.#paused) this.#pause();
   }
 
   /** Offers bytes, before they are fed, to the read that waits. Returns how many it has taken. */
@@ -39,6 +41,7 @@ export class ReadSide {
     const count = this.sink(bytes);
     this.sink = null;
     this.#wake?.();
+    if (this.direct && !this.#paused) this.#pause();
     return count;
   }
 
@@ -64,7 +67,7 @@ export class ReadSide {
   /** The transport was replaced by one that is not paused. */
   replaceTransport(transport: ReadTransport): void {
     this.transport = transport;
-    this.#paused = false;
+    this.#paused = this.direct = false;
     if (this.queue.size > 2 * this.limit || this.#discarding) this.#pause();
   }
 
@@ -134,7 +137,7 @@ export class ReadSide {
   }
 
   #resumeIfLow(): void {
-    if (this.#paused && this.queue.size <= this.limit && !this.#discarding) this.#resume();
+    if (this.#paused && this.queue.size <= this.limit && !this.#discarding && !this.direct) this.#resume();
   }
 
   #pause(): void {

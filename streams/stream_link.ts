@@ -11,7 +11,7 @@ export class StreamLink {
   #loop: EventLoop | undefined;
   #protocol: StreamCallbacks;
   #serverSide: boolean;
-  /** The protocol of the transport is the one for `readable`. */
+  /** The protocol of the transport is the one for BYOB readers. */
   #direct = false;
   /** `readable` was cancelled. */
   #cancelled = false;
@@ -47,10 +47,10 @@ export class StreamLink {
     if (this.read.ended || this.#cancelled) this.transport.close();
   }
 
-  /** Reads into memory that `readable` hands out, from now on. */
+  /** Reads into memory that is used again, from now on: the bytes are copied to the buffers of a BYOB reader. */
   readDirectly(): void {
     if (this.#direct) return;
-    this.#direct = true;
+    this.#direct = this.read.direct = true;
     this.transport.setProtocol(new DirectProtocol(this.read, this.#protocol));
   }
 

@@ -11,11 +11,17 @@ export function makeReadable(link: StreamLink): ReadableStream<Bytes> {
   return new ReadableStream({
     type: "bytes",
     async pull(controller): Promise<void> {
-      link.readDirectly();
-      let filled = false;
+      if (controller.byobRequest !== null) link.readDirectly();
+      let filled = 0;
       await read.run("readable", undefined, () => {
-        if (cancelled || filled) return null;
+        read.sink = null;
+        if (cancelled) return null;
         const request = controller.byobRequest;
+        if (filled > 0) {
+          // Not before, because the next read may begin as soon as this one has its bytes.
+          request!.respond(filled);
+          return null;
+        }
         if (queue.size > 0) {
           if (request === null) controller.enqueue(queue.takeTransferable());
           else request.respond(queue.takeInto(toBytes(request.view!)));
@@ -28,9 +34,7 @@ export function makeReadable(link: StreamLink): ReadableStream<Bytes> {
               const view = toBytes(request.view!);
               const count = Math.min(view.length, bytes.length);
               view.set(count === bytes.length ? bytes : bytes.subarray(0, count));
-              request.respond(count);
-              filled = true;
-              return count;
+              return filled = count;
             };
           }
           return undefined;

@@ -4,6 +4,7 @@ import { InvalidStateError, Protocol, type Transport } from "../../mod.ts";
 import { fromStreams } from "../../streams/mod.ts";
 import { assertBytes, bytes, concat, pattern, Recorder, text, turn } from "../kit.ts";
 import { serveResettable } from "../streams/kit.ts";
+import { SERVER, TRUSTING } from "../tls/kit.ts";
 import { connectPairs, fedReader } from "./kit.ts";
 import { toStreams } from "../../streams/mod.ts";
 
@@ -46,6 +47,45 @@ Deno.test("readable fills the buffer of a BYOB reader, and ends it", async () =>
   const last = reader.read(new Uint8Array(3));
   ends.client.writer.writeEof();
   assertEquals((await last).done, true);
+});
+
+Deno.test("a BYOB reader, other readers and reader take turns, with none lost", async () => {
+  await using ends = await connectPairs();
+  const data = pattern(900_000);
+  ends.client.writer.write(data);
+  ends.client.writer.writeEof();
+  const pieces: Uint8Array[] = [];
+  let received = 0;
+  for (let i = 0; received < data.length; i++) {
+    let piece: Uint8Array;
+    if (i % 3 === 0) {
+      const reader = ends.served.readable.getReader({ mode: "byob" });
+      piece = (await reader.read(new Uint8Array(10_000 + i))).value!;
+      reader.releaseLock();
+    } else if (i % 3 === 1) {
+      const reader = ends.served.readable.getReader();
+      piece = (await reader.read()).value!;
+      reader.releaseLock();
+    } else {
+      piece = await ends.served.reader.readExactly(Math.min(3000, data.length - received));
+    }
+    pieces.push(piece);
+    received += piece.length;
+  }
+  assertBytes(concat(pieces), data);
+  assertEquals((await ends.served.readable.getReader({ mode: "byob" }).read(new Uint8Array(1))).done, true);
+});
+
+Deno.test("startTls() after a BYOB reader goes on with both", async () => {
+  await using ends = await connectPairs();
+  ends.client.writer.write(bytes("plain"));
+  const reader = ends.served.readable.getReader({ mode: "byob" });
+  assertEquals(text((await reader.read(new Uint8Array(5))).value!), "plain");
+  await Promise.all([ends.client.writer.startTls(TRUSTING), ends.served.writer.startTls(SERVER)]);
+  ends.client.writer.write(bytes("secret, more\n"));
+  assertEquals(text((await reader.read(new Uint8Array(6))).value!), "secret");
+  reader.releaseLock();
+  assertEquals(text(await ends.served.reader.readLine()), ", more\n");
 });
 
 Deno.test("readable takes over from reader, and reader from readable, with none lost", async () => {
