@@ -147,6 +147,7 @@ Deno.test("a lost connection fails both streams with its error", async () => {
   const writer = pair.writable.getWriter();
   await peer.reset();
   const error = await assertRejects(() => reading, Deno.errors.ConnectionReset);
+  assertStrictEquals(await assertRejects(() => writer.closed, Error), error);
   assertStrictEquals(await assertRejects(() => writer.write(bytes("x")), Error), error);
   assertStrictEquals(await assertRejects(() => pair.closed, Error), error);
 });
