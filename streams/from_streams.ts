@@ -75,7 +75,12 @@ export async function fromStreams(
   // What the loop uses of a Deno.Conn is there.
   const given = conn as unknown as ExistingConnOptions["conn"];
   const make: ProtocolFactory<StreamCallbacks> = factory ?? toStreams({ loop });
-  return await loop.createConnection(make, { conn: given });
+  try {
+    return await loop.createConnection(make, { conn: given });
+  } catch (error) {
+    conn.release();
+    throw error;
+  }
 }
 
 /** Web streams as a `Deno.Conn`. */
@@ -89,6 +94,7 @@ class WebStreamsConn {
   #writing = 0;
   #ended = false;
   #failed = false;
+  #closed = false;
 
   constructor(readable: ReadableStream<Uint8Array>, writable: WritableStream) {
     this.#reader = readable.getReader();
@@ -140,7 +146,15 @@ class WebStreamsConn {
     return this.#writer.close();
   }
 
+  /** Gives the streams back, if the loop has not taken them. */
+  release(): void {
+    if (this.#closed) return;
+    this.#reader.releaseLock();
+    this.#writer.releaseLock();
+  }
+
   close(): void {
+    this.#closed = true;
     this.#reader.cancel().catch(() => {});
     // The far end of writable must not take what was cut off for a whole.
     if (this.#writing > 0 || this.#failed) this.#writer.abort().catch(() => {});

@@ -253,6 +253,8 @@ Deno.test("fromStreams() rejects what is no stream, and leaves the other unlocke
     const error = await assertRejects(() => fromStreams(streams as never), TypeError);
     assertEquals(error.message, message);
   }
+  await assertRejects(() => fromStreams({ readable, writable }, 1 as never), TypeError, "factory must be a function");
+  assertEquals([readable.locked, writable.locked], [false, false]);
   const reader = readable.getReader();
   await assertRejects(() => fromStreams({ readable, writable }), TypeError, "fromStreams(): readable is locked");
   reader.releaseLock();
