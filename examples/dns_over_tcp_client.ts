@@ -3,7 +3,7 @@
  *
  *     deno run --allow-net examples/dns_over_tcp_client.ts server port name...
  *
- * For example `deno run --allow-net examples/dns_over_tcp_client.ts 9.9.9.9 53 deno.com example.com`.
+ * For example with `9.9.9.9 53 deno.com example.com`.
  */
 import { getRunningLoop } from "../mod.ts";
 import { LengthPrefixedProtocol } from "../framing/mod.ts";
