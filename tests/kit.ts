@@ -290,10 +290,17 @@ export function hasIpv6(): boolean {
   }
 }
 
-/** A port that is free at an address, or at all of them, most probably. */
+/** A port that is free at an address, or at all of them. The system does not choose it by itself: it starts at 32768. */
 export function freePort(hostname = "0.0.0.0"): number {
-  using listener = Deno.listen({ hostname, port: 0 });
-  return listener.addr.port;
+  for (;;) {
+    const port = 10_000 + Math.floor(20_000 * Math.random());
+    try {
+      Deno.listen({ hostname, port }).close();
+      return port;
+    } catch (error) {
+      if (!(error instanceof Deno.errors.AddrInUse)) throw error;
+    }
+  }
 }
 
 /** The port of a server's first address. */

@@ -47,11 +47,11 @@ export async function secureStream(
 ): Promise<StreamEnd> {
   const { handle: lower, extra } = end;
   if (plan === null) {
-    const known = await orClose(lower, signal, () => ownHandshake(loop, end.handshake!));
+    const known = await orClose(loop, lower, signal, () => ownHandshake(loop, end.handshake!));
     return { handle: lower, extra: { ...extra, ...known } };
   }
-  const handle = await orClose(lower, signal, () => makeTlsHandle(loop, lower, plan));
-  const known = await orClose(handle, signal, () => handshake(handle, plan));
+  const handle = await orClose(loop, lower, signal, () => makeTlsHandle(loop, lower, plan));
+  const known = await orClose(loop, handle, signal, () => handshake(handle, plan));
   return { handle, extra: { ...extra, ...known } };
 }
 
@@ -103,6 +103,7 @@ async function ownHandshake(
 
 /** Closes the handle if the work fails or is cancelled. */
 async function orClose<T>(
+  loop: LoopContext,
   handle: StreamHandle,
   signal: AbortSignal | undefined,
   work: () => T | Promise<T>,
@@ -114,6 +115,8 @@ async function orClose<T>(
     return await work();
   } catch (error) {
     handle.close(true);
+    // In a later turn, when the engine has let go of the socket.
+    await new Promise<void>((resolve) => void loop.callSoon(resolve));
     throw signal?.aborted ? signal.reason : error;
   } finally {
     signal?.removeEventListener("abort", onAbort);

@@ -1,14 +1,9 @@
 import { InvalidStateError, Protocol, type Transport } from "../../mod.ts";
 import { assertEquals, assertNotEquals, assertRejects, assertThrows } from "../std.ts";
-import { bytes, hasIpv6, loop, portOf, Recorder, text } from "../kit.ts";
+import { bytes, freePort, hasIpv6, loop, portOf, Recorder, text } from "../kit.ts";
 import { readAll } from "../streams/kit.ts";
 
 const LOCAL = { hostname: "127.0.0.1", port: 0 } as const;
-
-/** Returns a port that the system does not choose by itself, so that no other test has it: they start at 32768. */
-function somePort(): number {
-  return 10_000 + Math.floor(20_000 * Math.random());
-}
 const linux = Deno.build.os === "linux";
 
 class Echo extends Protocol {
@@ -58,7 +53,7 @@ Deno.test("createServer() serves IPv6", { ignore: !hasIpv6() }, async () => {
 Deno.test("createServer() on a port that is taken rejects with AddrInUse and closes what it had opened", {
   ignore: !linux,
 }, async () => {
-  const port = somePort();
+  const port = freePort();
   using _taken = Deno.listen({ hostname: "127.0.0.3", port });
   const hostname = ["127.0.0.1", "127.0.0.2", "127.0.0.3", "127.0.0.4"];
   const error = await assertRejects(
@@ -152,7 +147,7 @@ Deno.test("createServer() with reusePort lets two servers share one port", { ign
     counts[i]!++;
     return new Echo();
   };
-  const port = somePort();
+  const port = freePort();
   await using first = await loop.createServer(factory(0), { ...LOCAL, port, reusePort: true });
   await using second = await loop.createServer(factory(1), { hostname: "127.0.0.1", port, reusePort: true });
   assertEquals(portOf(second), port);

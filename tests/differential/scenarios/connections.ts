@@ -1,5 +1,5 @@
 /** How connections begin and end. */
-import { bytes, loop, pattern } from "../../kit.ts";
+import { bytes, freePort, loop, pattern } from "../../kit.ts";
 import { boom } from "../log.ts";
 import type { Recorder } from "../recorders.ts";
 import type { Scenarios } from "../stage.ts";
@@ -229,9 +229,7 @@ export const scenarios: Scenarios = {
   },
 
   "a refused connection rejects and calls no factory": async (t) => {
-    const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-    const { port } = listener.addr;
-    listener.close();
+    const port = freePort("127.0.0.1");
     const client = t.recorder("client");
     const factory = () => {
       client.log("factory");
