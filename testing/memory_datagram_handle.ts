@@ -5,7 +5,7 @@ import { messageTooLong } from "./system_errors.ts";
 
 /** The most bytes that wait to be received, as Linux's `SO_RCVBUF`; later datagrams are dropped. */
 const RECEIVE_BUFFER = 212_992;
-/** What a waiting datagram takes besides its bytes. */
+/** The size of a waiting datagram without its payload, in bytes. */
 const OVERHEAD = 256;
 const MAX_UDP = 65_507;
 

@@ -12,7 +12,7 @@ export interface TransportPair {
   readonly transportA: Transport;
   /** The transport of the second protocol. */
   readonly transportB: Transport;
-  /** Closes what belongs to the pair, besides the transports. They are closed, or aborted, before. */
+  /** Closes what else belongs to the pair, such as a server. Called after both transports have been closed or aborted. */
   [Symbol.asyncDispose]?(): PromiseLike<void>;
 }
 

@@ -7,7 +7,7 @@ import { bytes, EventLog, tempPath, text, turn } from "../kit.ts";
 import { CALLS, Fds, flags, isOpen, libc, loop, portOf, put, refused, take } from "./descriptors_kit.ts";
 import { epollTest } from "./epoll_kit.ts";
 
-/** Records what it receives, from whom, and how it ends. */
+/** Records each datagram with its sender, and how the endpoint ends. */
 class Recorder extends DatagramProtocol {
   readonly log = new EventLog();
   transport!: DatagramTransport;

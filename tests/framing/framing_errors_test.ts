@@ -17,7 +17,7 @@ import {
   NetstringProtocol,
 } from "../../framing/mod.ts";
 
-// deno-lint-ignore no-explicit-any
+// deno-lint-ignore no-explicit-any -- the options are wrong on purpose, so no type of ours fits them
 type Any = any;
 
 /** Each class, its options, and the error. */

@@ -197,20 +197,22 @@ Deno.test("file_receiver.ts cuts off who announces too much", async () => {
   assertMatch(stderr, /^Fatal error: protocol\.bufferUpdated\(\) call failed\./);
 });
 
-Deno.test("tcp_proxy.ts passes bytes and both half-closes on", async () => {
-  using upstream = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  await using proxy = new Example("tcp_proxy.ts", ["0", `${upstream.addr.port}`]);
-  using client = await Deno.connect({ hostname: "127.0.0.1", port: await proxy.port() });
-  using server = await upstream.accept();
-  await client.write(bytes("question"));
-  await client.closeWrite();
-  assertEquals(await readAll(server), "question");
-  await server.write(bytes("answer"));
-  await server.closeWrite();
-  assertEquals(await readAll(client), "answer");
-  proxy.interrupt();
-  assertEquals(await proxy.end(), { code: 0, stdout: "stopped\n", stderr: "" });
-});
+for (const name of ["tcp_proxy.ts", "streams_proxy.ts"]) {
+  Deno.test(`${name} passes bytes and both half-closes on`, async () => {
+    using upstream = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    await using proxy = new Example(name, ["0", `${upstream.addr.port}`]);
+    using client = await Deno.connect({ hostname: "127.0.0.1", port: await proxy.port() });
+    using server = await upstream.accept();
+    await client.write(bytes("question"));
+    await client.closeWrite();
+    assertEquals(await readAll(server), "question");
+    await server.write(bytes("answer"));
+    await server.closeWrite();
+    assertEquals(await readAll(client), "answer");
+    proxy.interrupt();
+    assertEquals(await proxy.end(), { code: 0, stdout: "stopped\n", stderr: "" });
+  });
+}
 
 Deno.test("tcp_proxy.ts passes on an upstream that ends first", async () => {
   using upstream = Deno.listen({ hostname: "127.0.0.1", port: 0 });
@@ -263,21 +265,6 @@ Deno.test("tcp_proxy.ts pauses a client whose upstream does not read", async () 
   }
   await sending;
   assertEquals(received, data.length);
-});
-
-Deno.test("streams_proxy.ts passes bytes and both half-closes on", async () => {
-  using upstream = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  await using proxy = new Example("streams_proxy.ts", ["0", `${upstream.addr.port}`]);
-  using client = await Deno.connect({ hostname: "127.0.0.1", port: await proxy.port() });
-  using server = await upstream.accept();
-  await client.write(bytes("question"));
-  await client.closeWrite();
-  assertEquals(await readAll(server), "question");
-  await server.write(bytes("answer"));
-  await server.closeWrite();
-  assertEquals(await readAll(client), "answer");
-  proxy.interrupt();
-  assertEquals(await proxy.end(), { code: 0, stdout: "stopped\n", stderr: "" });
 });
 
 Deno.test("streams_proxy.ts closes a client whose upstream cannot be reached, and serves on", async () => {
