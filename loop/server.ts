@@ -274,7 +274,11 @@ export class Server implements AsyncDisposable {
     const controller = new AbortController();
     this.#handshakes.add(controller);
     try {
-      this.#start(await secureStream(this.#loop, end, this.#tls, controller.signal));
+      const secured = await secureStream(this.#loop, end, this.#tls, controller.signal);
+      // Aborted after the handshake was complete, and before this.
+      if (controller.signal.aborted) secured.handle.close(true);
+      controller.signal.throwIfAborted();
+      this.#start(secured);
     } catch (error) {
       const { peername } = end.extra;
       const message = `TLS handshake with ${describeAddress(peername)} failed`;
