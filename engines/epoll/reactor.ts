@@ -104,7 +104,8 @@ export class Reactor {
   #measuredEvents = 0;
 
   #tick = () => this.#run();
-  #onDelivered = () => this.#budget > 0 ? this.#poll() : this.#finish();
+  #onDelivered = () => queueMicrotask(this.#goOn);
+  #goOn = () => this.#budget > 0 ? this.#poll() : this.#finish();
   #onParked = (count: number) => this.#unpark(count);
 
   constructor(libc: Libc, turn: () => void) {
@@ -265,7 +266,7 @@ export class Reactor {
       this.#turnEvents += count;
       this.#budget -= count;
       if (!this.#deliver(count)) this.#rebuild();
-      // Behind the microtasks of the events.
+      // Behind the microtasks of the events, and behind those that they queue: a write that has waited is settled by one.
       queueMicrotask(this.#onDelivered);
       return;
     }

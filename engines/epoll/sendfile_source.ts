@@ -4,6 +4,7 @@ import type { Duplicate } from "./duplicate_file.ts";
 import { EAGAIN, EINPROGRESS, EINTR, EINVAL, ENOSYS, ENOTSOCK, EOPNOTSUPP, EPIPE, ESPIPE } from "./constants.ts";
 import { systemError } from "./errors.ts";
 import type { Libc } from "./libc.ts";
+import type { Reactor } from "./reactor.ts";
 import { withoutSigpipe } from "./sigpipe.ts";
 import { WOULD_BLOCK } from "./stream_source.ts";
 
@@ -13,6 +14,7 @@ const MAX_PER_EVENT = 1024 * 1024;
 /** The handle that sends. */
 interface Output {
   readonly fd: number;
+  readonly reactor: Pick<Reactor, "spend">;
   whenWritable(attempt: () => number): Promise<number>;
   cancelWrite(): void;
 }
@@ -60,6 +62,8 @@ export class SendfileSource implements FileSource {
 
   #attempt(offset: number, count: number): number {
     this.#checkOpen();
+    // A part takes as long as many messages: Deno's loop turns before the next one.
+    this.#output.reactor.spend();
     let sent = 0;
     // The call after the last bytes meets the end of the file, also where the socket is full.
     while (sent < count && this.#met === null) {
