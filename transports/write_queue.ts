@@ -1,6 +1,8 @@
 import { giveBuffer, MAX_BUFFER, takeBuffer } from "../memory/buffer_pool.ts";
 import { type Lender, type LoanHolder, returnLoan } from "../memory/loan.ts";
 
+/** The least memory for bytes to which others can be joined: growing it by copies took 60 ns of 16 writes of 64 bytes. */
+const MIN_JOINED = 2048;
 /** Owned arrays below this size are joined with their neighbours: a copy is cheaper than a system write. */
 const JOIN_BELOW = 4096;
 
@@ -39,7 +41,7 @@ export class WriteQueue {
       tail.bytes.set(data, tail.end);
       tail.end += length;
     } else if (length <= MAX_BUFFER) {
-      const bytes = takeBuffer(length);
+      const bytes = takeBuffer(Math.max(length, MIN_JOINED));
       bytes.set(data);
       this.#append({ bytes, start: 0, end: length, joinable: true, window: bytes, lender: null, next: null });
     } else {
@@ -120,7 +122,7 @@ export class WriteQueue {
     if (!tail.joinable && tail.end < JOIN_BELOW) {
       // The former owner has detached or resized the array. Sending it fails.
       if (tail.bytes.length !== tail.end) return null;
-      const bytes = takeBuffer(tail.end);
+      const bytes = takeBuffer(Math.max(tail.end, MIN_JOINED));
       bytes.set(tail.bytes);
       // A window is not taken back: its protocol can still send the rest of it in this callback.
       if (tail.window === null) tail.lender?.settled();
