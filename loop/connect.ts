@@ -6,7 +6,6 @@ import {
   checkExisting,
   checkFactory,
   checkHostname,
-  checkInteger,
   checkOneOf,
   checkPath,
   checkPort,
@@ -28,11 +27,13 @@ import { StreamTransport } from "../transports/stream_transport.ts";
 import type { StreamCallbacks, Transport } from "../transports/transport.ts";
 import { loadTls, secureStream } from "../tls/secure_stream.ts";
 import type { TlsContext } from "../tls/tls_context.ts";
-import { MISPLACED_OPTIONS, planTls, type TlsOptions } from "../tls/tls_options.ts";
+import { MISPLACED_OPTIONS, planTls, type TlsOptions, type TlsPlan } from "../tls/tls_options.ts";
+import { takeAddressing } from "./addressing.ts";
 import { checkDescriptor, isGivenDescriptor, takeDescriptor, useDescriptors } from "./descriptor.ts";
 import type { LoopCore } from "./loop_core.ts";
 import { formatAddress, nameAddress } from "./name_address.ts";
 import { makeProtocol, type ProtocolFactory } from "./protocol_factory.ts";
+import { type HeaderMaker, planProxyClient, type ProxyClientOptions, writeProxyHeader } from "./proxy_protocol.ts";
 
 /** The options of every stream. */
 export interface StreamOptions {
@@ -69,7 +70,7 @@ export interface TcpOptions extends StreamOptions {
 }
 
 /** The options of {@linkcode EventLoop.createConnection}. */
-export interface ConnectionOptions extends TcpOptions {
+export interface ConnectionOptions extends TcpOptions, ProxyClientOptions {
   /**
    * A host name or an IP address.
    *
@@ -122,7 +123,7 @@ export interface AcceptedSocketOptions extends TcpOptions {
 }
 
 /** A connection that exists. */
-export interface ExistingConnOptions extends AcceptedSocketOptions {
+export interface ExistingConnOptions extends AcceptedSocketOptions, ProxyClientOptions {
   /**
    * The connection. The transport owns it from now on: do not read, write or close it. A `Deno.TlsConn` uses Deno's own
    * TLS, with its limits: see `listener` of {@linkcode ExistingListenerOptions}.
@@ -135,7 +136,7 @@ export interface ExistingConnOptions extends AcceptedSocketOptions {
 }
 
 /** A connected socket, by its file descriptor. Supported by the epoll engine only. */
-export interface ConnectionFdOptions extends AcceptedSocketOptions {
+export interface ConnectionFdOptions extends AcceptedSocketOptions, ProxyClientOptions {
   /**
    * The file descriptor of a connected stream socket, or a socket of `socketPair()` of `@tandem/io/epoll`. The transport owns
    * the descriptor from now on, and closes it. The socket is made nonblocking. Do not give a descriptor of
@@ -151,7 +152,7 @@ export interface ConnectionFdOptions extends AcceptedSocketOptions {
 export type GivenConn = ExistingConnOptions | ConnectionFdOptions;
 
 /** The options of {@linkcode EventLoop.createUnixConnection}. */
-export interface UnixConnectionOptions extends StreamOptions {
+export interface UnixConnectionOptions extends StreamOptions, ProxyClientOptions {
   /** The path of the socket. */
   path: string;
   /** Cancels connecting and the TLS handshake. The call then rejects with the signal's reason. */
@@ -165,7 +166,7 @@ export const TCP_OPTIONS: ReadonlySet<string> = new Set([
 ]);
 const ACCEPTED_OPTIONS: ReadonlySet<string> = new Set([...TCP_OPTIONS, "signal"]);
 /** The options that cannot be given with `conn`. */
-const TCP_ADDRESS = namesOf<Omit<ConnectionOptions, keyof AcceptedSocketOptions>>({
+const TCP_ADDRESS = namesOf<Omit<ConnectionOptions, keyof AcceptedSocketOptions | keyof ProxyClientOptions>>({
   hostname: true,
   port: true,
   localAddr: true,
@@ -174,12 +175,14 @@ const TCP_ADDRESS = namesOf<Omit<ConnectionOptions, keyof AcceptedSocketOptions>
   happyEyeballsDelay: true,
   interleave: true,
 });
-const UNIX_ADDRESS = namesOf<Omit<UnixConnectionOptions, keyof AcceptedSocketOptions>>({ path: true });
-const CONNECTION_OPTIONS: ReadonlySet<string> = new Set([...TCP_ADDRESS, "conn", "fd", ...ACCEPTED_OPTIONS]);
-const UNIX_OPTIONS: ReadonlySet<string> = new Set([...UNIX_ADDRESS, "conn", "fd", ...STREAM_OPTIONS, "signal"]);
+const UNIX_ADDRESS = namesOf<Omit<UnixConnectionOptions, keyof AcceptedSocketOptions | keyof ProxyClientOptions>>({
+  path: true,
+});
+const CLIENT_OPTIONS = [...namesOf<ProxyClientOptions>({ proxyProtocol: true }), "conn", "fd", "signal"];
+const CONNECTION_OPTIONS: ReadonlySet<string> = new Set([...TCP_ADDRESS, ...CLIENT_OPTIONS, ...TCP_OPTIONS]);
+const UNIX_OPTIONS: ReadonlySet<string> = new Set([...UNIX_ADDRESS, ...CLIENT_OPTIONS, ...STREAM_OPTIONS]);
 /** With `conn`, whose socket can be TCP. */
 const UNIX_CONN_OPTIONS: ReadonlySet<string> = new Set([...UNIX_OPTIONS, ...TCP_OPTIONS]);
-const LOCAL_ADDR = namesOf<NonNullable<ConnectionOptions["localAddr"]>>({ hostname: true, port: true });
 
 /** Does the work of {@linkcode EventLoop.createConnection}. */
 export async function createConnection<P extends StreamCallbacks>(
@@ -201,12 +204,12 @@ export async function createConnection<P extends StreamCallbacks>(
   checkPort(method, "port", port, 1);
   checkHostname(method, "hostname", hostname);
   const addressing = takeAddressing(method, options);
+  const makeHeader = planProxyClient(method, options.proxyProtocol);
   const plan = planTls(method, options.tls, false, hostname);
   await loadTls(loop, plan);
   const where = { hostname, port, ...addressing, ...tcpSettings(options) };
   const end = await dial(loop, method, { transport: "tcp", ...where }, signal);
-  const secured = plan === null ? end : await secureStream(loop, end, plan, signal);
-  return startClient(loop, method, factory, secured, options);
+  return startClient(loop, method, factory, await prepare(loop, end, makeHeader, plan, signal), options);
 }
 
 /** Does the work of {@linkcode EventLoop.createUnixConnection}. */
@@ -228,11 +231,11 @@ export async function createUnixConnection<P extends StreamCallbacks>(
   }
   const { path, signal } = options;
   checkPath(method, "path", path);
+  const makeHeader = planProxyClient(method, options.proxyProtocol);
   const plan = planTls(method, options.tls, false);
   await loadTls(loop, plan);
   const end = await dial(loop, method, { transport: "unix", path }, signal);
-  const secured = plan === null ? end : await secureStream(loop, end, plan, signal);
-  return startClient(loop, method, factory, secured, options);
+  return startClient(loop, method, factory, await prepare(loop, end, makeHeader, plan, signal), options);
 }
 
 /** Does the work of {@linkcode EventLoop.connectAcceptedSocket}. */
@@ -255,47 +258,26 @@ export async function connectAcceptedSocket<P extends StreamCallbacks>(
   return await adopt(loop, method, factory, conn, options, true);
 }
 
-/** Checks the options that say from where to connect, and to which addresses of a name. */
-function takeAddressing(method: string, options: ConnectionOptions) {
-  const { localAddr: given, autoSelectFamily, autoSelectFamilyAttemptDelay: alias, happyEyeballsDelay, interleave } =
-    options;
-  let localAddr: TcpTarget["localAddr"];
-  if (given !== undefined) {
-    checkOptions(method, given, LOCAL_ADDR, { prefix: "localAddr.", name: "localAddr", tolerated: ["transport"] });
-    const { hostname, port } = given;
-    if (hostname !== undefined) checkHostname(method, "localAddr.hostname", hostname);
-    if (port !== undefined) checkPort(method, "localAddr.port", port, 0);
-    localAddr = { hostname, port };
-  }
-  checkBoolean(method, "autoSelectFamily", autoSelectFamily);
-  checkTimeout(method, "autoSelectFamilyAttemptDelay", alias);
-  checkTimeout(method, "happyEyeballsDelay", happyEyeballsDelay);
-  if (alias !== undefined && happyEyeballsDelay !== undefined && alias !== happyEyeballsDelay) {
-    throw new TypeError(
-      `${method}: happyEyeballsDelay and autoSelectFamilyAttemptDelay are the same option, got ${happyEyeballsDelay} and ${alias}`,
-    );
-  }
-  if (interleave !== undefined) checkInteger(method, "interleave", interleave, 0);
-  const autoSelectFamilyAttemptDelay = happyEyeballsDelay ?? alias;
-  return { localAddr, autoSelectFamily, autoSelectFamilyAttemptDelay, interleave };
-}
-
 /** Creates a transport for a connection that exists. The caller owns the connection until all arguments are checked. */
 async function adopt<P extends StreamCallbacks>(
   loop: LoopCore,
   method: string,
   factory: ProtocolFactory<P>,
   conn: DenoConn,
-  options: AcceptedSocketOptions,
+  options: AcceptedSocketOptions & ProxyClientOptions,
   serverSide: boolean,
 ): Promise<[Transport, P]> {
+  const makeHeader = planProxyClient(method, options.proxyProtocol);
   const plan = planTls(method, options.tls, serverSide);
   await loadTls(loop, plan);
   const { signal } = options;
   const end = loop.engine.adopt(conn, tcpSettings(options));
-  const isPlain = plan === null && end.handshake === undefined;
-  const secured = isPlain ? end : await secureStream(loop, end, plan, signal);
-  return startClient(loop, method, factory, secured, options);
+  if (makeHeader !== null && end.handshake !== undefined) {
+    throw new TypeError(
+      `${method}: proxyProtocol cannot be given with a Deno.TlsConn, which sends nothing before its TLS`,
+    );
+  }
+  return startClient(loop, method, factory, await prepare(loop, end, makeHeader, plan, signal), options);
 }
 
 /** Does the same for a file descriptor. */
@@ -304,16 +286,28 @@ async function adoptFd<P extends StreamCallbacks>(
   method: string,
   factory: ProtocolFactory<P>,
   fd: unknown,
-  options: AcceptedSocketOptions,
+  options: AcceptedSocketOptions & ProxyClientOptions,
   kind: Pick<DescriptorSettings, "family" | "accepted">,
 ): Promise<[Transport, P]> {
   checkDescriptor(method, fd);
+  const makeHeader = planProxyClient(method, options.proxyProtocol);
   const plan = planTls(method, options.tls, kind.accepted);
   await loadTls(loop, plan);
   const settings = { ...tcpSettings(options), ...kind };
   const end = useDescriptors(loop, method, (descriptors) => descriptors.connection(fd, settings));
-  const secured = plan === null ? end : await secureStream(loop, end, plan, options.signal);
-  return startClient(loop, method, factory, secured, options);
+  return startClient(loop, method, factory, await prepare(loop, end, makeHeader, plan, options.signal), options);
+}
+
+/** Sends the PROXY header, and does the TLS handshake. */
+async function prepare(
+  loop: LoopCore,
+  end: StreamEnd,
+  makeHeader: HeaderMaker | null,
+  plan: TlsPlan | null,
+  signal: AbortSignal | undefined,
+): Promise<StreamEnd> {
+  if (makeHeader !== null) await writeProxyHeader(loop, end, makeHeader, signal);
+  return plan === null && end.handshake === undefined ? end : await secureStream(loop, end, plan, signal);
 }
 
 /** Connects. Errors name the address. */

@@ -26,7 +26,8 @@ import { listenOnHosts, toList } from "./listen_on_hosts.ts";
 import type { LoopCore } from "./loop_core.ts";
 import { formatAddress, nameAddress } from "./name_address.ts";
 import type { ProtocolFactory } from "./protocol_factory.ts";
-import { type ServeOptions, Server } from "./server.ts";
+import { planProxyServer } from "./proxy_protocol.ts";
+import { type ServeOptions, type ServePlan, Server } from "./server.ts";
 
 /** The options of {@linkcode EventLoop.createServer}. */
 export interface ServerOptions extends TcpOptions, ServeOptions {
@@ -121,12 +122,19 @@ const UNIX_ADDRESS = namesOf<Omit<UnixServerOptions, keyof StreamOptions | keyof
   backlog: true,
   cleanupSocket: true,
 });
-const SERVER_OPTIONS: ReadonlySet<string> = new Set([...TCP_ADDRESS, "listener", "fd", "startServing", ...TCP_OPTIONS]);
+const SERVE_OPTIONS = namesOf<ServeOptions>({ startServing: true, proxyProtocol: true });
+const SERVER_OPTIONS: ReadonlySet<string> = new Set([
+  ...TCP_ADDRESS,
+  "listener",
+  "fd",
+  ...SERVE_OPTIONS,
+  ...TCP_OPTIONS,
+]);
 const UNIX_OPTIONS: ReadonlySet<string> = new Set([
   ...UNIX_ADDRESS,
   "listener",
   "fd",
-  "startServing",
+  ...SERVE_OPTIONS,
   ...STREAM_OPTIONS,
 ]);
 /** With `listener`, which can be TCP. */
@@ -140,9 +148,9 @@ export async function createServer(
 ): Promise<Server> {
   const method = "createServer()";
   checkStreamCall(method, factory, options, SERVER_OPTIONS, "tcp");
-  const startServing = takeStartServing(method, options);
-  if ("fd" in options) return await adoptFd(loop, method, factory, options, TCP_ADDRESS, startServing);
-  if ("listener" in options) return await adopt(loop, method, factory, options, TCP_ADDRESS, startServing);
+  const serving = takeServePlan(method, options);
+  if ("fd" in options) return await adoptFd(loop, method, factory, options, TCP_ADDRESS, serving);
+  if ("listener" in options) return await adopt(loop, method, factory, options, TCP_ADDRESS, serving);
   const { hostname = "0.0.0.0", port, dualStack, backlog, reusePort = false } = options;
   checkPort(method, "port", port, 0);
   if (Array.isArray(hostname)) hostname.forEach((name, i) => checkHostname(method, `hostname[${i}]`, name));
@@ -161,7 +169,7 @@ export async function createServer(
       const where = { hostname, port: anyPort ? 0 : port, bound, reusePort: anyPort ? false : reusePort };
       return listen(loop, method, { ...target, ...where });
     });
-  return new Server(loop, method, factory, listeners, options, plan, startServing);
+  return new Server(loop, method, factory, listeners, options, plan, serving);
 }
 
 /** Does the work of {@linkcode EventLoop.createUnixServer}. */
@@ -173,16 +181,16 @@ export async function createUnixServer(
   const method = "createUnixServer()";
   const given = typeof options === "object" && options !== null && "listener" in options;
   checkStreamCall(method, factory, options, given ? UNIX_LISTENER_OPTIONS : UNIX_OPTIONS, "unix");
-  const startServing = takeStartServing(method, options);
-  if ("fd" in options) return await adoptFd(loop, method, factory, options, UNIX_ADDRESS, startServing);
-  if ("listener" in options) return await adopt(loop, method, factory, options, UNIX_ADDRESS, startServing);
+  const serving = takeServePlan(method, options);
+  if ("fd" in options) return await adoptFd(loop, method, factory, options, UNIX_ADDRESS, serving);
+  if ("listener" in options) return await adopt(loop, method, factory, options, UNIX_ADDRESS, serving);
   const { path, backlog, cleanupSocket = true } = options;
   checkPath(method, "path", path);
   checkBacklog(method, backlog);
   checkBoolean(method, "cleanupSocket", cleanupSocket);
   const plan = await takePlan(loop, method, options);
   const listeners = toList(await listen(loop, method, { transport: "unix", path, backlog, cleanupSocket }));
-  return new Server(loop, method, factory, listeners, options, plan, startServing);
+  return new Server(loop, method, factory, listeners, options, plan, serving);
 }
 
 async function adopt(
@@ -191,12 +199,17 @@ async function adopt(
   factory: ProtocolFactory<StreamCallbacks>,
   options: ExistingListenerOptions,
   address: ReadonlySet<string>,
-  startServing: boolean,
+  serving: ServePlan,
 ): Promise<Server> {
   checkExisting(method, "listener", options.listener, [...address], options);
   const plan = await takePlan(loop, method, options);
   const listener = loop.engine.adoptListener(options.listener, tcpSettings(options));
-  return new Server(loop, method, factory, [listener], options, plan, startServing);
+  if (serving.proxy !== null && listener.hasTls) {
+    throw new TypeError(
+      `${method}: proxyProtocol cannot be given with a Deno.TlsListener; give tls with a plain listener`,
+    );
+  }
+  return new Server(loop, method, factory, [listener], options, plan, serving);
 }
 
 async function adoptFd(
@@ -205,7 +218,7 @@ async function adoptFd(
   factory: ProtocolFactory<StreamCallbacks>,
   options: ListenerFdOptions,
   address: ReadonlySet<string>,
-  startServing: boolean,
+  serving: ServePlan,
 ): Promise<Server> {
   checkAlone(method, "fd", ["listener", ...address], options);
   const { fd } = options;
@@ -214,17 +227,17 @@ async function adoptFd(
   const family = address === UNIX_ADDRESS ? "unix" : "any";
   const settings: DescriptorSettings = { ...tcpSettings(options), family, accepted: true };
   const listener = useDescriptors(loop, method, (descriptors) => descriptors.listener(fd, settings));
-  return new Server(loop, method, factory, [listener], options, plan, startServing);
+  return new Server(loop, method, factory, [listener], options, plan, serving);
 }
 
 function checkBacklog(method: string, backlog: number | undefined): void {
   if (backlog !== undefined) checkInteger(method, "backlog", backlog, 1, 2 ** 31 - 1);
 }
 
-/** Reads the option once, before anything listens, because a getter may throw. */
-function takeStartServing(method: string, { startServing = true }: ServeOptions): boolean {
+/** Reads the options once, before anything listens, because a getter may throw. */
+function takeServePlan(method: string, { startServing = true, proxyProtocol }: ServeOptions): ServePlan {
   checkBoolean(method, "startServing", startServing);
-  return startServing;
+  return { startServing, proxy: planProxyServer(method, proxyProtocol) };
 }
 
 /** Listens. Errors name the address. */

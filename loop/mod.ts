@@ -57,6 +57,7 @@ export type { DatagramFdOptions, DatagramOptions } from "./datagram.ts";
 export { EventLoop, type EventLoopOptions } from "./event_loop.ts";
 export type { ExceptionHandler } from "./exceptions.ts";
 export type { ProtocolFactory } from "./protocol_factory.ts";
+export type { ProxyClientOptions, ProxyProtocolOptions } from "./proxy_protocol.ts";
 export type { PipeOptions } from "./pipes.ts";
 export type {
   DatagramAddr,

@@ -12,6 +12,7 @@ import type { StreamCallbacks } from "../transports/transport.ts";
 import { makeConnection, type TcpOptions } from "./connect.ts";
 import type { LoopCore } from "./loop_core.ts";
 import type { ProtocolFactory } from "./protocol_factory.ts";
+import { ProxyGate, type ProxyPlan, type ProxyProtocolOptions } from "./proxy_protocol.ts";
 
 /** The pause after an error of the listener, such as EMFILE, in milliseconds; asyncio's ACCEPT_RETRY_DELAY. */
 const ACCEPT_RETRY_DELAY = 1000;
@@ -29,7 +30,7 @@ const CONNECTION_ERRORS: ReadonlySet<string> = new Set([
   "EOPNOTSUPP",
 ]);
 
-/** Aborts handshakes in `closeClients()` and `abortClients()`. It is not reported. */
+/** Aborts handshakes and PROXY headers in `closeClients()` and `abortClients()`. It is not reported. */
 const GIVEN_UP = new DOMException("the server ends its connections", "AbortError");
 
 /** The options of all servers. */
@@ -40,6 +41,23 @@ export interface ServeOptions {
    * @default {true}
    */
   startServing?: boolean | undefined;
+  /**
+   * Read a header of the PROXY protocol, version 1 or 2, from trusted proxies, before TLS and `connectionMade`. `peername` and
+   * `sockname` of `getExtraInfo` are then those of the proxy's client; `proxyPeername` and `proxySockname` are the addresses of
+   * the socket, and `proxyProtocol` is the header.
+   *
+   * A connection whose header is malformed, too long or late is closed, and the exception handler is called. A
+   * `Deno.TlsListener` does not support this option.
+   *
+   * @default {undefined} no peer is a proxy
+   */
+  proxyProtocol?: ProxyProtocolOptions | undefined;
+}
+
+/** The options of a server, checked. */
+export interface ServePlan {
+  startServing: boolean;
+  proxy: ProxyPlan | null;
 }
 
 const FOREVER_OPTIONS = namesOf<{ signal?: AbortSignal }>({ signal: true });
@@ -71,6 +89,8 @@ export class Server implements AsyncDisposable {
   #listeners: ListenHandle[];
   #options: TcpOptions;
   #tls: TlsPlan | null;
+  /** `null` if no peer is a proxy. */
+  #proxy: ProxyGate | null;
   #serving = false;
   #closed = false;
   #servingForever = false;
@@ -101,7 +121,7 @@ export class Server implements AsyncDisposable {
     listeners: ListenHandle[],
     options: TcpOptions,
     tls: TlsPlan | null,
-    startServing: boolean,
+    { startServing, proxy }: ServePlan,
   ) {
     this.#loop = loop;
     this.#method = method;
@@ -109,6 +129,7 @@ export class Server implements AsyncDisposable {
     this.#listeners = listeners;
     this.#options = options;
     this.#tls = tls;
+    this.#proxy = proxy && new ProxyGate(loop, proxy, (end) => this.#serve(end), () => this.#settle());
     this.addresses = listeners.map(({ addr }) => addr);
     this.sockets = listeners.map(({ socket }) => socket).filter((socket) => socket !== undefined);
     if (startServing) this.startServing();
@@ -200,13 +221,13 @@ export class Server implements AsyncDisposable {
     return new Promise((resolve) => this.#waiters.push(resolve));
   }
 
-  /** Closes the transports of all connections, and aborts pending handshakes. */
+  /** Closes the transports of all connections, and aborts those whose handshake or PROXY header is pending. */
   closeClients(): void {
     this.#abortHandshakes();
     for (const connection of [...this.#connections]) connection.close();
   }
 
-  /** Aborts the transports of all connections, and pending handshakes. */
+  /** Aborts the transports of all connections, and those whose handshake or PROXY header is pending. */
   abortClients(): void {
     this.#abortHandshakes();
     for (const connection of [...this.#connections]) connection.abort();
@@ -220,7 +241,8 @@ export class Server implements AsyncDisposable {
   }
 
   #isOver(): boolean {
-    return this.#closed && this.#accepting === 0 && this.#connections.size === 0 && this.#handshakes.size === 0;
+    return this.#closed && this.#accepting === 0 && this.#connections.size === 0 && this.#handshakes.size === 0 &&
+      !this.#proxy?.isBusy;
   }
 
   #settle(): void {
@@ -231,7 +253,7 @@ export class Server implements AsyncDisposable {
   #accept(listener: ListenHandle): void {
     this.#accepting++;
     const sink: AcceptSink = {
-      accepted: (end) => this.#serve(end),
+      accepted: (end) => this.#accepted(end),
       failed: (error) => this.#acceptFailed(listener, sink, error),
       closed: () => {
         // The program may have closed its listener itself. Without listeners, the server is closed.
@@ -255,9 +277,14 @@ export class Server implements AsyncDisposable {
     this.#retries.add(retry);
   }
 
-  #serve(end: StreamEnd): void {
+  #accepted(end: StreamEnd): void {
     if (this.#closed) end.handle.close(true);
-    else if (this.#tls === null && end.handshake === undefined) this.#start(end);
+    else if (this.#proxy === null) this.#serve(end);
+    else this.#proxy.accept(end, GIVEN_UP);
+  }
+
+  #serve(end: StreamEnd): void {
+    if (this.#tls === null && end.handshake === undefined) this.#start(end);
     else this.#startTls(end);
   }
 
@@ -289,6 +316,7 @@ export class Server implements AsyncDisposable {
   }
 
   #abortHandshakes(): void {
+    this.#proxy?.abort(GIVEN_UP);
     for (const controller of this.#handshakes) controller.abort(GIVEN_UP);
   }
 

@@ -13,6 +13,8 @@ import "./pipes/pipe_test.ts";
 import "./pipes/web_stream_pipe_test.ts";
 import "./processes/process_grandchild_test.ts";
 import "./processes/process_test.ts";
+import "./proxy_protocol/client_test.ts";
+import "./proxy_protocol/server_test.ts";
 import "./servers/accept_test.ts";
 import "./servers/address_errors_test.ts";
 import "./servers/connect_test.ts";

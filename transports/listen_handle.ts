@@ -21,6 +21,8 @@ export interface ListenHandle {
    * @default {undefined} none
    */
   readonly socket?: object;
+  /** Whether its connections do a TLS handshake of the engine's. */
+  readonly hasTls?: boolean;
   /** Starts or resumes accepting. Delivers nothing before it returns. */
   acceptStart(sink: AcceptSink): void;
   /** Stops accepting; connections wait in the system's queue. One connection of a pending accept can still be delivered. */

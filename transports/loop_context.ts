@@ -25,7 +25,7 @@ export interface ExceptionContext {
   message: string;
   /** The exception. A thrown value that is not an `Error` is its `cause`. */
   error?: Error;
-  /** The address of the peer whose TLS handshake with a server has failed. There is no transport yet. */
+  /** The address of the peer whose TLS handshake or PROXY header a server has refused. There is no transport yet. */
   peername?: Deno.Addr;
   /** The transport concerned. */
   transport?: BaseTransport;

@@ -15,6 +15,7 @@
  * Sizes are bytes, times are milliseconds. An exception in a callback goes to the loop's exception handler. An exception
  * in `dataReceived`, `getBuffer`, `bufferUpdated` or `eofReceived` also closes the transport.
  */
+import type { ProxyHeader } from "./proxy_header.ts";
 
 /** The encryption of a TLS connection. */
 export interface TlsCipher {
@@ -90,6 +91,12 @@ export interface ExtraInfo extends TlsInfo {
   pipe: object;
   /** The `Deno.ChildProcess` of a subprocess transport. */
   subprocess: Deno.ChildProcess;
+  /** The PROXY header of a connection to a server with the option `proxyProtocol`; missing if its peer is not trusted. */
+  proxyProtocol: ProxyHeader;
+  /** With a PROXY header, the remote address of the socket: the proxy's. `peername` is that of the proxy's client. */
+  proxyPeername: Deno.Addr;
+  /** With a PROXY header, the local address of the socket. `sockname` is the address that the client has connected to. */
+  proxySockname: Deno.Addr;
 }
 
 /** The keys of {@linkcode BaseTransport.getExtraInfo} for a stream. */

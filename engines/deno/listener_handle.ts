@@ -10,6 +10,7 @@ import { startSignalThread } from "./signal_thread.ts";
 export class ListenerHandle implements ListenHandle {
   readonly addr: Deno.Addr;
   readonly socket: object;
+  readonly hasTls: boolean;
   #listener: Deno.Listener;
   #settings: TcpSettings | null;
   #addresses: Partial<ExtraInfo> | undefined;
@@ -27,6 +28,8 @@ export class ListenerHandle implements ListenHandle {
     bound?: { path: string; removeFile: (() => void) | undefined },
   ) {
     this.#listener = this.socket = listener;
+    // Deno exports no class to compare with.
+    this.hasTls = listener.constructor?.name === "TlsListener";
     this.#settings = settings;
     this.addr = bound === undefined ? listener.addr : { transport: "unix", path: bound.path };
     // Not Deno's path: the socket was bound under another name. See bindUnixPath().

@@ -1,4 +1,5 @@
 /** Socket addresses as the kernel has them: `struct sockaddr_in`, `sockaddr_in6` and `sockaddr_un`. */
+import { formatIp, parseIp } from "../../ip_address.ts";
 import { AF_INET, AF_INET6, AF_UNIX } from "./constants.ts";
 
 /** The size of the largest address, `struct sockaddr_un`. */
@@ -20,10 +21,10 @@ export function encodeIp(address: string, port: number): SockAddr {
   view.setUint16(2, port);
   if (isIpv6) {
     const [literal, zone] = address.split("%", 2) as [string, string?];
-    parseIpv6(literal).forEach((group, i) => view.setUint16(8 + 2 * i, group));
+    bytes.set(parseIp(literal)!, 8);
     if (zone !== undefined) view.setUint32(24, Number(zone), true);
   } else {
-    address.split(".").forEach((part, i) => bytes[4 + i] = Number(part));
+    bytes.set(parseIp(address)!, 4);
   }
   return { family, bytes };
 }
@@ -50,7 +51,7 @@ export function decodeIp<T extends "tcp" | "udp">(transport: T, bytes: Uint8Arra
     return { transport, hostname: formatIpv4(bytes[4]! << 24 | bytes[5]! << 16 | bytes[6]! << 8 | bytes[7]!), port };
   }
   const zone = bytes[24]! | bytes[25]! << 8 | bytes[26]! << 16 | bytes[27]! << 24;
-  const hostname = formatIpv6(Array.from({ length: 8 }, (_, i) => bytes[8 + 2 * i]! << 8 | bytes[9 + 2 * i]!));
+  const hostname = formatIp(bytes.subarray(8, 24));
   return { transport, hostname: zone === 0 ? hostname : `${hostname}%${zone >>> 0}`, port };
 }
 
@@ -72,32 +73,4 @@ export function decodePath(bytes: Uint8Array, length: number): string {
   return new TextDecoder("utf-8", { ignoreBOM: true }).decode(
     bytes.subarray(2, end === -1 ? length : Math.min(end, length)),
   );
-}
-
-function parseIpv6(literal: string): number[] {
-  const dotted = /^(.*:)(\d+)\.(\d+)\.(\d+)\.(\d+)$/.exec(literal);
-  if (dotted !== null) {
-    const [a, b, c, d] = dotted.slice(2).map(Number) as [number, number, number, number];
-    literal = `${dotted[1]}${(a << 8 | b).toString(16)}:${(c << 8 | d).toString(16)}`;
-  }
-  const [head = "", tail] = literal.split("::", 2);
-  const groupsOf = (text: string) => text === "" ? [] : text.split(":").map((group) => parseInt(group, 16));
-  const [before, after] = [groupsOf(head), groupsOf(tail ?? "")];
-  return tail === undefined ? before : [...before, ...new Array(8 - before.length - after.length).fill(0), ...after];
-}
-
-/** Formats an IPv6 address as RFC 5952 recommends, and as Deno does. */
-function formatIpv6(groups: number[]): string {
-  if (groups.slice(0, 5).every((group) => group === 0) && groups[5] === 0xffff) {
-    const [high, low] = groups.slice(6) as [number, number];
-    return `::ffff:${high >> 8}.${high & 255}.${low >> 8}.${low & 255}`;
-  }
-  let [start, length] = [-1, 1]; // The longest run of two or more zeros.
-  for (let i = 0; i < 8; i++) {
-    let end = i;
-    while (end < 8 && groups[end] === 0) end++;
-    if (end - i > length) [start, length] = [i, end - i];
-  }
-  const text = (part: number[]) => part.map((group) => group.toString(16)).join(":");
-  return start === -1 ? text(groups) : `${text(groups.slice(0, start))}::${text(groups.slice(start + length))}`;
 }

@@ -127,6 +127,9 @@ Deno.test("docs/asyncio.md: every key of getExtraInfo() is there", () => {
     compression: true,
     pipe: true,
     subprocess: true,
+    proxyProtocol: true,
+    proxyPeername: true,
+    proxySockname: true,
   };
   const listed = rows("docs/asyncio.md", "key of `getExtraInfo`").flatMap(([cell = ""]) => codes(cell));
   assertEquals(listed, Object.keys(keys));

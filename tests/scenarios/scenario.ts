@@ -44,8 +44,8 @@ export interface StreamTraits {
 
 /** Options that all servers and all clients of a setup have, such as `tls`. */
 export interface SetupOptions {
-  server?: Pick<ServerOptions, "tls">;
-  client?: Pick<ConnectionOptions, "tls">;
+  server?: Pick<ServerOptions, "tls" | "proxyProtocol">;
+  client?: Pick<ConnectionOptions, "tls" | "proxyProtocol">;
 }
 
 /** Makes a setup whose loop goes by this clock. */

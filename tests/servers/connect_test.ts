@@ -1,4 +1,10 @@
-import { type ConnectionOptions, type ExistingConnOptions, Protocol, socketPair } from "../../mod.ts";
+import {
+  type ConnectionOptions,
+  type ExistingConnOptions,
+  Protocol,
+  type ServerOptions,
+  socketPair,
+} from "../../mod.ts";
 import { onDenoOnly } from "../engine.ts";
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "../std.ts";
 import { bytes, connect, loop, pattern, portOf, Recorder, text, turn } from "../kit.ts";
@@ -339,7 +345,7 @@ Deno.test("createConnection() whose factory is async rejects, also if its promis
 
 Deno.test("createConnection() and createServer() name what they were given of the wrong kind", async () => {
   const connect = (options: unknown) => loop.createConnection(() => new Protocol(), options as ConnectionOptions);
-  const serve = (options: unknown) => loop.createServer(() => new Protocol(), options as ConnectionOptions);
+  const serve = (options: unknown) => loop.createServer(() => new Protocol(), options as ServerOptions);
   for (
     const [call, options, message] of [
       [connect, undefined, "options must be a plain object, got undefined"],
