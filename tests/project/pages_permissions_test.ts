@@ -5,10 +5,10 @@ import { caCert, cert, codes, key, root, rows } from "./pages_kit.ts";
 
 /** For each row of the table of permissions, a program that uses just that. `HOST` is 127.0.0.1, and so on. */
 const uses: Record<string, string> = {
-  "`createConnection`, also with `tls`":
-    `await loop.createConnection(() => ({}), { hostname: "HOST", port: PORT, tls: { caCerts } })`,
-  "`createServer`, also with `tls`": `for (const tls of [undefined, { cert, key }]) {
-      await loop.createServer(() => ({}), { hostname: "HOST", port: 0, tls });
+  "`createConnection`, also with `tls` and `proxyProtocol`":
+    `await loop.createConnection(() => ({}), { hostname: "HOST", port: PORT, tls: { caCerts }, proxyProtocol: {} })`,
+  "`createServer`, also with `tls` and `proxyProtocol`": `for (const tls of [undefined, { cert, key }]) {
+      await loop.createServer(() => ({}), { hostname: "HOST", port: 0, tls, proxyProtocol: { trusted: ["::1"] } });
     }`,
   "`createServer` with `reusePort`":
     `await loop.createServer(() => ({}), { hostname: "HOST", port: 0, reusePort: true })`,
@@ -49,7 +49,9 @@ for (const [what = "", needed = ""] of permissions) {
       using temp = tempPath();
       const { directory, path } = temp;
       await Deno.writeFile(`${directory}/file`, bytes("content"));
-      await using tcp = await loop.createServer(() => ({}), { hostname: "127.0.0.1", port: 0, tls: { cert, key } });
+      const tls = { cert, key };
+      const proxyProtocol = { trusted: ["127.0.0.1"] };
+      await using tcp = await loop.createServer(() => ({}), { hostname: "127.0.0.1", port: 0, tls, proxyProtocol });
       await using unix = await loop.createUnixServer(() => ({}), { path });
       const receiver = `${directory}/datagrams`;
       const lost = Promise.withResolvers<void>();

@@ -3,6 +3,7 @@ import { parseProxyHeader, type ProxyHeaderOptions, socketPair } from "../../mod
 import { assertEquals, assertRejects, assertStrictEquals } from "../std.ts";
 import { bytes, captureExceptions, concat, loop, pattern, Recorder, tempPath, text, turn } from "../kit.ts";
 import { readAll, readBytes, writeAll } from "../streams/kit.ts";
+import { openConnection, startServer } from "../../streams/mod.ts";
 import { CA, Echo, SERVER, TRUSTING } from "../tls/kit.ts";
 import { encodeProxyHeader } from "../../mod.ts";
 import { serveProxied, serveUnixProxied } from "./kit.ts";
@@ -238,6 +239,40 @@ Deno.test("createConnection() with proxyProtocol and a signal that aborts while 
     "enough",
   );
   await readAll(theirs);
+});
+
+Deno.test("createConnection() with proxyProtocol closes the connection if the header cannot be sent", async () => {
+  const [ours, theirs] = await socketPair();
+  using _ = theirs;
+  const failure = new Deno.errors.BrokenPipe("no way");
+  ours.write = () => Promise.reject(failure);
+  const connecting = loop.createConnection(() => new Recorder(), { conn: ours, proxyProtocol: {} });
+  assertStrictEquals(await assertRejects(() => connecting, Deno.errors.BrokenPipe, "no way"), failure);
+  assertEquals(await readAll(theirs), new Uint8Array(0));
+});
+
+Deno.test("createConnection() with proxyProtocol sends the rest of a header that the system has taken in part", async () => {
+  const [ours, theirs] = await socketPair();
+  using _ = theirs;
+  const { write } = ours;
+  ours.write = (data) => write.call(ours, data.subarray(0, 5));
+  const [transport] = await loop.createConnection(() => new Recorder(), { conn: ours, proxyProtocol: { version: 1 } });
+  transport.close();
+  assertEquals(parseProxyHeader(await readAll(theirs))!.header.version, 1);
+  await turn();
+});
+
+Deno.test("openConnection() and startServer() take proxyProtocol", async () => {
+  const met = Promise.withResolvers<unknown>();
+  await using server = await startServer(async ({ reader, transport }) => {
+    met.resolve([await reader.readLine(), transport.getExtraInfo("peername")]);
+  }, { hostname: "127.0.0.1", port: 0, proxyProtocol: { trusted: ["127.0.0.1"] }, loop });
+  const proxyProtocol = { source: SOURCE, destination: DESTINATION };
+  const pair = await openConnection({ port: server.port, proxyProtocol, loop });
+  pair.writer.write(bytes("hello\n"));
+  assertEquals(await met.promise, ["hello", SOURCE]);
+  pair.writer.close();
+  await pair.closed;
 });
 
 Deno.test("connectAcceptedSocket() has no option proxyProtocol", async () => {

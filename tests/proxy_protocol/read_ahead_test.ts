@@ -10,7 +10,7 @@ import type {
 } from "../../transports/mod.ts";
 import { MemoryEngine } from "../../testing/mod.ts";
 import { assertEquals } from "../std.ts";
-import { concat, pattern, Recorder } from "../kit.ts";
+import { captureExceptions, concat, pattern, Recorder } from "../kit.ts";
 import { type MakeSetup, tcp } from "../scenarios/scenario.ts";
 import { serverScenarios } from "../scenarios/servers.ts";
 import { streamScenarios } from "../scenarios/streams.ts";
@@ -19,6 +19,7 @@ import { serveProxied } from "./kit.ts";
 
 /** Delivers what another handle reads as chunks. */
 class ChunkHandle implements StreamHandle {
+  static onReadStop: (() => void) | undefined;
   readonly readable = true;
   readonly writable = true;
   readonly memory: ReadMemory;
@@ -40,7 +41,10 @@ class ChunkHandle implements StreamHandle {
     });
   }
 
-  readStop = () => this.#handle.readStop();
+  readStop = () => {
+    this.#handle.readStop();
+    ChunkHandle.onReadStop?.();
+  };
   tryWrite = (data: Uint8Array) => this.#handle.tryWrite!(data);
   write = (data: Uint8Array) => this.#handle.write(data);
   closeWrite = () => this.#handle.closeWrite();
@@ -94,6 +98,22 @@ Deno.test("createServer() with proxyProtocol passes on what a handle has read be
       port: 56324,
     });
   }
+});
+
+Deno.test("Server.abortClients() ends a connection whose header has just been read", async () => {
+  const loop = new EventLoop({ engine: new ChunkEngine() });
+  using captured = captureExceptions(loop);
+  await using served = await serveProxied({}, loop);
+  // In a microtask, when the header is there, and the protocol is not.
+  ChunkHandle.onReadStop = () => queueMicrotask(() => served.server.abortClients());
+  try {
+    const client = new Recorder();
+    await loop.createConnection(() => client, { port: served.port, proxyProtocol: {} });
+    await client.untilLost();
+  } finally {
+    ChunkHandle.onReadStop = undefined;
+  }
+  assertEquals([served.protocols, captured.contexts], [[], []]);
 });
 
 const proxied = {

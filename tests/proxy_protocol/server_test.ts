@@ -358,7 +358,9 @@ for (const method of ["closeClients", "abortClients"] as const) {
       served.server.close();
       let isClosed = false;
       const closed = served.server.waitClosed().then(() => isClosed = true);
-      await turn(own);
+      // Until the listener has let go, too.
+      await assertRejects(() => dial(served.port), Error, "Connection");
+      for (let i = 0; i < 5; i++) await turn(own);
       assertEquals(isClosed, false);
       served.server[method]();
       await closed;
