@@ -270,7 +270,7 @@ Deno.test("openConnection() and startServer() take proxyProtocol", async () => {
   const proxyProtocol = { source: SOURCE, destination: DESTINATION };
   const pair = await openConnection({ port: server.port, proxyProtocol, loop });
   pair.writer.write(bytes("hello\n"));
-  assertEquals(await met.promise, ["hello", SOURCE]);
+  assertEquals(await met.promise, [bytes("hello\n"), SOURCE]);
   pair.writer.close();
   await pair.closed;
 });
