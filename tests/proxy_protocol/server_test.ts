@@ -177,6 +177,7 @@ Deno.test('createServer() with untrusted: "refuse" closes a connection of anothe
   await using served = await serveProxied({ proxyProtocol: { trusted: ["192.0.2.1"], untrusted: "refuse" } });
   using conn = await dial(served.port);
   assertEquals(await conn.read(new Uint8Array(1)), null);
+  await captured.log.has("Connection from 127.0.0.1 port ");
   assertEquals(captured.contexts.map(({ message }) => message), [
     `Connection from 127.0.0.1 port ${(conn.localAddr as Deno.NetAddr).port} refused by the PROXY protocol`,
   ]);
@@ -281,6 +282,7 @@ for (const [name, data, message] of HOSTILE) {
     await conn.read(new Uint8Array(1)).then((count) => assertEquals(count, null), (error) => {
       assertInstanceOf(error, Deno.errors.ConnectionReset);
     });
+    await captured.log.has("Connection from 127.0.0.1 port ");
     const { error, peername } = captured.contexts[0]!;
     assertInstanceOf(error, ProxyHeaderError);
     assertMatch(error.message, message);
@@ -300,6 +302,7 @@ Deno.test("createServer() with proxyProtocol reports a connection that ends in i
     await writeAll(conn, bytes(start));
     await conn.closeWrite();
     assertEquals(await conn.read(new Uint8Array(1)), null);
+    await captured.log.until(() => captured.contexts.length > i);
     assertEquals(
       captured.contexts[i]!.error!.message,
       `the connection ended in its PROXY header, after ${start.length} bytes`,
@@ -397,6 +400,7 @@ Deno.test("createServer() with proxyProtocol reads at most 1000 headers at once,
     clients.push(client);
   }
   await clients[0]!.untilLost();
+  await captured.log.has("Connection from 127.0.0.1 port ");
   const { error, peername } = captured.contexts[0]!;
   assertInstanceOf(error, ProxyHeaderError);
   assertEquals(error.message, "its PROXY header had to make room for newer ones: at most 1000 are read");
