@@ -21,7 +21,11 @@ export interface ListenHandle {
    * @default {undefined} none
    */
   readonly socket?: object;
-  /** Whether its connections do a TLS handshake of the engine's. */
+  /**
+   * Whether its connections bring a TLS handshake of their own, so that nothing can be read before it.
+   *
+   * @default {false}
+   */
   readonly hasTls?: boolean;
   /** Starts or resumes accepting. Delivers nothing before it returns. */
   acceptStart(sink: AcceptSink): void;
