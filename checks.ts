@@ -158,9 +158,14 @@ export function checkOneOf(method: string, name: string, value: unknown, accepte
 }
 
 /** Throws unless a time limit, in milliseconds, is a possible delay of a timer or left out. */
-export function checkTimeout(method: string, name: string, ms: unknown): asserts ms is number | undefined {
-  if (ms === undefined || (typeof ms === "number" && ms >= 0 && ms <= MAX_TIMEOUT)) return;
-  throw wrongNumber(method, name, `a number of milliseconds from 0 to ${MAX_TIMEOUT}`, ms);
+export function checkTimeout(
+  method: string,
+  name: string,
+  ms: unknown,
+  lowest = 0,
+): asserts ms is number | undefined {
+  if (ms === undefined || (typeof ms === "number" && ms >= lowest && ms <= MAX_TIMEOUT)) return;
+  throw wrongNumber(method, name, `a number of milliseconds from ${lowest} to ${MAX_TIMEOUT}`, ms);
 }
 
 /** Throws unless a time, in milliseconds, is finite. */

@@ -20,6 +20,34 @@ export class TimeoutError extends DOMException {
   }
 }
 
+/** The limit of a server that was reached: the name of an option of {@linkcode LimitOptions}. */
+export type LimitName =
+  | "idleTimeout"
+  | "lifetime"
+  | "maxConnections"
+  | "maxConnectionsPerPeer"
+  | "maxHandshakes"
+  | "progress"
+  | "writeTimeout";
+
+/**
+ * A limit of a server was reached. `connectionLost` is called with the error if the limit ends a connection, and
+ * {@linkcode LimitOptions.onLimit} for each limit.
+ */
+export class LimitError extends DOMException {
+  /** The limit. */
+  readonly limit: LimitName;
+  /** The address of the peer. `null`: the engine does not know it. */
+  readonly peername: Deno.Addr | null;
+
+  /** Creates the error. The message names the limit, the peer and what the peer did. */
+  constructor(message: string, limit: LimitName, peername: Deno.Addr | null) {
+    super(message, "LimitError");
+    this.limit = limit;
+    this.peername = peername;
+  }
+}
+
 /** Thrown if a signal is sent to a child process after its `connectionLost`. */
 export class ProcessLookupError extends Deno.errors.NotFound {
   /** `"ProcessLookupError"`, as in Python. */

@@ -22,7 +22,8 @@ import type {
   UnixTarget,
 } from "../transports/engine.ts";
 import type { StreamEnd } from "../transports/stream_handle.ts";
-import { type ConnectionOwner, StreamConnection } from "../transports/stream_connection.ts";
+import type { ConnectionOwner } from "../transports/connection_owner.ts";
+import { StreamConnection } from "../transports/stream_connection.ts";
 import { StreamTransport } from "../transports/stream_transport.ts";
 import type { StreamCallbacks, Transport } from "../transports/transport.ts";
 import { loadTls, secureStream } from "../tls/secure_stream.ts";
@@ -357,7 +358,7 @@ export function makeConnection<P extends StreamCallbacks>(
   factory: ProtocolFactory<P>,
   { handle, extra }: StreamEnd,
   options: StreamOptions,
-  owner?: ConnectionOwner,
+  owner?: ConnectionOwner<StreamConnection>,
 ): [StreamConnection, P] {
   try {
     const { closeTimeout } = options;

@@ -26,6 +26,7 @@ import { listenOnHosts, toList } from "./listen_on_hosts.ts";
 import type { LoopCore } from "./loop_core.ts";
 import { formatAddress, nameAddress } from "./name_address.ts";
 import type { ProtocolFactory } from "./protocol_factory.ts";
+import { planLimits } from "./limits.ts";
 import { planProxyServer } from "./proxy_protocol.ts";
 import { type ServeOptions, type ServePlan, Server } from "./server.ts";
 
@@ -122,7 +123,7 @@ const UNIX_ADDRESS = namesOf<Omit<UnixServerOptions, keyof StreamOptions | keyof
   backlog: true,
   cleanupSocket: true,
 });
-const SERVE_OPTIONS = namesOf<ServeOptions>({ startServing: true, proxyProtocol: true });
+const SERVE_OPTIONS = namesOf<ServeOptions>({ startServing: true, proxyProtocol: true, limits: true });
 const SERVER_OPTIONS: ReadonlySet<string> = new Set([
   ...TCP_ADDRESS,
   "listener",
@@ -235,9 +236,15 @@ function checkBacklog(method: string, backlog: number | undefined): void {
 }
 
 /** Reads the options once, before anything listens, because a getter may throw. */
-function takeServePlan(method: string, { startServing = true, proxyProtocol }: ServeOptions): ServePlan {
+function takeServePlan(method: string, options: StreamOptions & ServeOptions): ServePlan {
+  const { startServing = true, proxyProtocol, limits: given, tls } = options;
   checkBoolean(method, "startServing", startServing);
-  return { startServing, proxy: planProxyServer(method, proxyProtocol) };
+  const limits = planLimits(method, given);
+  const hasOwn = typeof tls === "object" && tls !== null && "maxHandshakes" in tls && tls.maxHandshakes !== undefined;
+  if (hasOwn && limits?.maxHandshakes !== undefined) {
+    throw new TypeError(`${method}: limits.maxHandshakes and tls.maxHandshakes cannot both be given`);
+  }
+  return { startServing, proxy: planProxyServer(method, proxyProtocol), limits };
 }
 
 /** Listens. Errors name the address. */

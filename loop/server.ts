@@ -7,12 +7,16 @@ import { MAX_HANDSHAKES, type TlsPlan } from "../tls/tls_options.ts";
 import type { StreamEnd } from "../transports/stream_handle.ts";
 import type { AcceptSink, ListenHandle } from "../transports/listen_handle.ts";
 import type { TimerHandle } from "../transports/loop_context.ts";
-import type { ConnectionOwner, StreamConnection } from "../transports/stream_connection.ts";
+import type { ConnectionOwner } from "../transports/connection_owner.ts";
+import type { StreamConnection } from "../transports/stream_connection.ts";
 import type { StreamCallbacks } from "../transports/transport.ts";
 import { makeConnection, type TcpOptions } from "./connect.ts";
+import { LimitGuard } from "./limit_guard.ts";
+import type { LimitOptions, LimitPlan } from "./limits.ts";
 import type { LoopCore } from "./loop_core.ts";
 import type { ProtocolFactory } from "./protocol_factory.ts";
 import { ProxyGate, type ProxyPlan, type ProxyProtocolOptions } from "./proxy_protocol.ts";
+import type { Visitor } from "./visitor.ts";
 
 /** The pause after an error of the listener, such as EMFILE, in milliseconds; asyncio's ACCEPT_RETRY_DELAY. */
 const ACCEPT_RETRY_DELAY = 1000;
@@ -52,12 +56,19 @@ export interface ServeOptions {
    * @default {undefined} no peer is a proxy
    */
   proxyProtocol?: ProxyProtocolOptions | undefined;
+  /**
+   * How many connections may be open, and how long they may be idle, make no progress, last, or not read.
+   *
+   * @default {undefined} no limits but `maxHandshakes` of `tls`
+   */
+  limits?: LimitOptions | undefined;
 }
 
 /** The options of a server, checked. */
 export interface ServePlan {
   startServing: boolean;
   proxy: ProxyPlan | null;
+  limits: LimitPlan | null;
 }
 
 const FOREVER_OPTIONS = namesOf<{ signal?: AbortSignal }>({ signal: true });
@@ -96,9 +107,10 @@ export class Server implements AsyncDisposable {
   #servingForever = false;
   #connections = new Set<StreamConnection>();
   /** Shared, so that a connection needs no closure. */
-  #owner: ConnectionOwner = {
+  #owner: ConnectionOwner<StreamConnection> = {
     lost: (connection) => {
       this.#connections.delete(connection);
+      this.#guard?.lost(connection);
       this.#settle();
     },
   };
@@ -108,6 +120,10 @@ export class Server implements AsyncDisposable {
   #accepting = 0;
   #waiters: (() => void)[] = [];
   #onClose: (() => void)[] = [];
+  /** `null` without limits. */
+  #guard: LimitGuard | null = null;
+  /** The listeners that accept, or will again. */
+  #sinks = new Map<ListenHandle, AcceptSink>();
   /** The timers of listeners that pause after an error. */
   #retries = new Set<TimerHandle>();
   /** Whether the server keeps the process alive. */
@@ -121,7 +137,7 @@ export class Server implements AsyncDisposable {
     listeners: ListenHandle[],
     options: TcpOptions,
     tls: TlsPlan | null,
-    { startServing, proxy }: ServePlan,
+    { startServing, proxy, limits }: ServePlan,
   ) {
     this.#loop = loop;
     this.#method = method;
@@ -132,6 +148,7 @@ export class Server implements AsyncDisposable {
     this.#proxy = proxy && new ProxyGate(loop, proxy, (end) => this.#serve(end), () => this.#settle());
     this.addresses = listeners.map(({ addr }) => addr);
     this.sockets = listeners.map(({ socket }) => socket).filter((socket) => socket !== undefined);
+    if (limits !== null) this.#limit(limits);
     if (startServing) this.startServing();
   }
 
@@ -211,6 +228,7 @@ export class Server implements AsyncDisposable {
     this.#serving = false;
     for (const retry of this.#retries) retry.cancel();
     for (const listener of this.#listeners) listener.close();
+    this.#guard?.close();
     for (const resolve of this.#onClose.splice(0)) resolve();
     this.#settle();
   }
@@ -256,11 +274,13 @@ export class Server implements AsyncDisposable {
       accepted: (end) => this.#accepted(end),
       failed: (error) => this.#acceptFailed(listener, sink, error),
       closed: () => {
+        this.#sinks.delete(listener);
         // The program may have closed its listener itself. Without listeners, the server is closed.
         if (--this.#accepting === 0) this.close();
         this.#settle();
       },
     };
+    this.#sinks.set(listener, sink);
     listener.acceptStart(sink);
   }
 
@@ -271,7 +291,7 @@ export class Server implements AsyncDisposable {
     if (this.#closed) return;
     const retry = this.#loop.callLater(ACCEPT_RETRY_DELAY, () => {
       this.#retries.delete(retry);
-      listener.acceptStart(sink);
+      if (!this.#guard?.full) listener.acceptStart(sink);
     });
     if (!this.#holds) retry.unref();
     this.#retries.add(retry);
@@ -284,13 +304,15 @@ export class Server implements AsyncDisposable {
   }
 
   #serve(end: StreamEnd): void {
-    if (this.#tls === null && end.handshake === undefined) this.#start(end);
-    else this.#startTls(end);
+    const visitor = this.#guard?.admit(end);
+    if (visitor === null) return;
+    if (this.#tls === null && end.handshake === undefined) this.#start(end, visitor);
+    else this.#startTls(end, visitor);
   }
 
-  async #startTls(end: StreamEnd): Promise<void> {
+  async #startTls(end: StreamEnd, visitor: Visitor | undefined): Promise<void> {
     // The oldest handshakes are aborted first, because a handshake that makes progress takes only a moment.
-    const { maxHandshakes } = this.#tls ?? { maxHandshakes: MAX_HANDSHAKES };
+    const maxHandshakes = this.#guard?.maxHandshakes ?? this.#tls?.maxHandshakes ?? MAX_HANDSHAKES;
     for (const oldest of this.#handshakes) {
       if (this.#handshakes.size < maxHandshakes) break;
       this.#handshakes.delete(oldest);
@@ -305,11 +327,14 @@ export class Server implements AsyncDisposable {
       // Aborted after the handshake was complete, and before this.
       if (controller.signal.aborted) secured.handle.close(true);
       controller.signal.throwIfAborted();
-      this.#start(secured);
+      this.#start(secured, visitor);
     } catch (error) {
+      if (visitor !== undefined) this.#guard!.release(visitor);
       const { peername } = end.extra;
       const message = `TLS handshake with ${describeAddress(peername)} failed`;
-      if (error !== GIVEN_UP) this.#loop.report({ message, error: toError(error), ...peername && { peername } });
+      const crowdedOut = error instanceof TlsError && error === controller.signal.reason;
+      const isReported = error === GIVEN_UP || (crowdedOut && visitor && this.#guard!.crowdedOut(visitor, error));
+      if (!isReported) this.#loop.report({ message, error: toError(error), ...peername && { peername } });
     }
     this.#handshakes.delete(controller);
     this.#settle();
@@ -320,15 +345,27 @@ export class Server implements AsyncDisposable {
     for (const controller of this.#handshakes) controller.abort(GIVEN_UP);
   }
 
-  #start(end: StreamEnd): void {
+  #limit(limits: LimitPlan): void {
+    const guard = this.#guard = new LimitGuard(this.#loop, this.#method, limits, {
+      pauseAccepting: () => this.#sinks.forEach((_, listener) => listener.acceptStop()),
+      resumeAccepting: () => this.#sinks.forEach((sink, listener) => listener.acceptStart(sink)),
+      serve: (end) => this.#serve(end),
+    });
+    this.#owner.paused = (connection) => guard.paused(connection);
+    this.#owner.resumed = (connection) => guard.resumed(connection);
+  }
+
+  #start(end: StreamEnd, visitor: Visitor | undefined): void {
     let connection: StreamConnection;
     try {
       [connection] = makeConnection(this.#loop, this.#method, this.#factory, end, this.#options, this.#owner);
     } catch (error) {
       this.#loop.report({ message: "Exception in a server's protocol factory", error: toError(error) });
+      if (visitor !== undefined) this.#guard!.release(visitor);
       return;
     }
     this.#connections.add(connection);
+    if (visitor !== undefined) this.#guard!.begin(connection, visitor);
     connection.start();
     connection.startReading();
   }

@@ -10,6 +10,7 @@ export class MemoryListener implements ListenHandle {
   #limit: number;
   #backlog: StreamEnd[] = [];
   #sink: AcceptSink | null = null;
+  #wanted = false;
   #closed = false;
   /** Clients that wait for room in the backlog. */
   #waiters: (() => void)[] = [];
@@ -39,11 +40,12 @@ export class MemoryListener implements ListenHandle {
 
   acceptStart(sink: AcceptSink): void {
     this.#sink = sink;
+    this.#wanted = true;
     this.wake(this.#event);
   }
 
   acceptStop(): void {
-    this.#sink = null;
+    this.#wanted = false;
   }
 
   close(): void {
@@ -55,13 +57,16 @@ export class MemoryListener implements ListenHandle {
       handle.close(true);
     }
     this.#callWaiters();
-    this.#sink?.closed();
+    const sink = this.#sink;
     this.#sink = null;
+    sink?.closed();
   }
 
   #ready(): void {
     // A callback may stop accepting, or close the listener.
-    while (this.#sink !== null && this.#backlog.length > 0) this.#sink.accepted(this.#backlog.shift()!);
+    while (this.#wanted && this.#sink !== null && this.#backlog.length > 0) {
+      this.#sink.accepted(this.#backlog.shift()!);
+    }
     this.#callWaiters();
   }
 

@@ -26,6 +26,8 @@ import "./engines/epoll_writes_test.ts";
 import "./engines/seam_test.ts";
 import "./engines/memory_test.ts";
 import "./framing/framing_errors_test.ts";
+import "./limits/deadlines_test.ts";
+import "./limits/limit_options_test.ts";
 import "./loop/options_test.ts";
 import "./loop/timer_heap_test.ts";
 import "./proxy_protocol/header_test.ts";

@@ -24,6 +24,8 @@ export class TlsHandle implements StreamHandle {
   readonly writable = true;
   readonly halfCloses = false;
   readonly shutdownTimeout: number;
+  /** The number of bytes of ciphertext that the lower handle has taken. */
+  progress = 0;
 
   #loop: LoopContext;
   #lower: StreamHandle;
@@ -336,6 +338,7 @@ export class TlsHandle implements StreamHandle {
   #advance(count: number): void {
     if (count === 0) throw new Deno.errors.WriteZero("a write took no bytes");
     this.#written += count;
+    this.progress += count;
     const [piece] = this.#outbox;
     if (piece === undefined || this.#written < piece.length) return;
     this.#written = 0;

@@ -51,4 +51,11 @@ export type * from "./watcher.ts";
 export type * from "../memory/read_memory.ts";
 export { TlsContext, type TlsContextOptions } from "../tls/tls_context.ts";
 export { TlsError, type TlsErrorCode } from "../tls/tls_error.ts";
-export { InvalidStateError, ProcessLookupError, SendfileError, TimeoutError } from "../errors.ts";
+export {
+  InvalidStateError,
+  LimitError,
+  type LimitName,
+  ProcessLookupError,
+  SendfileError,
+  TimeoutError,
+} from "../errors.ts";

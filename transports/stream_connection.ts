@@ -13,11 +13,13 @@
 import { InvalidStateError, TimeoutError, toError } from "../errors.ts";
 import { checkProtocol } from "../checks.ts";
 import { callProtocol } from "./callbacks.ts";
+import type { ConnectionOwner } from "./connection_owner.ts";
 import type { DenoFile, FileSource } from "./file_source.ts";
 import type { LoopContext, TimerHandle } from "./loop_context.ts";
 import { checkCallbacks } from "../check_protocol.ts";
 import type { StreamHandle, StreamSink } from "./stream_handle.ts";
-import { isBuffered, type ReceiverHost, StreamReceiver } from "./stream_receiver.ts";
+import type { ReceiverHost } from "./receiver_host.ts";
+import { isBuffered, StreamReceiver } from "./stream_receiver.ts";
 import { type SenderHost, StreamSender } from "./stream_sender.ts";
 import type { StreamCallbacks, Transport } from "./transport.ts";
 
@@ -25,13 +27,7 @@ import type { StreamCallbacks, Transport } from "./transport.ts";
 export interface StreamConnectionOptions {
   /** The time limit of `close()`, in milliseconds; none by default. */
   closeTimeout?: number | undefined;
-  owner?: ConnectionOwner | undefined;
-}
-
-/** The server of a connection. */
-export interface ConnectionOwner {
-  /** `connectionLost` was called, and the handle is closed. */
-  lost(connection: StreamConnection): void;
+  owner?: ConnectionOwner<StreamConnection> | undefined;
 }
 
 /** One byte stream: its handle, its protocol and its state. */
@@ -44,7 +40,7 @@ export class StreamConnection implements ReceiverHost, SenderHost {
   #loop: LoopContext;
   #handle: StreamHandle;
   #closeTimeout: number | undefined;
-  #owner: ConnectionOwner | undefined;
+  #owner: ConnectionOwner<StreamConnection> | undefined;
   #receiver: StreamReceiver;
   #sender: StreamSender;
 
@@ -109,6 +105,10 @@ export class StreamConnection implements ReceiverHost, SenderHost {
     return this.#state === "open" && !this.#receiver.paused;
   }
 
+  get receiver(): StreamReceiver {
+    return this.#receiver;
+  }
+
   get sender(): StreamSender {
     return this.#sender;
   }
@@ -127,7 +127,10 @@ export class StreamConnection implements ReceiverHost, SenderHost {
   startReading(): void {
     this.#started = true;
     if (!this.#handle.readable) this.#handle.watchReader?.(() => this.close());
-    else if (this.isReading) this.#handle.readStart(this.#receiver);
+    else if (this.isReading) {
+      this.#owner?.resumed?.(this);
+      this.#handle.readStart(this.#receiver);
+    }
   }
 
   /**
@@ -204,7 +207,8 @@ export class StreamConnection implements ReceiverHost, SenderHost {
     const former = this.#receiver;
     this.#sender.stop();
     this.#receiver = new StreamReceiver(this.#loop, this, protocol, this.#handle.memory, buffered);
-    this.#sender = new StreamSender(this.#handle, this);
+    this.#receiver.received = former.received;
+    this.#sender = new StreamSender(this.#handle, this, this.#sender.sent);
     if (early !== null && early.length > 0) sink.chunk(early);
     former.divert(this.#receiver, sink);
   }
@@ -248,6 +252,7 @@ export class StreamConnection implements ReceiverHost, SenderHost {
     this.#wasPaused = true;
     if (this.#state !== "open" || this.#receiver.paused) return;
     this.#receiver.paused = true;
+    this.#owner?.paused?.(this);
     this.#handle.readStop();
   }
 
@@ -255,6 +260,7 @@ export class StreamConnection implements ReceiverHost, SenderHost {
     this.#wasPaused = false;
     if (this.#state !== "open" || this.#upgrading || !this.#receiver.paused) return;
     this.#receiver.paused = false;
+    this.#owner?.resumed?.(this);
     if (this.#resuming) return;
     // In a later turn, so that no callback is called inside resumeReading().
     this.#resuming = true;

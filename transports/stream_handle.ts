@@ -50,6 +50,12 @@ export interface StreamHandle {
    */
   readonly shutdownTimeout?: number;
   /**
+   * A number that changes with every byte that the kernel takes, of a handle whose `write()` passes bytes on in several parts.
+   *
+   * @default {0}
+   */
+  readonly progress?: number;
+  /**
    * Starts or resumes reading. Delivers nothing before it returns.
    *
    * @param sink The receiver. A later call can bring another sink; a pending read still fills the memory of the sink that

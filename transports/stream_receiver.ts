@@ -15,30 +15,14 @@ import type { ReadMemory } from "../memory/read_memory.ts";
 import { isPromise } from "../promises.ts";
 import { adoptPromise } from "./callbacks.ts";
 import type { LoopContext } from "./loop_context.ts";
+import type { ReceiverHost } from "./receiver_host.ts";
 import type { StreamSink } from "./stream_handle.ts";
-import type { StreamCallbacks, Transport } from "./transport.ts";
+import type { StreamCallbacks } from "./transport.ts";
 
 /** Lending ends after this many windows in a row that were not returned. */
 const MAX_TRUST = 8;
 /** The smallest message for which lending shared memory pays, in bytes. */
 const MIN_LENT = 8 * 1024;
-
-/** The connection, for its receiver. */
-export interface ReceiverHost {
-  readonly transport: Transport;
-  /** A data callback threw. */
-  callbackFailed(callback: string, error: Error): void;
-  /** The handle failed to read. */
-  fail(error: Error): void;
-  /** `eofReceived` was called and returned `keepOpen`. */
-  readEnded(keepOpen: boolean): void;
-  /** A data callback has returned. */
-  afterCallback(): void;
-  /** Stops reading, because memory of the protocol is being sent. */
-  haltReading(): void;
-  /** Resumes reading, because memory of the protocol has been sent. */
-  readAgain(): void;
-}
 
 /** Reports whether a protocol provides the memory to read into. */
 export function isBuffered(protocol: StreamCallbacks): boolean {
@@ -50,6 +34,8 @@ export class StreamReceiver implements StreamSink, Lender {
   /** A data callback runs. Its writes are sent when it returns. */
   dispatching = false;
   paused = false;
+  /** The number of bytes that have arrived, those of earlier receivers of the connection included. */
+  received = 0;
 
   #loop: LoopContext;
   #host: ReceiverHost;
@@ -100,6 +86,11 @@ export class StreamReceiver implements StreamSink, Lender {
     // First, because a getter may throw. Then nothing has changed.
     this.#buffered = isBuffered(protocol);
     this.#protocol = protocol;
+  }
+
+  /** Whether `eofReceived` was called: nothing more arrives. */
+  get ended(): boolean {
+    return this.#ended;
   }
 
   /** Drops what is held and what still arrives: no callback is called from now on. */
@@ -176,9 +167,13 @@ export class StreamReceiver implements StreamSink, Lender {
     if (this.#stopped || this.#successor !== null || count === 0) return;
     const owner = this.#targetOwner;
     if (owner === null) this.#memory.fit(target.length, count);
+    if (this.paused && owner !== null) {
+      this.#heldCount = count;
+      return;
+    }
+    this.received += count;
     if (this.paused) {
-      if (owner === null) this.#heldChunk = this.#keep(target, count);
-      else this.#heldCount = count;
+      this.#heldChunk = this.#keep(target, count);
       return;
     }
     this.#target = null;
@@ -195,6 +190,7 @@ export class StreamReceiver implements StreamSink, Lender {
 
   chunk(data: Uint8Array): void {
     if (this.#stopped) return;
+    this.received += data.length;
     // Copied if a small chunk would keep a large buffer alive, or if another thread could change the bytes.
     const keeps = data.length * 2 >= data.buffer.byteLength && data.buffer instanceof ArrayBuffer;
     const own = keeps ? data : copyBytes(data);

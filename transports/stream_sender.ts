@@ -23,6 +23,9 @@ const NOTHING = new Uint8Array(0);
 
 /** Writes bytes to a handle. Small writes in one callback are joined. */
 export class StreamSender {
+  /** The number of bytes that the handle has taken, those of earlier senders of the connection included. */
+  sent: number;
+
   #handle: StreamHandle;
   #host: SenderHost;
   #queue = new WriteQueue();
@@ -43,7 +46,8 @@ export class StreamSender {
   #onWritten: ((count: number) => void) | null = null;
   #onWriteFailed: ((error: unknown) => void) | null = null;
 
-  constructor(handle: StreamHandle, host: SenderHost) {
+  constructor(handle: StreamHandle, host: SenderHost, sent = 0) {
+    this.sent = sent;
     this.#handle = handle;
     this.#host = host;
   }
@@ -56,6 +60,16 @@ export class StreamSender {
   /** The number of buffered bytes that `drop()` has dropped. */
   get dropped(): number {
     return this.#dropped;
+  }
+
+  /** Whether bytes wait for the handle, or a part of a file does. */
+  get waiting(): boolean {
+    return this.#queue.size > 0 || this.#file !== null;
+  }
+
+  /** Changes with every byte that the kernel takes, also while a `write()` of the handle is pending. */
+  get progress(): number {
+    return this.sent + (this.#handle.progress ?? 0);
   }
 
   get limits(): [low: number, high: number] {
@@ -112,6 +126,7 @@ export class StreamSender {
     this.#file = source;
     try {
       const sent = await source.send(offset, count);
+      this.sent += sent;
       return sent === 0 && this.#file !== source ? null : sent;
     } catch (error) {
       if (error instanceof SendfileError || error instanceof Deno.errors.NotSupported) throw error;
@@ -189,6 +204,7 @@ export class StreamSender {
     if (this.#handle.tryWrite === undefined || this.#queue.size > 0 || this.#writing || this.#stopped) return data;
     try {
       const count = this.#handle.tryWrite(data);
+      this.sent += count;
       return count === data.length ? NOTHING : data.subarray(count);
     } catch (error) {
       this.#host.fail(toError(error));
@@ -214,8 +230,12 @@ export class StreamSender {
 
   /** Removes written bytes from the buffer. A write of no bytes fails, because repeating it would never end. */
   #taken(count: number): boolean {
-    if (count > 0) this.#queue.advance(count);
-    else this.#host.fail(new Deno.errors.WriteZero("a write took no bytes"));
+    if (count > 0) {
+      this.sent += count;
+      this.#queue.advance(count);
+    } else {
+      this.#host.fail(new Deno.errors.WriteZero("a write took no bytes"));
+    }
     return count > 0;
   }
 
