@@ -26,11 +26,20 @@ const DATA_CALLBACKS: Readonly<Record<ProtocolKind, readonly string[]>> = {
   subprocess: ["pipeDataReceived", "pipeConnectionLost", "processExited"],
 };
 const SHARED_CALLBACKS = ["connectionMade", "connectionLost", "pauseWriting", "resumeWriting"];
+/** Callbacks of streams that receive no data. */
+const OTHER_CALLBACKS: Readonly<Record<ProtocolKind, readonly string[]>> = {
+  stream: ["drain"],
+  datagram: [],
+  subprocess: [],
+};
 const KINDS = ["stream", "datagram", "subprocess"] as const;
 const ALL_CALLBACKS: ReadonlySet<string> = new Set([
   ...SHARED_CALLBACKS,
-  ...KINDS.flatMap((kind) => DATA_CALLBACKS[kind]),
+  ...KINDS.flatMap((kind) => [...DATA_CALLBACKS[kind], ...OTHER_CALLBACKS[kind]]),
 ]);
+
+/** In shorter names, only another case and underscores are a certain mistake. */
+const MIN_FUZZY = 8;
 
 /** The consequences of an `async` callback of a stream. */
 const ASYNC: Readonly<Record<string, string>> = {
@@ -154,8 +163,12 @@ function inspect(protocol: object, kind: ProtocolKind): Verdict {
   return warnings.length === 0 ? FINE : { error: null, warnings };
 }
 
+function callbacksOf(kind: ProtocolKind): readonly string[] {
+  return [...SHARED_CALLBACKS, ...DATA_CALLBACKS[kind], ...OTHER_CALLBACKS[kind]];
+}
+
 function findGenerator(members: Members, kind: ProtocolKind): string | null {
-  for (const name of [...SHARED_CALLBACKS, ...DATA_CALLBACKS[kind]]) {
+  for (const name of callbacksOf(kind)) {
     if (members.classOf(name).endsWith("GeneratorFunction")) {
       return `has a generator function as ${name}(), whose body would never run`;
     }
@@ -169,7 +182,7 @@ function findMisspelt(members: Members, kind: ProtocolKind, warnings: string[]):
   for (const name of members.found.keys()) {
     // A leading or trailing underscore marks a method as the author's own.
     if (ALL_CALLBACKS.has(name) || !members.has(name) || /^[_$]|[_$]$/.test(name)) continue;
-    for (const callback of [...SHARED_CALLBACKS, ...DATA_CALLBACKS[kind]]) {
+    for (const callback of callbacksOf(kind)) {
       if (members.found.has(callback)) continue;
       // A protocol that reads into its own memory needs no dataReceived(), and the other way round.
       const ofBuffered = callback === "getBuffer" || callback === "bufferUpdated";
@@ -189,6 +202,8 @@ function findMisspelt(members: Members, kind: ProtocolKind, warnings: string[]):
 function compare(name: string, callback: string): "misspelt" | "similar" | "different" {
   const [a, b] = [simplify(name), simplify(callback)];
   if (a === b) return "misspelt";
+  // Other words are near a short name: train(), rain().
+  if (b.length < MIN_FUZZY) return a.length !== b.length && editDistance(a, b) === 1 ? "similar" : "different";
   const distance = Math.abs(a.length - b.length) > 2 ? 3 : editDistance(a, b);
   // A prefix or a suffix is intended: onDataReceived().
   if (distance > 2 || (distance === 2 && a.includes(b))) return "different";

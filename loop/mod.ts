@@ -79,6 +79,7 @@ export type {
   ServerOptions,
   UnixServerOptions,
 } from "./create_server.ts";
+export type { DrainCounts, DrainOptions } from "./drain.ts";
 export type { LimitOptions, ProgressOptions } from "./limits.ts";
 export { type ServeOptions, Server } from "./server.ts";
 export type { StartTlsOptions } from "./start_tls.ts";

@@ -13,6 +13,7 @@ import type { StreamCallbacks } from "../transports/transport.ts";
 import { makeConnection, type TcpOptions } from "./connect.ts";
 import { LimitGuard } from "./limit_guard.ts";
 import type { LimitOptions, LimitPlan } from "./limits.ts";
+import { Drain, type DrainCounts, type DrainOptions } from "./drain.ts";
 import type { LoopCore } from "./loop_core.ts";
 import type { ProtocolFactory } from "./protocol_factory.ts";
 import { ProxyGate, type ProxyPlan, type ProxyProtocolOptions } from "./proxy_protocol.ts";
@@ -111,6 +112,7 @@ export class Server implements AsyncDisposable {
     lost: (connection) => {
       this.#connections.delete(connection);
       this.#guard?.lost(connection);
+      this.#drain?.lost(connection);
       this.#settle();
     },
   };
@@ -128,6 +130,8 @@ export class Server implements AsyncDisposable {
   #retries = new Set<TimerHandle>();
   /** Whether the server keeps the process alive. */
   #holds = true;
+  /** `null` before `drain()`. */
+  #drain: Drain | null = null;
 
   /** Called by the loop. */
   constructor(
@@ -229,6 +233,7 @@ export class Server implements AsyncDisposable {
     for (const retry of this.#retries) retry.cancel();
     for (const listener of this.#listeners) listener.close();
     this.#guard?.close();
+    this.#drain?.stopped();
     for (const resolve of this.#onClose.splice(0)) resolve();
     this.#settle();
   }
@@ -249,6 +254,38 @@ export class Server implements AsyncDisposable {
   abortClients(): void {
     this.#abortHandshakes();
     for (const connection of [...this.#connections]) connection.abort();
+  }
+
+  /**
+   * Ends the server in order: goes on for `delay`, stops accepting, calls `drain` of each protocol that has it, closes the
+   * other connections after their buffered writes, and after `grace` aborts what is left.
+   *
+   * Pending TLS handshakes go on, and their connections are treated as the others. `close()` ends `delay`. Calling `drain`
+   * again waits for the same end; it can shorten `delay` and `grace`, and its `signal` counts, too.
+   *
+   * @param options The times, and a signal that forces the end.
+   * @returns How the connections have ended, when the last is lost.
+   * @throws {TypeError} If an option is unknown or of the wrong type.
+   * @throws {RangeError} If a time is not a possible delay of a timer.
+   *
+   * @example End on SIGTERM, and at once on a second SIGTERM
+   * ```ts ignore
+   * const forced = new AbortController();
+   * loop.addSignalHandler("SIGTERM", () => {
+   *   loop.addSignalHandler("SIGTERM", () => forced.abort());
+   *   server.drain({ delay: 5_000, grace: 20_000, signal: forced.signal }).then(console.log);
+   * });
+   * ```
+   */
+  // deno-lint-ignore require-await -- wrong arguments reject, too
+  async drain(options: DrainOptions = {}): Promise<DrainCounts> {
+    this.#drain ??= new Drain(this.#loop, {
+      connections: this.#connections,
+      close: () => this.close(),
+      abortHandshakes: () => this.#abortHandshakes(),
+      waitClosed: () => this.waitClosed(),
+    });
+    return this.#drain.run(options);
   }
 
   /** Calls `close()` and `closeClients()`, and waits as {@linkcode waitClosed} does. */
@@ -340,9 +377,11 @@ export class Server implements AsyncDisposable {
     this.#settle();
   }
 
-  #abortHandshakes(): void {
+  /** Returns the number of handshakes. */
+  #abortHandshakes(): number {
     this.#proxy?.abort(GIVEN_UP);
     for (const controller of this.#handshakes) controller.abort(GIVEN_UP);
+    return this.#handshakes.size;
   }
 
   #limit(limits: LimitPlan): void {
@@ -368,6 +407,7 @@ export class Server implements AsyncDisposable {
     if (visitor !== undefined) this.#guard!.begin(connection, visitor);
     connection.start();
     connection.startReading();
+    this.#drain?.made(connection);
   }
 }
 

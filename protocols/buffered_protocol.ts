@@ -60,4 +60,10 @@ export class BufferedProtocol extends BaseProtocol implements StreamCallbacks {
    * @returns `true` to keep the transport open for writing. Any false value closes it; so does `true` on TLS.
    */
   eofReceived(): boolean | void {}
+
+  /**
+   * Called once if the server of the connection ends soon, by `server.drain()`: finish what you do, and close the
+   * transport. A connection whose protocol does not have this callback is closed instead. An exception closes the transport.
+   */
+  drain?(): void;
 }

@@ -59,6 +59,10 @@ export class DirectProtocol implements StreamCallbacks {
     this.#protocol.resumeWriting!();
   }
 
+  drain(): void {
+    this.#protocol.drain!();
+  }
+
   connectionLost(error: Error | null): void {
     this.#protocol.connectionLost!(error);
   }

@@ -16,6 +16,9 @@ export class StreamLink {
   /** `readable` was cancelled. */
   #cancelled = false;
 
+  /** Aborted by `drain()`. Created when the program asks for its signal. */
+  #draining: AbortController | null = null;
+
   constructor(protocol: StreamCallbacks, limit: number, loop: EventLoop | undefined, serverSide: boolean) {
     this.read = new ReadSide(limit);
     this.#protocol = protocol;
@@ -59,6 +62,17 @@ export class StreamLink {
     this.#cancelled = true;
     this.read.discard();
     if (this.write.ended) this.transport.close();
+  }
+
+  /** Aborted when the server of the connection ends soon. */
+  get draining(): AbortSignal {
+    return (this.#draining ??= new AbortController()).signal;
+  }
+
+  /** The server ends soon. A program that has not asked for the signal could not know. */
+  drain(): void {
+    if (this.#draining === null) this.transport.close();
+    else this.#draining.abort(new DOMException("the server ends soon", "AbortError"));
   }
 
   lose(error: Error | null): void {

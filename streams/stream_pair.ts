@@ -53,6 +53,14 @@ export class StreamPair implements Disposable, AsyncDisposable {
   }
 
   /**
+   * Aborted when the server of the connection ends soon, by `server.drain()`: pass it to what waits for the next request, and
+   * close the pair when you have answered. If you never ask for this signal, `server.drain()` closes the connection.
+   */
+  get draining(): AbortSignal {
+    return this.#link.draining;
+  }
+
+  /**
    * Settles once, when the connection is closed: resolves after `close()`, `abort()` and the end of both directions, and
    * rejects with the error of `connectionLost`. You need not handle the rejection.
    */

@@ -85,6 +85,11 @@ export class StreamProtocol extends Protocol {
     this.#link.write.resume();
   }
 
+  /** Aborts `draining`, or closes the connection. */
+  override drain(): void {
+    this.#link.drain();
+  }
+
   /** Settles `closed`. */
   override connectionLost(error: Error | null): void {
     this.#link.lose(error);

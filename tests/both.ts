@@ -22,6 +22,7 @@ import "./proxy_protocol/server_test.ts";
 import "./servers/accept_test.ts";
 import "./servers/address_errors_test.ts";
 import "./servers/connect_test.ts";
+import "./servers/drain_test.ts";
 import "./servers/given_test.ts";
 import "./servers/server_hosts_test.ts";
 import "./servers/server_test.ts";

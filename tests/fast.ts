@@ -31,6 +31,7 @@ import "./limits/limit_options_test.ts";
 import "./loop/options_test.ts";
 import "./loop/timer_heap_test.ts";
 import "./proxy_protocol/header_test.ts";
+import "./servers/drain_clock_test.ts";
 import "./stream_pairs/asyncio_test.ts";
 import "./stream_pairs/reader_test.ts";
 import "./streams/coalescing_test.ts";

@@ -7,3 +7,10 @@ export interface ConnectionOwner<C> {
   /** Reading goes on. May be called without `paused`. */
   resumed?(connection: C): void;
 }
+
+/** The options of a connection. */
+export interface StreamConnectionOptions<C> {
+  /** The time limit of `close()`, in milliseconds; none by default. */
+  closeTimeout?: number | undefined;
+  owner?: ConnectionOwner<C> | undefined;
+}

@@ -13,7 +13,7 @@
 import { InvalidStateError, TimeoutError, toError } from "../errors.ts";
 import { checkProtocol } from "../checks.ts";
 import { callProtocol } from "./callbacks.ts";
-import type { ConnectionOwner } from "./connection_owner.ts";
+import type { ConnectionOwner, StreamConnectionOptions } from "./connection_owner.ts";
 import type { DenoFile, FileSource } from "./file_source.ts";
 import type { LoopContext, TimerHandle } from "./loop_context.ts";
 import { checkCallbacks } from "../check_protocol.ts";
@@ -22,13 +22,6 @@ import type { ReceiverHost } from "./receiver_host.ts";
 import { isBuffered, StreamReceiver } from "./stream_receiver.ts";
 import { type SenderHost, StreamSender } from "./stream_sender.ts";
 import type { StreamCallbacks, Transport } from "./transport.ts";
-
-/** The options of a connection. */
-export interface StreamConnectionOptions {
-  /** The time limit of `close()`, in milliseconds; none by default. */
-  closeTimeout?: number | undefined;
-  owner?: ConnectionOwner<StreamConnection> | undefined;
-}
 
 /** One byte stream: its handle, its protocol and its state. */
 export class StreamConnection implements ReceiverHost, SenderHost {
@@ -64,7 +57,7 @@ export class StreamConnection implements ReceiverHost, SenderHost {
     loop: LoopContext,
     handle: StreamHandle,
     protocol: StreamCallbacks,
-    options: StreamConnectionOptions,
+    options: StreamConnectionOptions<StreamConnection>,
     buffered: boolean = isBuffered(protocol),
   ) {
     this.#loop = loop;
@@ -99,6 +92,11 @@ export class StreamConnection implements ReceiverHost, SenderHost {
 
   get isClosing(): boolean {
     return this.#state !== "open";
+  }
+
+  /** `connectionLost` is called, or will be in the next turn. */
+  get isLost(): boolean {
+    return this.#state === "lost";
   }
 
   get isReading(): boolean {

@@ -68,6 +68,16 @@ for (
   });
 }
 
+Deno.test("drain() is a callback of streams; another spelling is refused, and other words that are like it are not", () => {
+  assertEquals(warnings({ drain: nothing }), []);
+  assertEquals(refusal({ Drain: nothing }), "has Drain(), which is never called; did you mean drain()?");
+  assertEquals(warnings({ drains: nothing }), ["has drains(), which is like drain(), but no drain()"]);
+  for (const name of ["train", "main", "draining", "isDrained", "onDrain", "run"]) {
+    assertEquals(warnings({ [name]: nothing }), [], name);
+  }
+  assertEquals(refusal({ *drain() {} }), "has a generator function as drain(), whose body would never run");
+});
+
 Deno.test("a misspelt callback of a subclass is found, also as a field, and every time", () => {
   class Echo extends Protocol {
     dataRecieved(): void {}

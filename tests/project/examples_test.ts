@@ -26,6 +26,7 @@ Deno.test("examples/ holds the programs that the README names", () => {
     "dns_over_tcp_client.ts",
     "existing_socket.ts",
     "file_receiver.ts",
+    "graceful_server.ts",
     "line_protocol_test.ts",
     "memcached_server.ts",
     "smtp_starttls_client.ts",
@@ -91,6 +92,31 @@ Deno.test("tcp_echo_server.ts closes its connections when SIGINT stops it", asyn
   server.interrupt();
   assertEquals(await conn.read(new Uint8Array(1)), null);
   assertEquals(await server.end(), { code: 0, stdout: "connection lost\nstopped\n", stderr: "" });
+});
+
+Deno.test("graceful_server.ts finishes its answers at SIGTERM, and closes connections that wait for none", async () => {
+  await using server = new Example("graceful_server.ts", ["0", "300"]);
+  const port = await server.port();
+  using idle = await Deno.connect({ hostname: "127.0.0.1", port });
+  using busy = await Deno.connect({ hostname: "127.0.0.1", port });
+  await busy.write(bytes("hello\n"));
+  assertEquals(await server.line(), "working");
+  server.terminate();
+  assertEquals(text(new Uint8Array(await new Response(busy.readable).arrayBuffer())), "HELLO\r\n");
+  assertEquals(await idle.read(new Uint8Array(1)), null);
+  assertEquals(await server.end(), { code: 0, stdout: "ending\n2 ended, 0 closed, 0 aborted\n", stderr: "" });
+});
+
+Deno.test("graceful_server.ts aborts its connections at a second SIGTERM", async () => {
+  await using server = new Example("graceful_server.ts", ["0", "600000"]);
+  using busy = await Deno.connect({ hostname: "127.0.0.1", port: await server.port() });
+  await busy.write(bytes("hello\n"));
+  assertEquals(await server.line(), "working");
+  server.terminate();
+  assertEquals(await server.line(), "ending");
+  server.terminate();
+  // The answer is never given.
+  assertEquals(await busy.read(new Uint8Array(1)).catch(() => null), null);
 });
 
 Deno.test("tcp_echo_server.ts sends megabytes back in order", async () => {

@@ -65,6 +65,11 @@ export class Example implements AsyncDisposable {
     this.#child.kill("SIGINT");
   }
 
+  /** Sends SIGTERM. */
+  terminate(): void {
+    this.#child.kill("SIGTERM");
+  }
+
   /** Sends SIGHUP. */
   hangUp(): void {
     this.#child.kill("SIGHUP");

@@ -6,7 +6,8 @@ import { Socket } from "../../engines/epoll/mod.ts";
 import { WindowMemory } from "../../memory/window_memory.ts";
 import type { LoopContext } from "../../transports/loop_context.ts";
 import type { StreamHandle, StreamSink } from "../../transports/stream_handle.ts";
-import { StreamConnection, type StreamConnectionOptions } from "../../transports/stream_connection.ts";
+import type { StreamConnectionOptions } from "../../transports/connection_owner.ts";
+import { StreamConnection } from "../../transports/stream_connection.ts";
 import { StreamTransport } from "../../transports/stream_transport.ts";
 import type { StreamCallbacks } from "../../transports/transport.ts";
 import type { Server, WriteTransport } from "../../mod.ts";
@@ -323,7 +324,7 @@ export class FakeHandle implements StreamHandle {
 export function makeTransport(
   protocol: StreamCallbacks,
   handle: StreamHandle,
-  options: StreamConnectionOptions = {},
+  options: StreamConnectionOptions<StreamConnection> = {},
 ): StreamTransport {
   const connection = new StreamConnection(context, handle, protocol, options);
   const transport = new StreamTransport(connection, {});
