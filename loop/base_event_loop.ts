@@ -1,6 +1,7 @@
 import { checkTime } from "../checks.ts";
 import type { ExceptionContext, Handle, TimerHandle } from "../transports/loop_context.ts";
 import type { ExceptionHandler } from "./exceptions.ts";
+import type { LoopInfo } from "../transports/inspection.ts";
 import type { FileDescriptor } from "../transports/watcher.ts";
 import type { LoopCore } from "./loop_core.ts";
 import { Signals } from "./signals.ts";
@@ -184,6 +185,24 @@ export class BaseEventLoop {
    */
   setExceptionHandler(handler: ExceptionHandler | null): void {
     this.#core.exceptions.setHandler(handler);
+  }
+
+  /**
+   * Describes every transport and every server of this loop: peer, protocol, age, idle time, bytes each way, buffer, and what
+   * pauses it. A transport that nothing holds any more may be missing.
+   *
+   * @returns Plain objects, which `JSON.stringify` takes.
+   *
+   * @example Print the connections at SIGUSR1
+   * ```ts
+   * import { getRunningLoop } from "@tandem/io";
+   *
+   * const loop = getRunningLoop();
+   * loop.addSignalHandler("SIGUSR1", () => console.table(loop.inspect().transports));
+   * ```
+   */
+  inspect(): LoopInfo {
+    return this.#core.roster.inspect(this.time());
   }
 
   /** Returns the exception handler, or `null` for {@linkcode defaultExceptionHandler}. */

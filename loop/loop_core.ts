@@ -1,8 +1,10 @@
 import type { Engine } from "../transports/engine.ts";
 import type { ExceptionContext, Handle, LoopContext, TimerHandle } from "../transports/loop_context.ts";
+import type { ServerState, TransportState } from "../transports/inspection.ts";
 import type { BaseTransport } from "../transports/transport.ts";
 import type { Clock } from "./clock.ts";
 import { Exceptions } from "./exceptions.ts";
+import { Roster } from "./roster.ts";
 import { Scheduler } from "./scheduler.ts";
 
 /** The parts of a loop: engine, scheduler and exceptions. */
@@ -10,6 +12,7 @@ export class LoopCore implements LoopContext {
   readonly engine: Engine;
   readonly exceptions: Exceptions;
   readonly scheduler: Scheduler;
+  readonly roster: Roster = new Roster();
 
   constructor(engine: Engine, clock: Clock) {
     this.engine = engine;
@@ -52,5 +55,13 @@ export class LoopCore implements LoopContext {
 
   unwatch(transport: BaseTransport): void {
     this.exceptions.unwatch(transport);
+  }
+
+  enter<T extends object>(subject: T, describe: (subject: T, now: number) => TransportState | ServerState): object {
+    return this.roster.enter(subject, describe, this.time());
+  }
+
+  leave(entry: object | undefined): void {
+    this.roster.leave(entry);
   }
 }

@@ -12,6 +12,7 @@
  * - **Child processes:** {@linkcode EventLoop.subprocessExec}, {@linkcode EventLoop.subprocessShell}.
  * - **Callbacks:** {@linkcode BaseEventLoop.callSoon}, {@linkcode BaseEventLoop.callLater},
  *   {@linkcode BaseEventLoop.callAt}, {@linkcode BaseEventLoop.addSignalHandler}.
+ * - **Debugging:** {@linkcode BaseEventLoop.inspect}.
  * - **Exceptions:** {@linkcode BaseEventLoop.setExceptionHandler}, {@linkcode BaseEventLoop.setDebug}.
  *
  * ```sh
@@ -41,6 +42,16 @@
  * @module
  */
 export type { ExceptionContext, Handle, TimerHandle } from "../transports/loop_context.ts";
+export type {
+  ChildPipeInfo,
+  LoopInfo,
+  PauseInfo,
+  ServerInfo,
+  ServerState,
+  TrafficInfo,
+  TransportInfo,
+  TransportState,
+} from "../transports/inspection.ts";
 export { BaseEventLoop } from "./base_event_loop.ts";
 export type {
   AcceptedSocketOptions,

@@ -5,11 +5,13 @@ import { secureStream } from "../tls/secure_stream.ts";
 import { TlsError } from "../tls/tls_error.ts";
 import { MAX_HANDSHAKES, type TlsPlan } from "../tls/tls_options.ts";
 import type { StreamEnd } from "../transports/stream_handle.ts";
+import type { ServerState } from "../transports/inspection.ts";
 import type { AcceptSink, ListenHandle } from "../transports/listen_handle.ts";
 import type { TimerHandle } from "../transports/loop_context.ts";
 import type { ConnectionOwner } from "../transports/connection_owner.ts";
 import type { StreamConnection } from "../transports/stream_connection.ts";
 import type { StreamCallbacks } from "../transports/transport.ts";
+import { isOfConnection } from "./accept_errors.ts";
 import { makeConnection, type TcpOptions } from "./connect.ts";
 import { LimitGuard } from "./limit_guard.ts";
 import type { LimitOptions, LimitPlan } from "./limits.ts";
@@ -21,19 +23,6 @@ import type { Visitor } from "./visitor.ts";
 
 /** The pause after an error of the listener, such as EMFILE, in milliseconds; asyncio's ACCEPT_RETRY_DELAY. */
 const ACCEPT_RETRY_DELAY = 1000;
-
-/** Errors of a connection, not of the listener. As accept(2) says, the next accept follows at once. */
-const CONNECTION_ERRORS: ReadonlySet<string> = new Set([
-  "EPERM",
-  "EPROTO",
-  "ENOPROTOOPT",
-  "ENETDOWN",
-  "ENETUNREACH",
-  "EHOSTDOWN",
-  "EHOSTUNREACH",
-  "ENONET",
-  "EOPNOTSUPP",
-]);
 
 /** Aborts handshakes and PROXY headers in `closeClients()` and `abortClients()`. It is not reported. */
 const GIVEN_UP = new DOMException("the server ends its connections", "AbortError");
@@ -73,6 +62,8 @@ export interface ServePlan {
 }
 
 const FOREVER_OPTIONS = namesOf<{ signal?: AbortSignal }>({ signal: true });
+
+let describeServer: (server: Server) => ServerState;
 
 /**
  * Accepts connections and creates a protocol for each. {@linkcode EventLoop.createServer} creates servers.
@@ -133,6 +124,19 @@ export class Server implements AsyncDisposable {
   /** `null` before `drain()`. */
   #drain: Drain | null = null;
 
+  /** For `loop.leave()`. */
+  #entry: object;
+
+  static {
+    describeServer = (server) => ({
+      addresses: server.addresses.map((address) => ({ ...address })),
+      serving: server.#serving,
+      draining: server.#drain !== null,
+      connections: server.#connections.size,
+      handshakes: server.#handshakes.size,
+    });
+  }
+
   /** Called by the loop. */
   constructor(
     loop: LoopCore,
@@ -152,6 +156,7 @@ export class Server implements AsyncDisposable {
     this.#proxy = proxy && new ProxyGate(loop, proxy, (end) => this.#serve(end), () => this.#settle());
     this.addresses = listeners.map(({ addr }) => addr);
     this.sockets = listeners.map(({ socket }) => socket).filter((socket) => socket !== undefined);
+    this.#entry = loop.enter(this, describeServer);
     if (limits !== null) this.#limit(limits);
     if (startServing) this.startServing();
   }
@@ -302,6 +307,7 @@ export class Server implements AsyncDisposable {
 
   #settle(): void {
     if (!this.#isOver()) return;
+    this.#loop.leave(this.#entry);
     for (const resolve of this.#waiters.splice(0)) resolve();
   }
 
@@ -413,12 +419,4 @@ export class Server implements AsyncDisposable {
 
 function describeAddress(address: Deno.Addr | undefined): string {
   return address !== undefined && "hostname" in address ? `${address.hostname} port ${address.port}` : "a client";
-}
-
-/** Reports whether a connection has failed, not the listener: for example, the peer has reset. */
-function isOfConnection(error: Error & { code?: string }): boolean {
-  // NotConnected: the peer had reset when Deno asked for its address.
-  const { ConnectionAborted, ConnectionReset, NotConnected } = Deno.errors;
-  return [ConnectionAborted, ConnectionReset, NotConnected].some((Class) => error instanceof Class) ||
-    CONNECTION_ERRORS.has(error.code ?? "");
 }

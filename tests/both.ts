@@ -9,6 +9,7 @@ import "./limits/byte_counts_test.ts";
 import "./limits/behind_proxy_test.ts";
 import "./limits/sockets_test.ts";
 import "./loop/context_test.ts";
+import "./loop/inspect_test.ts";
 import "./loop/loops_test.ts";
 import "./loop/misuse_test.ts";
 import "./loop/protocol_test.ts";

@@ -3,6 +3,8 @@ import { giveBuffer, MAX_BUFFER, takeBuffer } from "../memory/buffer_pool.ts";
 import { callProtocol } from "./callbacks.ts";
 import type { LoopContext } from "./loop_context.ts";
 import type { DatagramHandle } from "./datagram_handle.ts";
+import { copyAddress } from "./describe_stream.ts";
+import type { TransportState } from "./inspection.ts";
 import { checkCallbacks } from "../check_protocol.ts";
 import { describe, toError } from "../errors.ts";
 import { lookUpExtraInfo } from "./extra_info.ts";
@@ -33,6 +35,8 @@ interface Waiting {
   addr: Deno.Addr;
 }
 
+let describeDatagrams: (transport: DatagramTransport, now: number) => TransportState;
+
 /** The transport of UDP and Unix datagrams, over any handle. */
 export class DatagramTransport implements Interface {
   #loop: LoopContext;
@@ -47,6 +51,13 @@ export class DatagramTransport implements Interface {
   #sender: Deno.Addr | null = null;
   #closing = false;
   #lost = false;
+  /** The numbers of bytes, for `loop.inspect()`. */
+  #bytesReceived = 0;
+  #bytesSent = 0;
+  /** When `pauseWriting` was called last. */
+  #pausedAt = 0;
+  /** For `loop.leave()`. */
+  #entry: object | undefined;
   /** The memory of the pending send. */
   #inFlight: Uint8Array | null = null;
   #inFlightLength = 0;
@@ -56,6 +67,24 @@ export class DatagramTransport implements Interface {
   // Created once for each transport, so that a datagram creates no closure.
   #onSent: () => void = () => this.#sent(null);
   #onSendFailed: (error: unknown) => void = (error) => this.#sent(toError(error));
+
+  static {
+    describeDatagrams = (transport, now) => ({
+      kind: "datagram",
+      protocol: describe(transport.#protocol),
+      peername: copyAddress(transport.#options.extra.peername),
+      sockname: copyAddress(transport.#options.extra.sockname),
+      tls: false,
+      bytesReceived: transport.#bytesReceived,
+      bytesSent: transport.#bytesSent,
+      writeBufferSize: transport.#size,
+      closing: transport.#closing,
+      readingPaused: null,
+      writingPaused: transport.#flow.paused ? { by: "peer", for: now - transport.#pausedAt } : null,
+      pid: null,
+      pipes: [],
+    });
+  }
 
   constructor(
     loop: LoopContext,
@@ -68,6 +97,7 @@ export class DatagramTransport implements Interface {
     this.#protocol = protocol;
     this.#options = options;
     if (loop.debug) loop.watch(this);
+    this.#entry = loop.enter?.(this, describeDatagrams);
     callProtocol(loop, this, protocol, "connectionMade", this);
     // In the next turn, so that the caller's `await` of this transport returns before the first datagram is delivered.
     loop.callSoon(() => this.#startReceiving());
@@ -131,7 +161,7 @@ export class DatagramTransport implements Interface {
     } else {
       this.#queue.push({ data: new Uint8Array(data), addr: target });
     }
-    if (this.#flow.mustPause(this.#size)) callProtocol(this.#loop, this, this.#protocol, "pauseWriting");
+    this.#pauseIfFull();
   }
 
   getWriteBufferSize(): number {
@@ -144,7 +174,13 @@ export class DatagramTransport implements Interface {
 
   setWriteBufferLimits(limits: WriteBufferLimits = {}): void {
     this.#flow.setLimits(limits);
-    if (this.#flow.mustPause(this.#size)) callProtocol(this.#loop, this, this.#protocol, "pauseWriting");
+    this.#pauseIfFull();
+  }
+
+  #pauseIfFull(): void {
+    if (!this.#flow.mustPause(this.#size)) return;
+    this.#pausedAt = this.#loop.time();
+    callProtocol(this.#loop, this, this.#protocol, "pauseWriting");
   }
 
   #startReceiving(): void {
@@ -183,7 +219,9 @@ export class DatagramTransport implements Interface {
   #trySend(data: Uint8Array, addr: Deno.Addr): boolean {
     if (this.#handle.trySend === undefined || this.#inFlight !== null) return false;
     try {
-      return this.#handle.trySend(data, addr);
+      const isSent = this.#handle.trySend(data, addr);
+      if (isSent) this.#bytesSent += data.length;
+      return isSent;
     } catch (error) {
       // In a later turn, so that errorReceived() is not called inside sendto(). After close() it still precedes connectionLost().
       this.#loop.callSoon(() => callProtocol(this.#loop, this, this.#protocol, "errorReceived", toError(error)));
@@ -205,17 +243,19 @@ export class DatagramTransport implements Interface {
 
   #sent(error: Error | null): void {
     const buffer = this.#inFlight!;
+    const length = this.#inFlightLength;
     this.#inFlight = null;
     if (this.#inFlightPooled) giveBuffer(buffer);
     this.#inFlightPooled = false;
     if (this.#lost) return;
-    this.#size -= this.#inFlightLength + HEADER_SIZE;
+    this.#size -= length + HEADER_SIZE;
     if (this.#head < this.#queue.length) {
       const { data, addr } = this.#queue[this.#head++]!;
       if (this.#head === this.#queue.length) this.#queue.length = this.#head = 0;
       this.#send(data, data.length, addr);
     }
     if (error !== null) this.#errorReceived(error);
+    else this.#bytesSent += length;
     if (this.#flow.mustResume(this.#size)) callProtocol(this.#loop, this, this.#protocol, "resumeWriting");
     if (this.#closing && this.#inFlight === null) this.#scheduleLost();
   }
@@ -225,6 +265,7 @@ export class DatagramTransport implements Interface {
     const { remoteAddr } = this.#handle;
     if (remoteAddr !== null && !sameAddr(addr, remoteAddr)) return;
     this.#sender = addr;
+    this.#bytesReceived += data.length;
     callProtocol(this.#loop, this, this.#protocol, "datagramReceived", data as Uint8Array<ArrayBuffer>, addr);
   }
 
@@ -240,6 +281,7 @@ export class DatagramTransport implements Interface {
       callProtocol(this.#loop, this, this.#protocol, "connectionLost", null);
       this.#handle.close();
       this.#loop.unwatch(this);
+      this.#loop.leave?.(this.#entry);
     });
   }
 }

@@ -1,4 +1,5 @@
 /** The part of the loop that transports use. */
+import type { ServerState, TransportState } from "./inspection.ts";
 import type { BaseCallbacks, BaseTransport } from "./transport.ts";
 
 /** A scheduled callback. */
@@ -53,4 +54,8 @@ export interface LoopContext {
   watch(transport: BaseTransport): void;
   /** Ends `watch`. */
   unwatch(transport: BaseTransport): void;
+  /** Adds a transport or a server to those of `inspect()`, without keeping it alive. Returns what `leave` takes. */
+  enter?<T extends object>(subject: T, describe: (subject: T, now: number) => TransportState | ServerState): object;
+  /** Ends `enter`. */
+  leave?(entry: object | undefined): void;
 }

@@ -16,6 +16,7 @@ import { callProtocol } from "./callbacks.ts";
 import type { ConnectionOwner, StreamConnectionOptions } from "./connection_owner.ts";
 import type { DenoFile, FileSource } from "./file_source.ts";
 import type { LoopContext, TimerHandle } from "./loop_context.ts";
+import { describeStream } from "./describe_stream.ts";
 import { checkCallbacks } from "../check_protocol.ts";
 import type { StreamHandle, StreamSink } from "./stream_handle.ts";
 import type { ReceiverHost } from "./receiver_host.ts";
@@ -50,6 +51,8 @@ export class StreamConnection implements ReceiverHost, SenderHost {
   /** `closeWhenEmpty()` was called. */
   #closesWhenEmpty = false;
   #closeTimer: TimerHandle | undefined;
+  /** For `loop.leave()`. */
+  #entry: object | undefined;
   /** Whether the stream keeps the process alive. */
   #holds = true;
 
@@ -103,6 +106,10 @@ export class StreamConnection implements ReceiverHost, SenderHost {
     return this.#state === "open" && !this.#receiver.paused;
   }
 
+  get isUpgrading(): boolean {
+    return this.#upgrading;
+  }
+
   get receiver(): StreamReceiver {
     return this.#receiver;
   }
@@ -115,8 +122,9 @@ export class StreamConnection implements ReceiverHost, SenderHost {
     return this.#receiver.dispatching;
   }
 
-  /** Calls `connectionMade`. Called once, before `startReading()`. */
-  start(): void {
+  /** Calls `connectionMade`. Called once, before `startReading()`. A connection that is not `listed` is part of a transport. */
+  start(listed = true): void {
+    if (listed) this.#entry = this.#loop.enter?.(this, describeStream);
     if (this.#loop.debug) this.#loop.watch(this.transport);
     callProtocol(this.#loop, this.transport, this.protocol, "connectionMade", this.transport);
   }
@@ -250,6 +258,7 @@ export class StreamConnection implements ReceiverHost, SenderHost {
     this.#wasPaused = true;
     if (this.#state !== "open" || this.#receiver.paused) return;
     this.#receiver.paused = true;
+    this.#receiver.pausedAt = this.#loop.time();
     this.#owner?.paused?.(this);
     this.#handle.readStop();
   }
@@ -298,6 +307,7 @@ export class StreamConnection implements ReceiverHost, SenderHost {
   }
 
   callFlowControl(name: "pauseWriting" | "resumeWriting"): void {
+    if (name === "pauseWriting") this.#sender.pausedAt = this.#loop.time();
     callProtocol(this.#loop, this.transport, this.protocol, name);
   }
 
@@ -392,6 +402,7 @@ export class StreamConnection implements ReceiverHost, SenderHost {
     callProtocol(this.#loop, this.transport, this.protocol, "connectionLost", error);
     this.#handle.close(this.#sender.dropped > 0);
     this.#loop.unwatch(this.transport);
+    this.#loop.leave?.(this.#entry);
     this.#owner?.lost(this);
   }
 }

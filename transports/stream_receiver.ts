@@ -34,6 +34,10 @@ export class StreamReceiver implements StreamSink, Lender {
   /** A data callback runs. Its writes are sent when it returns. */
   dispatching = false;
   paused = false;
+  /** When `paused` was set last. */
+  pausedAt = 0;
+  /** Reading waits for pending writes of the protocol's own memory. */
+  halted = false;
   /** The number of bytes that have arrived, those of earlier receivers of the connection included. */
   received = 0;
 
@@ -54,8 +58,6 @@ export class StreamReceiver implements StreamSink, Lender {
   #loans = 0;
   /** After `startTls()`, the receiver that waits for these writes instead. */
   #heir: StreamReceiver | null = null;
-  /** Reading waits for these writes. */
-  #halted = false;
   /** Created for the first loan, to keep idle connections small. */
   #onSettled: (() => void) | null = null;
 
@@ -138,7 +140,7 @@ export class StreamReceiver implements StreamSink, Lender {
       this.#heir.settled();
       return;
     }
-    if (--this.#loans > 0 || !this.#halted) return;
+    if (--this.#loans > 0 || !this.halted) return;
     // In a microtask, because readAgain() calls callbacks.
     queueMicrotask(
       this.#onSettled ??= () => {
@@ -391,6 +393,6 @@ export class StreamReceiver implements StreamSink, Lender {
 
   /** Reports whether reading must wait until memory of the protocol has been sent. */
   #mustHalt(): boolean {
-    return this.#halted = this.#loans > 0;
+    return this.halted = this.#loans > 0;
   }
 }

@@ -25,6 +25,8 @@ const NOTHING = new Uint8Array(0);
 export class StreamSender {
   /** The number of bytes that the handle has taken, those of earlier senders of the connection included. */
   sent: number;
+  /** When `pauseWriting` was called last. */
+  pausedAt = 0;
 
   #handle: StreamHandle;
   #host: SenderHost;
@@ -70,6 +72,11 @@ export class StreamSender {
   /** Changes with every byte that the kernel takes, also while a `write()` of the handle is pending. */
   get progress(): number {
     return this.sent + (this.#handle.progress ?? 0);
+  }
+
+  /** `pauseWriting` was called, and `resumeWriting` was not. */
+  get paused(): boolean {
+    return this.#flow.paused;
   }
 
   get limits(): [low: number, high: number] {

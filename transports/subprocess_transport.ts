@@ -1,6 +1,8 @@
 import { checkProtocol } from "../checks.ts";
 import { callProtocol } from "./callbacks.ts";
 import type { LoopContext } from "./loop_context.ts";
+import { describeTraffic } from "./describe_stream.ts";
+import type { TransportState } from "./inspection.ts";
 import { checkCallbacks } from "../check_protocol.ts";
 import { describe, ProcessLookupError } from "../errors.ts";
 import { lookUpExtraInfo } from "./extra_info.ts";
@@ -16,6 +18,8 @@ import type {
   WriteTransport,
 } from "./transport.ts";
 
+let describeChild: (transport: SubprocessTransport, now: number) => TransportState;
+
 /** The transport of a child process. Its pipes are stream transports. */
 export class SubprocessTransport implements Interface {
   #loop: LoopContext;
@@ -30,6 +34,32 @@ export class SubprocessTransport implements Interface {
   /** `connectionLost` has returned. */
   #over = false;
 
+  /** For `loop.leave()`. */
+  #entry: object | undefined;
+
+  static {
+    describeChild = (transport, now) => {
+      const pipes = [...transport.#pipes].map(([fd, pipe]) => ({ fd, ...describeTraffic(pipe, now) }));
+      const sum = (key: "bytesReceived" | "bytesSent" | "writeBufferSize") =>
+        pipes.reduce((total, pipe) => total + pipe[key], 0);
+      return {
+        kind: "subprocess",
+        protocol: describe(transport.#protocol),
+        peername: null,
+        sockname: null,
+        tls: false,
+        bytesReceived: sum("bytesReceived"),
+        bytesSent: sum("bytesSent"),
+        writeBufferSize: sum("writeBufferSize"),
+        closing: transport.#closing,
+        readingPaused: null,
+        writingPaused: pipes.find(({ fd }) => fd === 0)?.writingPaused ?? null,
+        pid: transport.#process.pid,
+        pipes,
+      };
+    };
+  }
+
   constructor(loop: LoopContext, process: ProcessHandle, protocol: SubprocessCallbacks) {
     this.#loop = loop;
     this.#process = process;
@@ -39,9 +69,10 @@ export class SubprocessTransport implements Interface {
       const pipe = new StreamConnection(loop, handle, this.#pipeProtocol(fd), {});
       this.#pipes.set(fd, pipe);
       new StreamTransport(pipe, {});
-      pipe.start();
+      pipe.start(false);
     }
     if (loop.debug) loop.watch(this);
+    this.#entry = loop.enter?.(this, describeChild);
     callProtocol(loop, this, protocol, "connectionMade", this);
     // In the next turn, so that the caller's `await` of this transport returns before the first bytes are delivered.
     loop.callSoon(() => {
@@ -158,6 +189,7 @@ export class SubprocessTransport implements Interface {
       callProtocol(this.#loop, this, this.#protocol, "connectionLost", null);
       this.#over = true;
       this.#loop.unwatch(this);
+      this.#loop.leave?.(this.#entry);
     });
   }
 
