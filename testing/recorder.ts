@@ -11,6 +11,7 @@ const CALLBACKS = [
   "getBuffer",
   "bufferUpdated",
   "eofReceived",
+  "drain",
   "pauseWriting",
   "resumeWriting",
   "datagramReceived",

@@ -11,17 +11,17 @@ interface Described {
   readonly readable: boolean;
   readonly writable: boolean;
   readonly isClosing: boolean;
-  readonly isUpgrading: boolean;
+  readonly upgrading: boolean;
   readonly receiver: StreamReceiver;
   readonly sender: StreamSender;
 }
 
 /** Describes the bytes of a connection at a time, for `loop.inspect()`. */
-export function describeTraffic({ receiver, sender, isClosing, isUpgrading }: Described, now: number): TrafficInfo {
+export function describeTraffic({ receiver, sender, isClosing, upgrading }: Described, now: number): TrafficInfo {
   let readingPaused: TrafficInfo["readingPaused"] = null;
   if (isClosing) readingPaused = null;
   else if (receiver.paused) {
-    readingPaused = { by: isUpgrading ? "startTls" : "program", for: now - receiver.pausedAt };
+    readingPaused = { by: upgrading ? "startTls" : "program", for: now - receiver.pausedAt };
   } else if (receiver.halted) readingPaused = { by: "writes", for: null };
   return {
     bytesReceived: receiver.received,

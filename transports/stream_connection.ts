@@ -30,6 +30,8 @@ export class StreamConnection implements ReceiverHost, SenderHost {
   transport!: Transport;
   /** `sendfile()` runs. */
   sendingFile = false;
+  /** `startTls()` runs, and waits for what was written before. */
+  upgrading = false;
 
   #loop: LoopContext;
   #handle: StreamHandle;
@@ -42,8 +44,6 @@ export class StreamConnection implements ReceiverHost, SenderHost {
   #writingHalf: "open" | "ending" | "ended" = "open";
   /** `startReading()` was called. */
   #started = false;
-  /** `startTls()` runs. */
-  #upgrading = false;
   /** Whether the protocol has paused reading, while `startTls()` pauses it, too. */
   #wasPaused = false;
   /** `resumeReading()` was called, and takes effect in the next turn. */
@@ -106,10 +106,6 @@ export class StreamConnection implements ReceiverHost, SenderHost {
     return this.#state === "open" && !this.#receiver.paused;
   }
 
-  get isUpgrading(): boolean {
-    return this.#upgrading;
-  }
-
   get receiver(): StreamReceiver {
     return this.#receiver;
   }
@@ -153,7 +149,7 @@ export class StreamConnection implements ReceiverHost, SenderHost {
   /** Reports whether bytes that are written now would be sent. Throws if writing is an error. */
   acceptsWrites(method: string, transport: unknown): boolean {
     if (!this.#handle.writable) throw new InvalidStateError(`${method} cannot be called on a read-only transport`);
-    if (this.#upgrading || transport !== this.transport) {
+    if (this.upgrading || transport !== this.transport) {
       throw new InvalidStateError(`${method}: startTls() has taken over the connection`);
     }
     if (this.#writingHalf !== "open") throw new InvalidStateError(`${method} cannot be called after writeEof()`);
@@ -172,7 +168,7 @@ export class StreamConnection implements ReceiverHost, SenderHost {
 
   /** Stops reading and writing for an upgrade to TLS. Returns a function that undoes it. */
   beginUpgrade(transport: unknown): () => void {
-    if (this.#upgrading || transport !== this.transport) {
+    if (this.upgrading || transport !== this.transport) {
       throw new InvalidStateError("startTls() has already taken over the connection");
     }
     if (this.#state !== "open") throw new InvalidStateError("startTls(): the transport is closing");
@@ -181,9 +177,9 @@ export class StreamConnection implements ReceiverHost, SenderHost {
     const paused = this.#receiver.paused;
     this.pauseReading();
     this.#wasPaused = paused;
-    this.#upgrading = true;
+    this.upgrading = true;
     return () => {
-      this.#upgrading = false;
+      this.upgrading = false;
       if (!this.#wasPaused) this.resumeReading();
     };
   }
@@ -200,7 +196,7 @@ export class StreamConnection implements ReceiverHost, SenderHost {
     early: Uint8Array | null = null,
   ): void {
     let sink: StreamSink;
-    this.#upgrading = this.#started = false;
+    this.upgrading = this.#started = false;
     try {
       [this.#handle, sink] = makeHandle(this.#handle);
     } catch (error) {
@@ -265,7 +261,7 @@ export class StreamConnection implements ReceiverHost, SenderHost {
 
   resumeReading(): void {
     this.#wasPaused = false;
-    if (this.#state !== "open" || this.#upgrading || !this.#receiver.paused) return;
+    if (this.#state !== "open" || this.upgrading || !this.#receiver.paused) return;
     this.#receiver.paused = false;
     this.#owner?.resumed?.(this);
     if (this.#resuming) return;
@@ -281,7 +277,7 @@ export class StreamConnection implements ReceiverHost, SenderHost {
     if (this.#handle.halfCloses === false) {
       throw new Deno.errors.NotSupported("writeEof(): TLS cannot end one direction alone; close() ends both");
     }
-    if (this.#upgrading) throw new InvalidStateError("writeEof(): startTls() has taken over the connection");
+    if (this.upgrading) throw new InvalidStateError("writeEof(): startTls() has taken over the connection");
     if (!this.#handle.writable) throw new InvalidStateError("writeEof() cannot be called on a read-only transport");
     if (this.#state !== "open" || this.#writingHalf !== "open") return;
     this.#writingHalf = "ending";
@@ -291,7 +287,7 @@ export class StreamConnection implements ReceiverHost, SenderHost {
   }
 
   get canWriteEof(): boolean {
-    return this.#handle.writable && this.#handle.halfCloses !== false && !this.#upgrading;
+    return this.#handle.writable && this.#handle.halfCloses !== false && !this.upgrading;
   }
 
   ref(): void {

@@ -2,7 +2,7 @@
 import { EventLoop, type TransportInfo } from "../../mod.ts";
 import { Roster } from "../../loop/roster.ts";
 import { MemoryLoop } from "../../testing/mod.ts";
-import { assert, assertEquals, assertLess } from "../std.ts";
+import { assert, assertEquals, assertLess, assertRejects } from "../std.ts";
 import { bytes, Recorder } from "../kit.ts";
 
 const WHERE = { hostname: "10.0.0.1", port: 99 };
@@ -90,4 +90,20 @@ Deno.test("Roster keeps no transport alive that is dropped without being closed"
   }
   assertLess(largest, 200_000);
   assert(roster.inspect(0).servers.length < 200_000);
+});
+
+Deno.test("inspect() says that startTls() pauses reading while it sends what was written before", async () => {
+  const loop = new MemoryLoop();
+  const server = await loop.createServer(() => new ServerSide(), WHERE);
+  const client = new ClientSide();
+  const [transport] = await loop.createConnection(() => client, WHERE);
+  await loop.clock.advance(0);
+  transport.write(bytes("STARTTLS"));
+  const upgrade = loop.startTls(transport, client, { serverHostname: "localhost" });
+  const { readingPaused } = loop.inspect().transports.find(({ protocol }) => protocol === "ClientSide")!;
+  assertEquals(readingPaused, { by: "startTls", for: 0 });
+  transport.abort();
+  server.abortClients();
+  server.close();
+  await Promise.all([assertRejects(() => upgrade, Error), loop.clock.advance(0)]);
 });

@@ -1,5 +1,6 @@
 /** The times of `server.drain()`, on a virtual clock. */
-import { MemoryLoop } from "../../testing/mod.ts";
+import { Protocol } from "../../mod.ts";
+import { MemoryLoop, recorder } from "../../testing/mod.ts";
 import { assert, assertEquals, assertRejects } from "../std.ts";
 import { Recorder } from "../kit.ts";
 
@@ -104,4 +105,20 @@ Deno.test("drain() leaves no timer, and a drain that ends others does not call t
   const before = clock.now();
   await clock.runUntilIdle();
   assert(clock.now() - before < 3_600_000);
+});
+
+Deno.test("recorder() records drain, and a protocol without it stays without it", async () => {
+  const loop = new MemoryLoop();
+  const sides = [recorder(new Draining()), recorder(new Protocol())];
+  let count = 0;
+  const server = await loop.createServer(() => sides[count++]!.protocol, WHERE);
+  for (const _ of sides) await loop.createConnection(() => new Protocol(), WHERE);
+  await loop.clock.advance(0);
+  const counts = server.drain({ grace: 1 });
+  await loop.clock.advance(1);
+  assertEquals(await counts, { ...NONE, closed: 1, aborted: 1 });
+  assertEquals(sides.map(({ calls }) => calls), [
+    ["connectionMade", "drain", "connectionLost null"],
+    ["connectionMade", "connectionLost null"],
+  ]);
 });
