@@ -51,6 +51,7 @@ const DRAIN_OPTIONS = namesOf<DrainOptions>({ delay: true, grace: true, signal: 
 /** The server, for its drain. */
 export interface DrainHost {
   readonly connections: ReadonlySet<StreamConnection>;
+  isClosed(): boolean;
   /** Stops accepting, and calls `stopped()` if that is new. */
   close(): void;
   /** Aborts pending handshakes, and returns their number. */
@@ -134,7 +135,7 @@ export class Drain {
     this.#grace = Math.min(this.#grace, grace);
     if (this.#state !== "serving") {
       this.#limitGrace();
-    } else if (delay === 0) {
+    } else if (delay === 0 || this.#host.isClosed()) {
       this.#stop();
     } else if (this.#stopTimer === null || this.#loop.time() + delay < this.#stopTimer.when()) {
       this.#stopTimer?.cancel();

@@ -286,6 +286,7 @@ export class Server implements AsyncDisposable {
   async drain(options: DrainOptions = {}): Promise<DrainCounts> {
     this.#drain ??= new Drain(this.#loop, {
       connections: this.#connections,
+      isClosed: () => this.#closed,
       close: () => this.close(),
       abortHandshakes: () => this.#abortHandshakes(),
       waitClosed: () => this.waitClosed(),

@@ -122,3 +122,24 @@ Deno.test("recorder() records drain, and a protocol without it stays without it"
     ["connectionMade", "connectionLost null"],
   ]);
 });
+
+Deno.test("drain() after close() calls drain at once, and counts what had ended before a signal as ended", async () => {
+  const { clock, server, sides, connect } = await start();
+  for (let i = 0; i < 3; i++) await connect();
+  server.close();
+  const forced = new AbortController();
+  const { signal } = forced;
+  let listeners = 0;
+  const [add, remove] = [signal.addEventListener.bind(signal), signal.removeEventListener.bind(signal)];
+  signal.addEventListener = (...args: Parameters<typeof add>) => (listeners++, add(...args));
+  signal.removeEventListener = (...args: Parameters<typeof remove>) => (listeners--, remove(...args));
+  const counts = server.drain({ delay: 60_000, signal });
+  assertEquals(sides.map(({ drained }) => drained), [0, 0, 0]);
+  await clock.advance(0);
+  assertEquals(sides.map(({ drained }) => drained), [1, 1, 1]);
+  sides[0]!.transport.abort();
+  forced.abort();
+  await clock.advance(0);
+  assertEquals(await counts, { ...NONE, ended: 1, aborted: 2 });
+  assertEquals(listeners, 0);
+});

@@ -227,3 +227,55 @@ Deno.test("a class that extends Protocol has no `drain` until it writes one", ()
   assert(!("drain" in new Plain()));
   assert("drain" in new Own());
 });
+
+Deno.test("drain() lets a pending handshake end, and calls drain of its protocol", async () => {
+  const log = new EventLog();
+  const sides: Draining[] = [];
+  const server = await loop.createServer(() => {
+    sides.push(new Draining());
+    log.changed();
+    return sides.at(-1)!;
+  }, { ...LOCAL, tls: SERVER });
+  const client = new Recorder();
+  const to = { hostname: "127.0.0.1", port: server.port };
+  const [transport] = await loop.createConnection(() => client, to);
+  // Another connection shows that this one is accepted.
+  const probe = new Recorder();
+  await loop.createConnection(() => probe, { ...to, tls: TRUSTING });
+  await log.until(() => sides.length === 1);
+  const counts = server.drain();
+  await turn();
+  assertEquals(sides.map(({ drained }) => drained), [1]);
+  const upgraded = await loop.startTls(transport, client, { ...TRUSTING, serverHostname: "localhost" });
+  await log.until(() => sides.length === 2);
+  await turn();
+  assertEquals(sides.map(({ drained }) => drained), [1, 1]);
+  sides[1]!.transport.write(bytes("last"));
+  sides[1]!.transport.close();
+  await client.untilLost();
+  assertEquals(client.text, "last");
+  assert(upgraded.isClosing());
+  probe.transport.close();
+  assertEquals(await counts, { ...NONE, ended: 2 });
+  await probe.untilLost();
+});
+
+Deno.test("drain() closes a pair that is read by a BYOB reader", async () => {
+  const log = new EventLog();
+  let received = "";
+  const ended = Promise.withResolvers<boolean>();
+  const server = await startServer(async (pair) => {
+    const reader = pair.readable.getReader({ mode: "byob" });
+    const { value } = await reader.read(new Uint8Array(8));
+    received = text(value!);
+    log.changed();
+    ended.resolve((await reader.read(new Uint8Array(8))).done);
+  }, LOCAL);
+  const client = new Recorder();
+  await loop.createConnection(() => client, { port: server.port });
+  client.transport.write(bytes("hello"));
+  await log.until(() => received === "hello");
+  assertEquals(await server.drain(), { ...NONE, ended: 1 });
+  assert(await ended.promise);
+  await client.untilLost();
+});
