@@ -120,7 +120,6 @@ export class Drain {
   /** A connection is made: its handshake was pending when the server stopped accepting. */
   made(connection: StreamConnection): void {
     if (this.#state === "telling") this.#tell(connection);
-    else if (this.#state === "forced") this.#abort(connection);
   }
 
   /** A connection is lost. */
