@@ -48,8 +48,12 @@ const ASYNC: Readonly<Record<string, string>> = {
   getBuffer: "it returns a promise, not memory",
   eofReceived: "its answer comes too late, so the transport closes",
 };
+const ASYNC_FRAME = "the next frame does not wait for this call to end, and can overwrite this one";
 
-/** Marks the prototypes of this package's classes, also those of another copy of the package: protocols/library_class.ts. */
+/**
+ * Marks the prototypes of this package's classes, also those of another copy of the package, with the names of the callbacks
+ * that they call themselves: protocols/library_class.ts.
+ */
 const LIBRARY = Symbol.for("@tandem/io library class");
 
 interface Verdict {
@@ -115,6 +119,8 @@ const ACCESSOR = Symbol("accessor");
 class Members {
   /** The value of each member, and its level: 0 for the object itself, 1 for its class. */
   readonly found = new Map<string, { value: unknown; level: number }>();
+  /** The callbacks that the package's classes call themselves, such as `frameReceived`. */
+  readonly callbacks: string[] = [];
   #protocol: object;
 
   constructor(protocol: object) {
@@ -127,6 +133,10 @@ class Members {
         this.found.set(name, { value: "value" in descriptor ? descriptor.value : ACCESSOR, level });
       }
       object = Object.getPrototypeOf(object);
+    }
+    for (; object !== null; object = Object.getPrototypeOf(object)) {
+      const callbacks = Object.getOwnPropertyDescriptor(object, LIBRARY)?.value;
+      if (Array.isArray(callbacks)) this.callbacks.push(...callbacks);
     }
   }
 
@@ -158,6 +168,9 @@ function inspect(protocol: object, kind: ProtocolKind): Verdict {
     for (const [name, consequence] of Object.entries(ASYNC)) {
       if (members.classOf(name) === "AsyncFunction") warnings.push(`has an async ${name}(): ${consequence}`);
     }
+    for (const name of members.callbacks) {
+      if (members.classOf(name) === "AsyncFunction") warnings.push(`has an async ${name}(): ${ASYNC_FRAME}`);
+    }
   }
   findForeign(members, kind, warnings);
   return warnings.length === 0 ? FINE : { error: null, warnings };
@@ -168,7 +181,7 @@ function callbacksOf(kind: ProtocolKind): readonly string[] {
 }
 
 function findGenerator(members: Members, kind: ProtocolKind): string | null {
-  for (const name of callbacksOf(kind)) {
+  for (const name of [...callbacksOf(kind), ...members.callbacks]) {
     if (members.classOf(name).endsWith("GeneratorFunction")) {
       return `has a generator function as ${name}(), whose body would never run`;
     }
@@ -178,16 +191,17 @@ function findGenerator(members: Members, kind: ProtocolKind): string | null {
 
 /** Finds a method that is named nearly like a callback which the author has not written. */
 function findMisspelt(members: Members, kind: ProtocolKind, warnings: string[]): string | null {
+  const own = new Set(members.callbacks);
   const buffered = members.offers("getBuffer") || members.offers("bufferUpdated");
   for (const name of members.found.keys()) {
     // A leading or trailing underscore marks a method as the author's own.
-    if (ALL_CALLBACKS.has(name) || !members.has(name) || /^[_$]|[_$]$/.test(name)) continue;
-    for (const callback of callbacksOf(kind)) {
+    if (ALL_CALLBACKS.has(name) || own.has(name) || !members.has(name) || /^[_$]|[_$]$/.test(name)) continue;
+    for (const callback of [...callbacksOf(kind), ...own]) {
       if (members.found.has(callback)) continue;
       // A protocol that reads into its own memory needs no dataReceived(), and the other way round.
       const ofBuffered = callback === "getBuffer" || callback === "bufferUpdated";
       if (ofBuffered ? !buffered : buffered && callback === "dataReceived") continue;
-      const likeness = compare(name, callback);
+      const likeness = own.has(callback) && isSynonym(name, callback) ? "similar" : compare(name, callback);
       if (likeness === "misspelt") return `has ${name}(), which is never called; did you mean ${callback}()?`;
       if (likeness === "similar") warnings.push(`has ${name}(), which is like ${callback}(), but no ${callback}()`);
     }
@@ -209,6 +223,11 @@ function compare(name: string, callback: string): "misspelt" | "similar" | "diff
   if (distance > 2 || (distance === 2 && a.includes(b))) return "different";
   const swapped = a.length === b.length && [...a].sort().join() === [...b].sort().join();
   return distance === 1 && (a.length !== b.length || swapped) ? "misspelt" : "similar";
+}
+
+/** Reports whether a name can be what another framework calls `frameReceived()`, such as `lineReceived()`. */
+function isSynonym(name: string, callback: string): boolean {
+  return callback === "frameReceived" && /^(line|message|string|packet)_?received$/i.test(name);
 }
 
 /** Finds `getBuffer` without `bufferUpdated` or the other way round, and both of them beside `dataReceived`. */

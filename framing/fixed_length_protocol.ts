@@ -1,5 +1,6 @@
 import { checkInteger } from "../checks.ts";
 import { checkOptions, namesOf } from "../check_options.ts";
+import { markLibraryClass } from "../protocols/library_class.ts";
 import { FixedLengthFramer, type FixedLengthFramerOptions } from "./fixed_length_framer.ts";
 import { checkFrameOptions, FrameProtocol, type FrameProtocolOptions } from "./frame_protocol.ts";
 
@@ -26,6 +27,10 @@ const NAMES = namesOf<FixedLengthProtocolOptions>({ length: true, frameTimeout: 
  * ```
  */
 export class FixedLengthProtocol extends FrameProtocol<Uint8Array> {
+  static {
+    markLibraryClass(this);
+  }
+
   /**
    * Creates the protocol.
    *

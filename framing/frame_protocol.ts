@@ -9,6 +9,7 @@ import type { Transport } from "../transports/mod.ts";
 import type { Framer } from "./framer.ts";
 import { FrameTooLongError } from "./frame_too_long_error.ts";
 import { InvalidFrameError } from "./invalid_frame_error.ts";
+import { sendFrameError } from "./send_frame_error.ts";
 
 /** Options of all protocols of frames. */
 export interface FrameProtocolOptions {
@@ -64,7 +65,7 @@ const NAMES = namesOf<FrameProtocolOptions>({ frameTimeout: true, loop: true, to
  */
 export class FrameProtocol<F> extends BufferedProtocol {
   static {
-    markLibraryClass(this);
+    markLibraryClass(this, ["frameReceived", "frameTooLong"]);
   }
 
   /**
@@ -137,7 +138,13 @@ export class FrameProtocol<F> extends BufferedProtocol {
    * @throws {RangeError} If the frame is longer than its format can say.
    */
   sendFrame(frame: F): void {
-    this.sendPieces(this.#framer.encode(frame));
+    let pieces: Uint8Array[];
+    try {
+      pieces = this.#framer.encode(frame);
+    } catch (error) {
+      throw sendFrameError(error);
+    }
+    this.sendPieces(pieces);
   }
 
   /**

@@ -1,7 +1,9 @@
 import { checkOptions, namesOf } from "../check_options.ts";
+import { markLibraryClass } from "../protocols/library_class.ts";
 import { checkFrameOptions, FrameProtocol, type FrameProtocolOptions } from "./frame_protocol.ts";
 import { LengthPrefix, type LengthPrefixFormat } from "./length_prefix.ts";
 import { LengthPrefixedFramer } from "./length_prefixed_framer.ts";
+import { sendFrameError } from "./send_frame_error.ts";
 
 /** Options of {@linkcode LengthPrefixedProtocol}. */
 export interface LengthPrefixedProtocolOptions extends LengthPrefixFormat, FrameProtocolOptions {}
@@ -37,6 +39,10 @@ const NAMES = namesOf<LengthPrefixedProtocolOptions>({
  * ```
  */
 export class LengthPrefixedProtocol extends FrameProtocol<Uint8Array> {
+  static {
+    markLibraryClass(this);
+  }
+
   #framer: LengthPrefixedFramer;
 
   /**
@@ -69,6 +75,12 @@ export class LengthPrefixedProtocol extends FrameProtocol<Uint8Array> {
    * @throws {RangeError} If the length cannot say how long the frame is, or `head` has another number of bytes.
    */
   override sendFrame(frame: Uint8Array, head?: Uint8Array): void {
-    this.sendPieces(this.#framer.encode(frame, head));
+    let pieces: Uint8Array[];
+    try {
+      pieces = this.#framer.encode(frame, head);
+    } catch (error) {
+      throw sendFrameError(error);
+    }
+    this.sendPieces(pieces);
   }
 }

@@ -1,7 +1,9 @@
 import { checkBytes, checkInteger } from "../checks.ts";
 import { checkOptions, namesOf } from "../check_options.ts";
+import { markLibraryClass } from "../protocols/library_class.ts";
 import { checkFrameOptions, FrameProtocol, type FrameProtocolOptions } from "./frame_protocol.ts";
 import { checkLineFormat, type ForLines, type LineFormat, LineFramer } from "./line_framer.ts";
+import { sendFrameError } from "./send_frame_error.ts";
 
 /** Options of {@linkcode LineProtocol}. */
 export interface LineProtocolOptions extends LineFormat, FrameProtocolOptions {}
@@ -37,6 +39,10 @@ const NAMES = namesOf<LineProtocolOptions>({
  * ```
  */
 export class LineProtocol<F extends string | Uint8Array = string> extends FrameProtocol<F> {
+  static {
+    markLibraryClass(this, ["rawReceived"]);
+  }
+
   #framer: LineFramer<F>;
   /** How many bytes are not lines; `Infinity` until `setLineMode`. */
   #raw = 0;
@@ -107,7 +113,13 @@ export class LineProtocol<F extends string | Uint8Array = string> extends FrameP
    * become several lines.
    */
   override sendFrame(line: string | Uint8Array): void {
-    this.sendPieces(this.#framer.encode(line));
+    let pieces: Uint8Array[];
+    try {
+      pieces = this.#framer.encode(line);
+    } catch (error) {
+      throw sendFrameError(error);
+    }
+    this.sendPieces(pieces);
   }
 
   /** Delivers raw bytes or a line. */

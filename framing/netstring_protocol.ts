@@ -1,4 +1,5 @@
 import { checkOptions, namesOf } from "../check_options.ts";
+import { markLibraryClass } from "../protocols/library_class.ts";
 import { checkFrameOptions, FrameProtocol, type FrameProtocolOptions } from "./frame_protocol.ts";
 import { checkNetstringFormat, type NetstringFormat, NetstringFramer } from "./netstring_framer.ts";
 
@@ -22,6 +23,10 @@ const NAMES = namesOf<NetstringProtocolOptions>({ limit: true, frameTimeout: tru
  * ```
  */
 export class NetstringProtocol extends FrameProtocol<Uint8Array> {
+  static {
+    markLibraryClass(this);
+  }
+
   /**
    * Creates the protocol.
    *

@@ -7,6 +7,7 @@ import {
   Protocol,
   SubprocessProtocol,
 } from "../../mod.ts";
+import { FixedLengthProtocol, LengthPrefixedProtocol, LineProtocol, NetstringProtocol } from "../../framing/mod.ts";
 import type { LoopContext } from "../../transports/loop_context.ts";
 import { checkCallbacks, type ProtocolKind } from "../../check_protocol.ts";
 import { assertEquals, assertLess, assertThrows } from "../std.ts";
@@ -247,6 +248,41 @@ Deno.test("debug mode reports async callbacks of a stream, once for each class",
     "has an async bufferUpdated(): the memory is read into again before this call has ended",
     "has an async getBuffer(): it returns a promise, not memory",
   ]);
+});
+
+Deno.test("a protocol of frames with a misspelt callback is refused, and debug mode reports what may be one", () => {
+  class Misspelt extends LineProtocol {
+    frameRecieved(): void {}
+  }
+  assertEquals(refusal(new Misspelt()), "has frameRecieved(), which is never called; did you mean frameReceived()?");
+  class Raw extends LineProtocol {
+    raw_received(): void {}
+  }
+  assertEquals(refusal(new Raw()), "has raw_received(), which is never called; did you mean rawReceived()?");
+  class Generates extends NetstringProtocol {
+    override *frameReceived(): Generator {}
+  }
+  assertEquals(refusal(new Generates()), "has a generator function as frameReceived(), whose body would never run");
+  class FromTwisted extends LineProtocol {
+    lineReceived(): void {}
+  }
+  assertEquals(warnings(new FromTwisted()), [
+    "has lineReceived(), which is like frameReceived(), but no frameReceived()",
+  ]);
+  class Async extends LengthPrefixedProtocol {
+    override async frameReceived(): Promise<void> {}
+  }
+  assertEquals(warnings(new Async()), [
+    "has an async frameReceived(): the next frame does not wait for this call to end, and can overwrite this one",
+  ]);
+  // Only what the class calls: other protocols can have methods of these names, and so can one with both.
+  class Both extends FixedLengthProtocol {
+    override frameReceived(): void {}
+    framesReceived(): void {}
+    rawRecieved(): void {}
+  }
+  assertEquals(warnings(new Both({ length: 1 })), []);
+  assertEquals(warnings({ async frameReceived() {}, frameRecieved: nothing, lineReceived: nothing }), []);
 });
 
 Deno.test("debug mode reports what may be a mistake, and no error is made of it", () => {

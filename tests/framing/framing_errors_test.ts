@@ -1,5 +1,5 @@
 /** Bad input: each error names the call, the argument, what is accepted and what was given. */
-import { assertEquals, assertThrows } from "../std.ts";
+import { assertEquals, assertStrictEquals, assertThrows } from "../std.ts";
 import { bytes } from "../kit.ts";
 import { InvalidStateError } from "../../mod.ts";
 import {
@@ -104,6 +104,44 @@ Deno.test("encode() rejects a frame longer than its prefix can say, and other fr
     [() => new NetstringFramer().encode(null as Any), TypeError, "encode(): frame must be a Uint8Array, got null"],
   ];
   for (const [run, error, message] of cases) assertThrows(run, error, message);
+});
+
+Deno.test("sendFrame() rejects the same frames, and its errors name it", () => {
+  const cases: [() => unknown, typeof TypeError | typeof RangeError, string][] = [
+    [() => new LineProtocol().sendFrame("a\nb"), TypeError, "sendFrame(): line must not contain a delimiter: it would"],
+    [
+      () => new LengthPrefixedProtocol({ prefix: 1 }).sendFrame(new Uint8Array(256)),
+      RangeError,
+      "sendFrame(): frame must have from 0 to 255 bytes after its length, which the length can say, got 256",
+    ],
+    [
+      () => new LengthPrefixedProtocol({ offset: 1 }).sendFrame(new Uint8Array(1), new Uint8Array(2)),
+      RangeError,
+      "sendFrame(): head must have 1 bytes, got 2 bytes",
+    ],
+    [
+      () => new FixedLengthProtocol({ length: 2 }).sendFrame(bytes("a")),
+      RangeError,
+      "sendFrame(): frame must have 2 bytes, got 1 bytes",
+    ],
+    [
+      () => new NetstringProtocol().sendFrame(null as Any),
+      TypeError,
+      "sendFrame(): frame must be a Uint8Array, got null",
+    ],
+  ];
+  for (const [run, error, message] of cases) {
+    const { stack } = assertThrows(run, error, message);
+    assertEquals(stack?.includes(message), true);
+  }
+  // An error of a framer of one's own is passed on as it is.
+  const own = new SyntaxError("encode(): mine");
+  class Own extends LineFramer {
+    override encode(): never {
+      throw own;
+    }
+  }
+  assertStrictEquals(assertThrows(() => new FrameProtocol(new Own()).sendFrame(""), SyntaxError), own);
 });
 
 Deno.test("push(), bufferUpdated(), takeBytes() and unread() reject what they cannot use", () => {

@@ -2,6 +2,8 @@
 import { assert, assertEquals, assertGreater } from "../std.ts";
 import { closed, connect, loop, Recorder } from "../kit.ts";
 import * as tandem from "../../mod.ts";
+import * as streams from "../../streams/mod.ts";
+import * as framing from "../../framing/mod.ts";
 import type { ExtraInfo, TlsErrorCode } from "../../mod.ts";
 import { codes, deno, read, root, rows } from "./pages_kit.ts";
 
@@ -156,7 +158,11 @@ Deno.test("docs/errors.md: every error exists", () => {
   for (const [cell = ""] of rows("docs/errors.md", "error", "when")) {
     for (const name of codes(cell)) {
       const [first, last] = name.split(".").length === 1 ? [name, name] : name.split(/\.(?=\w+$)/);
-      const holder = first === "Deno" ? Deno : first === "Deno.errors" ? Deno.errors : { ...globalErrors, ...tandem };
+      const holder = first === "Deno"
+        ? Deno
+        : first === "Deno.errors"
+        ? Deno.errors
+        : { ...globalErrors, ...tandem, ...streams, ...framing };
       assert(last! in holder, name);
     }
   }
