@@ -1,5 +1,6 @@
 import { type EventLoop, getRunningLoop, type StartTlsOptions } from "../loop/mod.ts";
-import type { StreamCallbacks, Transport } from "../transports/mod.ts";
+import type { StreamCallbacks, SubprocessTransport, Transport } from "../transports/mod.ts";
+import { ChildTransport } from "./child_transport.ts";
 import { DirectProtocol } from "./direct_protocol.ts";
 import { ReadSide } from "./read_side.ts";
 import { WriteSide } from "./write_side.ts";
@@ -15,6 +16,8 @@ export class StreamLink {
   #direct = false;
   /** `readable` was cancelled. */
   #cancelled = false;
+  /** The child whose pipes the pair has: they are transports of their own, and end by themselves. */
+  #child: SubprocessTransport | null = null;
 
   /** Aborted by `drain()`. Created when the program asks for its signal. */
   #draining: AbortController | null = null;
@@ -38,6 +41,27 @@ export class StreamLink {
     this.read.transport = this.write.transport = transport;
   }
 
+  /** Attaches the pipes of a child. Returns the reading half of its standard error; `null` if that is no pipe. */
+  attachChild(child: SubprocessTransport): ReadSide | null {
+    this.#child = child;
+    this.attach(new ChildTransport(child));
+    const { read, write } = this;
+    const [stdin, stdout, stderr] = [child.getPipeTransport(0), child.getPipeTransport(1), child.getPipeTransport(2)];
+    stdin?.setProtocol({
+      pauseWriting: () => write.pause(),
+      resumeWriting: () => write.resume(),
+      connectionLost: (error) => write.cut(error),
+    });
+    if (stdin === null) write.cut(null);
+    if (stdout === null) read.end();
+    else stdout.setProtocol(readInto(read));
+    if (stderr === null) return null;
+    const errors = new ReadSide(read.limit);
+    errors.transport = stderr;
+    stderr.setProtocol(readInto(errors));
+    return errors;
+  }
+
   /** The peer has ended its side. Without a side that is open, nothing would ever close the connection. */
   endReading(): void {
     this.read.end();
@@ -47,12 +71,12 @@ export class StreamLink {
   /** Ends the writing half, and the connection if the other half has ended. */
   endWriting(): void {
     this.write.end();
-    if (this.read.ended || this.#cancelled) this.transport.close();
+    if ((this.read.ended || this.#cancelled) && this.#child === null) this.transport.close();
   }
 
   /** Reads into memory that is used again, from now on: the bytes are copied to the buffers of a BYOB reader. */
   readDirectly(): void {
-    if (this.#direct) return;
+    if (this.#direct || this.#child !== null) return;
     this.#direct = this.read.direct = true;
     this.transport.setProtocol(new DirectProtocol(this.read, this.#protocol));
   }
@@ -61,7 +85,8 @@ export class StreamLink {
   cancelReading(): void {
     this.#cancelled = true;
     this.read.discard();
-    if (this.write.ended) this.transport.close();
+    if (this.#child !== null) this.#child.getPipeTransport(1)?.close();
+    else if (this.write.ended) this.transport.close();
   }
 
   /** Aborted when the server of the connection ends soon. */
@@ -101,4 +126,12 @@ export class StreamLink {
     this.#direct = false;
     read.replaceTransport(transport);
   }
+}
+
+/** Makes the protocol of a pipe that is read. */
+function readInto(side: ReadSide): StreamCallbacks {
+  return {
+    dataReceived: (data) => side.feed(data),
+    connectionLost: (error) => error === null ? side.end() : side.fail(error),
+  };
 }

@@ -4,10 +4,12 @@ import { toError } from "../errors.ts";
 import type { EventLoop, ProtocolFactory } from "../loop/mod.ts";
 import { toPromise } from "../promises.ts";
 import { Protocol } from "../protocols/mod.ts";
-import type { Transport } from "../transports/mod.ts";
+import { markLibraryClass } from "../protocols/library_class.ts";
+import type { SubprocessTransport, Transport } from "../transports/mod.ts";
 import { wrongArgument } from "./errors.ts";
 import { StreamLink } from "./stream_link.ts";
 import { StreamPair } from "./stream_pair.ts";
+import { StreamReader } from "./stream_reader.ts";
 
 /** Handles a connection. What it throws goes to the loop's exception handler, and closes the connection. */
 export type StreamHandler = (pair: StreamPair) => unknown;
@@ -43,8 +45,14 @@ const LIMIT = 64 * 1024;
 
 /** The protocol of a {@linkcode StreamPair}. */
 export class StreamProtocol extends Protocol {
-  /** The connection. */
+  static {
+    markLibraryClass(this);
+  }
+
+  /** The connection. Of a child, the writer is its standard input, and the reader its standard output. */
   readonly pair: StreamPair;
+  /** Reads the standard error of a child; `null` if that is no pipe. */
+  stderr: StreamReader | null = null;
   #link: StreamLink;
   #handler: StreamHandler | undefined;
 
@@ -58,8 +66,13 @@ export class StreamProtocol extends Protocol {
   }
 
   /** Calls the handler. */
-  override connectionMade(transport: Transport): void {
-    this.#link.attach(transport);
+  override connectionMade(transport: Transport | SubprocessTransport): void {
+    if ("getPipeTransport" in transport) {
+      const errors = this.#link.attachChild(transport);
+      this.stderr = errors && new StreamReader(errors);
+    } else {
+      this.#link.attach(transport);
+    }
     const handler = this.#handler;
     if (handler !== undefined) this.#handle(handler);
   }

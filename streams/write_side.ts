@@ -5,7 +5,7 @@ export class WriteSide {
   transport!: Transport;
   /** `writeEof()` was called. */
   ended = false;
-  /** `connectionLost` was called. */
+  /** `connectionLost` was called, or that of the pipe that is written to. */
   lost = false;
   error: Error | null = null;
   /** Resolves at `connectionLost`, or rejects with its error. */
@@ -32,12 +32,18 @@ export class WriteSide {
     this.#release(null);
   }
 
-  /** `connectionLost` was called. */
-  lose(error: Error | null): void {
+  /** Nothing more can be written. */
+  cut(error: Error | null): void {
+    if (this.lost) return;
     this.lost = true;
     this.error = error;
     this.#release(error);
     this.onLost?.(error);
+  }
+
+  /** `connectionLost` was called. */
+  lose(error: Error | null): void {
+    this.cut(error);
     if (error === null) this.#closed.resolve();
     else this.#closed.reject(error);
   }

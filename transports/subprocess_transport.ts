@@ -66,7 +66,9 @@ export class SubprocessTransport implements Interface {
     this.#protocol = protocol;
     for (const [fd, handle] of process.pipes) {
       this.#openPipes.add(fd);
-      const pipe = new StreamConnection(loop, handle, this.#pipeProtocol(fd), {});
+      const pipe = new StreamConnection(loop, handle, this.#pipeProtocol(fd), {
+        owner: { lost: () => this.#pipeClosed(fd) },
+      });
       this.#pipes.set(fd, pipe);
       new StreamTransport(pipe, {});
       pipe.start(false);
@@ -165,12 +167,14 @@ export class SubprocessTransport implements Interface {
       dataReceived: (data) => callProtocol(this.#loop, this, this.#protocol, "pipeDataReceived", fd, data),
       pauseWriting: () => callProtocol(this.#loop, this, this.#protocol, "pauseWriting"),
       resumeWriting: () => callProtocol(this.#loop, this, this.#protocol, "resumeWriting"),
-      connectionLost: (error) => {
-        callProtocol(this.#loop, this, this.#protocol, "pipeConnectionLost", fd, error);
-        this.#openPipes.delete(fd);
-        this.#finishIfDone();
-      },
+      connectionLost: (error) => callProtocol(this.#loop, this, this.#protocol, "pipeConnectionLost", fd, error),
     };
+  }
+
+  /** The pipe has called its protocol, which can be another one by now. */
+  #pipeClosed(fd: number): void {
+    this.#openPipes.delete(fd);
+    this.#finishIfDone();
   }
 
   #exited(returncode: number): void {

@@ -1,7 +1,7 @@
 import { runProgram } from "../program.ts";
 import { assert, assertEquals, assertGreater, assertInstanceOf, assertRejects, assertThrows } from "../std.ts";
 import { ProcessLookupError, type SubprocessTransport } from "../../mod.ts";
-import { bytes, captureExceptions, loop, turn } from "../kit.ts";
+import { bytes, captureExceptions, loop, Recorder, turn } from "../kit.ts";
 import { exec, ProcessRecorder, run, sh } from "./kit.ts";
 
 Deno.test("subprocessExec() tells of output, of the end, and of every pipe, connectionLost() last", async () => {
@@ -258,6 +258,19 @@ Deno.test("setProtocol() on a child's transport hands it to the other protocol, 
   assertEquals(second.text(1), "to the second");
   assertEquals(first.log.entries, ["connectionMade"]);
   assertThrows(() => first.transport.setProtocol(null as unknown as object), TypeError);
+});
+
+Deno.test("setProtocol() on a child's pipe takes its callbacks, and connectionLost still comes once all has ended", async () => {
+  const child = await exec("cat");
+  const other = new Recorder();
+  child.transport.getPipeTransport(1)!.setProtocol(other);
+  child.stdin.write(bytes("to the other"));
+  child.stdin.close();
+  await child.untilLost();
+  assertEquals(other.text, "to the other");
+  assertEquals(other.log.entries.at(-1), "connectionLost null");
+  assertEquals(child.pieces, []);
+  assertEquals([...child.pipeErrors.keys()].sort(), [0, 2]);
 });
 
 Deno.test("subprocessExec() takes a plain object with some of the callbacks", async () => {
