@@ -51,7 +51,11 @@ const NO_ADDRESS: Deno.UnixAddr = { transport: "unix", path: "" };
  * transport.write(new TextEncoder().encode("hello"));
  * ```
  */
-export function fromStreams(streams: WebStreams): Promise<[Transport, StreamProtocol]>;
+export function fromStreams(
+  streams: WebStreams,
+  factory?: undefined,
+  options?: FromStreamsOptions,
+): Promise<[Transport, StreamProtocol]>;
 /** Does the same with a protocol of your own. */
 export function fromStreams<P extends StreamCallbacks>(
   streams: WebStreams,

@@ -1,17 +1,22 @@
 import type {
   DatagramEndpoint,
   DatagramHandle,
+  DenoConn,
   Engine,
   EngineHost,
   ListenHandle,
   ListenTarget,
   ProcessHandle,
+  ReadablePipe,
   StreamEnd,
   StreamHandle,
+  TcpSettings,
   TcpTarget,
   TlsProvider,
   UnixTarget,
+  WritablePipe,
 } from "../transports/mod.ts";
+import { DenoEngine } from "../engines/deno/mod.ts";
 import { checkOptions, namesOf } from "../check_options.ts";
 import { describe } from "../errors.ts";
 import { checkInteger } from "../checks.ts";
@@ -67,6 +72,8 @@ const DIRECTIONS = ["upstream", "downstream"] as const;
  *   its end.
  * - A stream holds 64 KiB in each direction while its reader does not read.
  * - TLS works over it, by Deno's `node:tls`.
+ * - `{ conn }` and pipes work as with the default engine, so web streams do. A virtual clock does not wait for what is
+ *   outside of the program: see {@linkcode VirtualClock.hold}.
  * - Two engines are two networks: their loops cannot reach each other.
  *
  * Pending events keep the process alive, but an open server or connection does not: nothing can reach it from outside. If a
@@ -102,6 +109,7 @@ export class MemoryEngine implements Engine {
   #faults = new FaultSet();
   #pipes = new Set<MemoryPipe>();
   #pipeCount = 0;
+  #deno: DenoEngine | null = null;
   /** Decides all that is random. The same seed gives the same faults. */
   readonly seed: number;
 
@@ -200,9 +208,9 @@ export class MemoryEngine implements Engine {
     return this.#network.openDatagram(endpoint, this.#events.context());
   }
 
-  /** Not supported: a connection of Deno's needs a real network. */
-  adopt(): StreamEnd {
-    return notSupported("connections that Deno made");
+  /** Takes a connection that exists: that of `fromStreams()`, a stand-in of a test, or one of Deno's. */
+  adopt(conn: DenoConn, settings: TcpSettings): StreamEnd {
+    return this.#outside.adopt(conn, settings);
   }
 
   /** Not supported: a listener of Deno's needs a real network. */
@@ -210,14 +218,19 @@ export class MemoryEngine implements Engine {
     return notSupported("listeners that Deno made");
   }
 
-  /** Not supported. */
-  pipe(): StreamHandle {
-    return notSupported("pipes");
+  /** Takes a web stream or another pipe. */
+  pipe(pipe: ReadablePipe | WritablePipe, direction: "read" | "write"): StreamHandle {
+    return this.#outside.pipe(pipe, direction);
   }
 
   /** Not supported. */
   spawn(): Promise<ProcessHandle> {
     return notSupported("child processes");
+  }
+
+  /** The engine of what a program brings along. */
+  get #outside(): DenoEngine {
+    return this.#deno ??= new DenoEngine();
   }
 
   /** Waits as long as the faults make a connection attempt take. */

@@ -1,7 +1,8 @@
 /** What the network in memory promises beyond the scenarios of `tests/engines/memory_test.ts`. */
 import { AsyncLocalStorage } from "node:async_hooks";
 import { EventLoop, Protocol } from "../../mod.ts";
-import { MemoryEngine, memoryPair, recorder as recordCallbacks } from "../../testing/mod.ts";
+import { fromStreams } from "../../streams/mod.ts";
+import { MemoryEngine, MemoryLoop, memoryPair, recorder as recordCallbacks } from "../../testing/mod.ts";
 import { endpointsOf, net } from "../datagrams/kit.ts";
 import { bytes, connect, pattern, Recorder, turn } from "../kit.ts";
 import { assertEquals, assertInstanceOf, assertRejects, assertStringIncludes, assertThrows } from "../std.ts";
@@ -235,8 +236,30 @@ Deno.test("MemoryEngine: what needs the system is NotSupported", async () => {
     Deno.errors.NotSupported,
     "a MemoryEngine does not support child processes",
   );
-  const pipe = new ReadableStream<Uint8Array>();
-  await assertRejects(() => loop.connectReadPipe(() => ({}), pipe), Deno.errors.NotSupported, "pipes");
+});
+
+Deno.test("MemoryEngine: web streams are pipes, and fromStreams() makes a transport of two, by the clock of the loop", async () => {
+  const loop = new MemoryLoop();
+  const there = new TransformStream<Uint8Array, Uint8Array>();
+  const back = new TransformStream<Uint8Array, Uint8Array>();
+  class Late extends Recorder {
+    override dataReceived(data: Uint8Array): void {
+      super.dataReceived(data);
+      loop.callLater(60_000, () => this.transport.write(bytes("answer")));
+    }
+  }
+  const [, late] = await fromStreams({ readable: there.readable, writable: back.writable }, () => new Late(), { loop });
+  const [sink] = await loop.connectWritePipe(() => new Recorder(), there.writable);
+  const [, source] = await loop.connectReadPipe(() => new Recorder(), back.readable);
+  sink.write(bytes("question"));
+  await loop.clock.advance(59_999);
+  assertEquals([late.text, source.text], ["question", ""]);
+  await loop.clock.advance(1);
+  assertEquals(source.text, "answer");
+  sink.close();
+  await loop.clock.runUntilIdle();
+  assertEquals(late.log.entries.slice(-2), ["eofReceived", "connectionLost null"]);
+  assertEquals(source.log.entries.slice(-2), ["eofReceived", "connectionLost null"]);
 });
 
 Deno.test("MemoryEngine: sendfile() sends a file", async () => {
