@@ -16,65 +16,9 @@
  * in `dataReceived`, `getBuffer`, `bufferUpdated` or `eofReceived` also closes the transport.
  */
 import type { ProxyHeader } from "./proxy_header.ts";
+import type { TlsInfo } from "./tls_extra_info.ts";
 
-/** The encryption of a TLS connection. */
-export interface TlsCipher {
-  /** The cipher suite, for example `"TLS_AES_256_GCM_SHA384"`. */
-  name: string;
-  /** The version of TLS, `"TLSv1.2"` or `"TLSv1.3"`. */
-  version: string;
-  /** The length of the key in bits. */
-  bits: number;
-}
-
-/** The contents of a certificate. The first six fields are named as in Python's `SSLSocket.getpeercert()`. */
-export interface PeerCertificate {
-  /** The holder, by attribute: `{ CN: "localhost" }`. An attribute that occurs more than once is an array. */
-  subject: Record<string, string | string[]>;
-  /** The CA that signed the certificate, by attribute. */
-  issuer: Record<string, string | string[]>;
-  /**
-   * The names and addresses that the certificate is valid for, as in Python: `["DNS", "localhost"]`,
-   * `["IP Address", "127.0.0.1"]`, `["email", ...]`, `["URI", ...]`, `["Registered ID", "1.2.3"]`. The value of any other
-   * kind is `"<unsupported>"`. A value has one character for each byte in the certificate and can contain any separator,
-   * so do not join values into one string and split it again.
-   */
-  subjectAltName: [type: string, value: string][];
-  /** The serial number, in hexadecimal. */
-  serialNumber: string;
-  /** The start of the validity period. */
-  notBefore: Date;
-  /** The end of the validity period. */
-  notAfter: Date;
-  /** The SHA-256 of the certificate, as pairs of hexadecimal digits separated by colons. */
-  fingerprint256: string;
-  /** The certificate, as DER. */
-  raw: Uint8Array;
-}
-
-/** The methods of a `TlsContext`. */
-export interface TlsContextLike {
-  /** Parses the certificates and keys. */
-  load(): Promise<void>;
-  /** Replaces options for new connections. */
-  reload(options: object): Promise<void>;
-}
-
-/** The keys of {@linkcode BaseTransport.getExtraInfo} for TLS. Without TLS, every key returns the default value. */
-export interface TlsInfo {
-  /** The encryption. Missing on a `Deno.TlsConn`, which does not report it. */
-  cipher: TlsCipher;
-  /** Always `null`: TLS compression is obsolete. */
-  compression: null;
-  /** The peer's certificate; missing if the peer sent none. */
-  peercert: PeerCertificate;
-  /** The `TlsContext` of the connection. Missing on a `Deno.TlsConn`. */
-  sslcontext: TlsContextLike;
-  /** The object that encrypts: the `Deno.TlsConn`, or a `TLSSocket` of `node:tls`, which you must not read or write. */
-  sslObject: object;
-  /** The protocol that was negotiated by ALPN; missing if none was. */
-  alpnProtocol: string;
-}
+export type * from "./tls_extra_info.ts";
 
 /** The keys of {@linkcode BaseTransport.getExtraInfo}. They keep their values after the transport has closed. */
 export interface ExtraInfo extends TlsInfo {
@@ -259,7 +203,11 @@ export interface BaseTransport<P = BaseCallbacks, E = ExtraInfo> extends Disposa
   getProtocol(): P;
 }
 
-/** The reading half of a stream. */
+/**
+ * The reading half of a stream.
+ *
+ * @typeParam E The keys of `getExtraInfo`, with the types of their values.
+ */
 export interface ReadTransport<E = ExtraInfo> extends BaseTransport<StreamCallbacks, E> {
   /** Reports whether data callbacks can be called: `false` while reading is paused or the transport is closing. */
   isReading(): boolean;
@@ -313,7 +261,11 @@ export interface WriteBuffer {
   setWriteBufferLimits(limits?: WriteBufferLimits): void;
 }
 
-/** The writing half of a stream. */
+/**
+ * The writing half of a stream.
+ *
+ * @typeParam E The keys of `getExtraInfo`, with the types of their values.
+ */
 export interface WriteTransport<E = ExtraInfo> extends BaseTransport<StreamCallbacks, E>, WriteBuffer {
   /**
    * Sends a copy of bytes. Never blocks. Small writes in one callback are sent together. Does nothing if the transport is

@@ -60,10 +60,11 @@ Deno.test("no file imports itself by way of others, types included", async () =>
   assertEquals(findCircle(new Map([["a", ["b"]], ["b", ["c"]], ["c", ["b"]]])), ["b", "c", "b"]);
 });
 
-Deno.test("transports/transport.ts imports the types of a PROXY header, which import nothing", async () => {
+Deno.test("transports/transport.ts imports the keys of TLS and the types of a PROXY header, which import nothing", async () => {
   const imports = await readImports();
-  assertEquals(imports.get("transports/transport.ts"), ["transports/proxy_header.ts"]);
-  assertEquals(imports.get("transports/proxy_header.ts"), []);
+  const types = ["transports/proxy_header.ts", "transports/tls_extra_info.ts"];
+  assertEquals([...new Set(imports.get("transports/transport.ts"))].sort(), types);
+  for (const file of types) assertEquals(imports.get(file), []);
 });
 
 Deno.test("each room imports only itself and the rooms below it", async () => {
