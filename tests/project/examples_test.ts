@@ -22,6 +22,7 @@ const names = [...Deno.readDirSync(examples)].filter((entry) => entry.isFile).ma
 Deno.test("examples/ holds the programs that the README names", () => {
   assertEquals(names, [
     "child_output.ts",
+    "client_kit.ts",
     "demo.ts",
     "dns_over_tcp_client.ts",
     "existing_socket.ts",

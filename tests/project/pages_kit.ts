@@ -41,6 +41,7 @@ export async function makeProject(directory: string, sources: Record<string, str
   const { exports, imports } = JSON.parse(read("deno.json")) as Record<"exports" | "imports", Record<string, string>>;
   const config = {
     imports: {
+      "@std/async/retry": imports["@std/async/retry"],
       "@std/streams": imports["@std/streams"],
       ...Object.fromEntries(
         Object.entries(exports).map(([name, file]) => [`@tandem/io${name.slice(1)}`, new URL(file, root).href]),
