@@ -1,7 +1,7 @@
 import { checkProtocol } from "../checks.ts";
 import { toError } from "../errors.ts";
 import { Protocol } from "../protocols/mod.ts";
-import { formatBytes, joinBytes } from "./format_bytes.ts";
+import { formatBytes, joinBytes, toBytes } from "./format_bytes.ts";
 
 type Method = (...args: unknown[]) => unknown;
 
@@ -19,7 +19,12 @@ const CALLBACKS = [
   "pipeDataReceived",
   "pipeConnectionLost",
   "processExited",
+  "frameReceived",
+  "frameTooLong",
+  "rawReceived",
 ];
+/** What these get was received by another callback before. */
+const PARSED = ["frameReceived", "rawReceived"];
 
 /** The callbacks of a protocol, in order. {@linkcode recorder} makes it. */
 export class Recording<P extends object> {
@@ -100,7 +105,7 @@ export class Recording<P extends object> {
 
   #note(name: string, args: unknown[]): void {
     const bytes = name === "bufferUpdated" ? this.#buffer.slice(0, args[0] as number) : args.find(isBytes)?.slice();
-    if (bytes !== undefined) this.#pieces.push(bytes);
+    if (bytes !== undefined && !PARSED.includes(name)) this.#pieces.push(bytes);
     this.calls.push([name, ...describeArgs(name, args, bytes)].join(" "));
   }
 
@@ -113,7 +118,8 @@ export class Recording<P extends object> {
 
 /**
  * Records the callbacks of a protocol. The protocol goes on working: its callbacks are replaced by ones that record, then
- * call the original. So a `BufferedProtocol` and private fields work too.
+ * call the original. So a `BufferedProtocol` and private fields work too. Of a protocol of frames, the frames are recorded
+ * as well.
  *
  * @typeParam P The type of the protocol.
  * @param protocol The protocol; a `Protocol` that does nothing by default.
@@ -154,8 +160,14 @@ function describeArgs(name: string, args: unknown[], bytes: Uint8Array | undefin
     case "pipeConnectionLost":
       return [String(args[0]), bytes === undefined ? describeError(args[1]) : formatBytes(bytes)];
   }
+  if (PARSED.includes(name)) return args.map((arg) => describeFrame(arg));
   if (bytes !== undefined) return [formatBytes(bytes)];
   return args.map((arg) => arg === null || arg instanceof Error ? describeError(arg) : String(arg));
+}
+
+/** Text is quoted, as bytes are. */
+function describeFrame(frame: unknown): string {
+  return isBytes(frame) || typeof frame === "string" ? formatBytes(toBytes(frame)) : String(frame);
 }
 
 /** Returns the code of the system, or the class, without the message, which differs from system to system. */

@@ -1,5 +1,6 @@
 /** What `memoryPair()`, `recorder()` and the scripted peer promise. */
 import { BufferedProtocol, DatagramProtocol, getRunningLoop, Protocol, type Transport } from "../../mod.ts";
+import { LineProtocol } from "../../framing/mod.ts";
 import { MemoryLoop, memoryPair, recorder, ScriptedPeer, scriptedPeer } from "../../testing/mod.ts";
 import { bytes } from "../kit.ts";
 import { assertEquals, assertInstanceOf, assertRejects, assertStrictEquals, assertThrows } from "../std.ts";
@@ -87,6 +88,25 @@ Deno.test("recorder() writes every callback in order, with what it returned and 
       "connectionLost RangeError",
     ].join("\n"),
   );
+});
+
+Deno.test("recorder() records the frames of a protocol of frames, and counts no byte twice", async () => {
+  class Body extends LineProtocol {
+    override frameReceived(line: string): void {
+      if (line === "body") this.setRawMode(3);
+    }
+  }
+  const lines = recorder(new Body({ limit: 10, tooLong: "skip" }));
+  await using pair = await memoryPair(new Protocol(), lines.protocol);
+  pair.transportA.write(bytes(`body\n\xff1${"x".repeat(11)}\n`));
+  pair.transportA.close();
+  await lines.lost;
+  assertEquals(lines.calls.filter((call) => /^(frame|raw)/.test(call)), [
+    'frameReceived "body"',
+    'rawReceived "ÿ1" 0',
+    "frameTooLong FrameTooLongError",
+  ]);
+  assertEquals(lines.text, `body\n\xff1${"x".repeat(11)}\n`);
 });
 
 Deno.test("recorder() records a BufferedProtocol and datagrams", async () => {
