@@ -3,8 +3,6 @@ import { Buffer } from "node:buffer";
 import {
   type BaseTransport,
   BufferedProtocol,
-  type Clock,
-  type ClockTimer,
   type ConnectionOptions,
   type EventLoop,
   type ExceptionContext,
@@ -14,6 +12,7 @@ import {
   type ServerOptions,
   type Transport,
 } from "../mod.ts";
+import { VirtualClock } from "../testing/mod.ts";
 
 /** The loop of the tests. */
 export let loop = getRunningLoop();
@@ -309,44 +308,16 @@ export function portOf(server: Server): number {
 }
 
 /** A clock that stands still until a test moves it, for `new EventLoop({ clock })`. */
-export class ManualClock implements Clock {
-  #now = 0;
-  #timer: { due: number; callback: () => void } | null = null;
-
-  now(): number {
-    return this.#now;
-  }
-
-  setTimer(delayMs: number, callback: () => void): ClockTimer {
-    const timer = this.#timer = { due: this.#now + delayMs, callback };
-    return { cancel: () => void (this.#timer === timer && (this.#timer = null)), ref() {}, unref() {} };
-  }
-
-  /** When the loop's next timer is due; `null` if it has none. */
-  get due(): number | null {
-    return this.#timer?.due ?? null;
-  }
-
+export class ManualClock extends VirtualClock {
   /** Waits until the loop has set a timer. */
   async untilSet(onLoop: EventLoop): Promise<void> {
-    while (this.#timer === null) await turn(onLoop);
-  }
-
-  /** Moves on without a word: the loop was busy for so long. */
-  skip(ms: number): void {
-    this.#now += ms;
+    while (this.due === null) await turn(onLoop);
   }
 
   /** Moves on, and has the loop run what becomes due on the way. */
-  async advance(ms: number, onLoop: EventLoop): Promise<void> {
-    const end = this.#now + ms;
-    for (let timer; (timer = this.#timer) !== null && timer.due <= end;) {
-      this.#now = Math.max(this.#now, timer.due);
-      this.#timer = null;
-      timer.callback();
-      await turn(onLoop);
-    }
-    this.#now = end;
+  override async advance(ms: number, onLoop = loop): Promise<void> {
+    await super.advance(ms);
+    await turn(onLoop);
   }
 }
 

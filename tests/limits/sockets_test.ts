@@ -107,10 +107,10 @@ for (const kind of ["TCP", "TLS", "TLS (native)"] as const) {
     for (let i = 1; i <= 6; i++) {
       client.transport.write(bytes("x"));
       await serverSide.untilReceived(i);
-      await sockets.advance(500);
+      await sockets.advance(i < 6 ? 500 : 400);
     }
     assertEquals(sockets.events, []);
-    await sockets.advance(300);
+    await sockets.advance(400);
     await serverSide.untilLost();
     assertEquals((serverSide.error as LimitError).limit, "progress");
   });
