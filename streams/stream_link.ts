@@ -41,6 +41,14 @@ export class StreamLink {
     this.read.transport = this.write.transport = transport;
   }
 
+  /** Uses another transport from now on, after `startTls()`: that one calls the protocol. */
+  replaceTransport(transport: Transport): void {
+    this.write.transport = transport;
+    // startTls() has set the other protocol.
+    this.#direct = false;
+    this.read.replaceTransport(transport);
+  }
+
   /** Attaches the pipes of a child. Returns the reading half of its standard error; `null` if that is no pipe. */
   attachChild(child: SubprocessTransport): ReadSide | null {
     this.#child = child;
@@ -121,10 +129,7 @@ export class StreamLink {
       if (!this.write.lost && !this.transport.isClosing()) read.queue.unshift(readAhead);
       throw error;
     }
-    this.write.transport = transport;
-    // startTls() has set the other protocol.
-    this.#direct = false;
-    read.replaceTransport(transport);
+    this.replaceTransport(transport);
   }
 }
 

@@ -65,8 +65,17 @@ export class StreamProtocol extends Protocol {
     this.pair = new StreamPair(this.#link);
   }
 
-  /** Calls the handler. */
+  /**
+   * Calls the handler. Call this yourself if you have passed the protocol to `startTls()` of the loop, with the transport that
+   * it returns: the pair then goes on with that. `pair.writer.startTls()` does it for you.
+   *
+   * @param transport The transport.
+   */
   override connectionMade(transport: Transport | SubprocessTransport): void {
+    if (this.#link.read.transport !== null) {
+      this.#link.replaceTransport(transport as Transport);
+      return;
+    }
     if ("getPipeTransport" in transport) {
       const errors = this.#link.attachChild(transport);
       this.stderr = errors && new StreamReader(errors);

@@ -1,7 +1,7 @@
 /** Pairs over real connections: how they are made, flow control, half-close, and how they end. */
 import { assert, assertEquals, assertLess, assertRejects, assertStrictEquals, assertThrows } from "../std.ts";
 import { EventLoop, getRunningLoop, InvalidStateError, TlsError } from "../../mod.ts";
-import { openConnection, startServer, type StreamPair, toStreams } from "../../streams/mod.ts";
+import { openConnection, startServer, type StreamPair, type StreamProtocol, toStreams } from "../../streams/mod.ts";
 import { bytes, captureExceptions, concat, loop, pattern, portOf, tempPath, text, turn } from "../kit.ts";
 import { serveResettable } from "../streams/kit.ts";
 import { SERVER, TRUSTING } from "../tls/kit.ts";
@@ -244,6 +244,31 @@ Deno.test("startTls() upgrades both sides, and gives TLS what arrived with the p
   assertEquals(text(await ends.served.reader.readLine()), "a secret\n");
   ends.served.writer.write(bytes("another\n"));
   assertEquals(text(await ends.client.reader.readLine()), "another\n");
+});
+
+Deno.test("a pair goes on after startTls() of the loop, on either side, with the transport that it returns", async () => {
+  let handled = 0;
+  const served = Promise.withResolvers<StreamPair>();
+  const factory = toStreams({ handler: (pair) => ++handled === 1 && served.resolve(pair) });
+  let serving!: StreamProtocol;
+  await using server = await loop.createServer(() => serving = factory(), { hostname: "127.0.0.1", port: 0 });
+  const [transport, client] = await loop.createConnection(toStreams(), { port: portOf(server) });
+  const there = await served.promise;
+  const upgrades = await Promise.all([
+    loop.startTls(there.transport, serving, { serverSide: true, ...SERVER }),
+    loop.startTls(transport, client, TRUSTING),
+  ]);
+  serving.connectionMade(upgrades[0]);
+  client.connectionMade(upgrades[1]);
+  client.pair.writer.write(bytes("question\n"));
+  assertEquals(text(await there.reader.readLine()), "question\n");
+  there.writer.write(pattern(500_000));
+  assertEquals((await client.pair.reader.readExactly(500_000)).length, 500_000);
+  assertStrictEquals(client.pair.transport, upgrades[1]);
+  client.pair.close();
+  there.close();
+  await Promise.all([client.pair.closed, there.closed]);
+  assertEquals(handled, 1);
 });
 
 Deno.test("startTls() with wrong options leaves the connection and what was read ahead as they were", async () => {
