@@ -38,10 +38,14 @@ export type StartServerOptions = (ServerOptions | UnixServerOptions | GivenListe
 export async function openConnection(options: OpenConnectionOptions): Promise<StreamPair> {
   const [own, rest] = split("openConnection()", options);
   const { loop = getRunningLoop() } = own;
-  const [, { pair }] = "path" in rest
-    ? await loop.createUnixConnection(toStreams(own), rest as UnixConnectionOptions)
-    : await loop.createConnection(toStreams(own), rest as ConnectionOptions);
-  return pair;
+  try {
+    const [, { pair }] = "path" in rest
+      ? await loop.createUnixConnection(toStreams(own), rest as UnixConnectionOptions)
+      : await loop.createConnection(toStreams(own), rest as ConnectionOptions);
+    return pair;
+  } catch (error) {
+    throw rename(error, "openConnection()");
+  }
 }
 
 /**
@@ -72,9 +76,25 @@ export async function startServer(handler: StreamHandler, options: StartServerOp
   const [own, rest] = split("startServer()", options);
   const { loop = getRunningLoop() } = own;
   const factory = toStreams({ ...own, handler });
-  return "path" in rest
-    ? await loop.createUnixServer(factory, rest as UnixServerOptions)
-    : await loop.createServer(factory, rest as ServerOptions);
+  try {
+    return "path" in rest
+      ? await loop.createUnixServer(factory, rest as UnixServerOptions)
+      : await loop.createServer(factory, rest as ServerOptions);
+  } catch (error) {
+    throw rename(error, "startServer()");
+  }
+}
+
+/** Makes an error of the loop name the method that was called. */
+function rename(error: unknown, method: string): unknown {
+  if (!(error instanceof Error)) return error;
+  const before = error.message;
+  const after = before.replace(/^create(Unix)?(Connection|Server)\(\)(?=: )/, method);
+  if (after !== before) {
+    error.message = after;
+    if (error.stack !== undefined) error.stack = error.stack.replace(before, () => after);
+  }
+  return error;
 }
 
 /** Separates the options of pairs from those of the loop. */

@@ -1,5 +1,13 @@
 /** Pairs over real connections: how they are made, flow control, half-close, and how they end. */
-import { assert, assertEquals, assertLess, assertRejects, assertStrictEquals, assertThrows } from "../std.ts";
+import {
+  assert,
+  assertEquals,
+  assertLess,
+  assertMatch,
+  assertRejects,
+  assertStrictEquals,
+  assertThrows,
+} from "../std.ts";
 import { EventLoop, getRunningLoop, InvalidStateError, TlsError } from "../../mod.ts";
 import { openConnection, startServer, type StreamPair, type StreamProtocol, toStreams } from "../../streams/mod.ts";
 import { bytes, captureExceptions, concat, loop, pattern, portOf, tempPath, text, turn } from "../kit.ts";
@@ -215,7 +223,11 @@ Deno.test("wrong arguments of openConnection(), startServer() and toStreams() ar
       "openConnection(): limit must be a whole number of bytes, 1 or more, got number -1",
     ],
     [() => openConnection({ port: 1, loop: {} as never }), "openConnection(): loop must be an EventLoop, got Object"],
-    [() => openConnection({ prot: 1 } as never), "createConnection(): prot is not an option; did you mean port?"],
+    [() => openConnection({ prot: 1 } as never), "openConnection(): prot is not an option; did you mean port?"],
+    [
+      () => startServer(() => {}, { path: "/tmp", backlg: 1 } as never),
+      "startServer(): backlg is not an option; did you mean backlog?",
+    ],
     [
       () => startServer({} as never, { port: 0 }),
       "startServer(): handler must be a function that takes a pair, got Object",
@@ -228,6 +240,24 @@ Deno.test("wrong arguments of openConnection(), startServer() and toStreams() ar
     const error = await assertRejects(async () => call(), Error);
     assertEquals(error.message, message);
   }
+});
+
+Deno.test("errors of the system name openConnection() and startServer(), and keep their class and code", async () => {
+  using temp = tempPath();
+  await using server = await startServer(() => {}, { hostname: "127.0.0.1", port: 0 });
+  const { port } = server;
+  const taken = await assertRejects(
+    () => startServer(() => {}, { hostname: "127.0.0.1", port }),
+    Deno.errors.AddrInUse,
+  );
+  assertMatch(taken.message, /^startServer\(\): cannot bind 127\.0\.0\.1:/);
+  assertEquals((taken as { code?: string }).code, "EADDRINUSE");
+  const missing = await assertRejects(() => openConnection({ path: temp.path }), Deno.errors.NotFound);
+  assertMatch(missing.message, /^openConnection\(\): cannot connect to /);
+  assertMatch(missing.stack!, /^NotFound: openConnection\(\): cannot connect to /);
+  const reason = new EvalError("createConnection() is not named: ");
+  const signal = AbortSignal.abort(reason);
+  assertStrictEquals(await assertRejects(() => openConnection({ port, signal }), EvalError), reason);
 });
 
 Deno.test("startTls() upgrades both sides, and gives TLS what arrived with the plain header", async () => {
