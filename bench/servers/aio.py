@@ -9,6 +9,8 @@ import time
 ANSWER = bytes(64)
 ANSWERS = 16
 BLOCK = bytes(64 * 1024)
+# What a source writes at once: as much as the C server.
+PIECE = bytes(256 * 1024)
 
 loop_kind, mode, kind, *rest = sys.argv[1:]
 
@@ -73,7 +75,7 @@ class Source(Base):
     def resume_writing(self):
         self.paused = False
         while not self.paused and not self.transport.is_closing():
-            self.transport.write(BLOCK)
+            self.transport.write(PIECE)
 
 
 PROTOCOLS = {

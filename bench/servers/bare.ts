@@ -8,6 +8,8 @@ const BUFFER_SIZE = mode === "idle" ? 4 * 1024 : 256 * 1024;
 const ANSWER = new Uint8Array(64);
 const ANSWERS = 16;
 const BLOCK = new Uint8Array(64 * 1024);
+/** What a source writes at once: as much as the C server. */
+const PIECE = new Uint8Array(256 * 1024);
 
 const handlers: Record<string, (conn: Deno.TcpConn) => Promise<void>> = { echo, idle: echo, pipelined, source, sink };
 
@@ -32,7 +34,7 @@ async function pipelined(conn: Deno.TcpConn): Promise<void> {
 }
 
 async function source(conn: Deno.TcpConn): Promise<void> {
-  for (;;) await writeAll(conn, BLOCK);
+  for (;;) await writeAll(conn, PIECE);
 }
 
 async function sink(conn: Deno.TcpConn): Promise<void> {

@@ -38,6 +38,8 @@ const [mode = "", ...rest] = Bun.argv.slice(2);
 const ANSWER = new Uint8Array(64);
 const ANSWERS = 16;
 const BLOCK = new Uint8Array(64 * 1024);
+/** What a source writes at once: as much as the C server. */
+const PIECE = new Uint8Array(256 * 1024);
 
 /** Writes, and keeps what the kernel does not take: Bun leaves that to its user. */
 function write(socket: Socket, data: Uint8Array): void {
@@ -61,7 +63,7 @@ function drain(socket: Socket): void {
 }
 
 function flood(socket: Socket): void {
-  while (socket.data.unsent.length === 0) write(socket, BLOCK);
+  while (socket.data.unsent.length === 0) write(socket, PIECE);
 }
 
 function received(socket: Socket, data: Uint8Array): void {

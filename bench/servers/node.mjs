@@ -10,6 +10,8 @@ const [mode, ...rest] = process.argv.slice(2);
 const ANSWER = Buffer.alloc(64);
 const ANSWERS = 16;
 const BLOCK = Buffer.alloc(64 * 1024);
+/** What a source writes at once: as much as the C server. */
+const PIECE = Buffer.alloc(256 * 1024);
 
 const handlers = {
   echo(socket) {
@@ -22,7 +24,7 @@ const handlers = {
   },
   source(socket) {
     const send = () => {
-      while (!socket.destroyed && socket.write(BLOCK));
+      while (!socket.destroyed && socket.write(PIECE));
     };
     socket.on("drain", send);
     send();

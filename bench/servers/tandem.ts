@@ -27,6 +27,8 @@ const BUFFER_SIZE = mode === "idle" ? 4 * 1024 : 256 * 1024;
 const ANSWER = new Uint8Array(64);
 const ANSWERS = 16;
 const BLOCK = new Uint8Array(64 * 1024);
+/** What a source writes at once: as much as the C server. */
+const PIECE = new Uint8Array(256 * 1024);
 
 class Base extends Protocol {
   protected transport!: Transport;
@@ -97,13 +99,13 @@ class Source extends Base {
     while (!this.#paused && !this.transport.isClosing()) this.send();
   }
   protected send(): void {
-    this.transport.write(BLOCK);
+    this.transport.write(PIECE);
   }
 }
 
 class OwnedSource extends Source {
   protected override send(): void {
-    this.transport.writeOwned(BLOCK); // Ours for good as far as nobody ever changes it.
+    this.transport.writeOwned(PIECE); // Ours for good as far as nobody ever changes it.
   }
 }
 

@@ -302,7 +302,7 @@ Deno.test("streams_proxy.ts closes a client whose upstream cannot be reached, an
     assertEquals(await client.read(new Uint8Array(1)), null);
     assertMatch(
       await proxy.line(),
-      /^lost: createConnection\(\): cannot connect to 127\.0\.0\.1:1: Connection refused/,
+      /^lost: openConnection\(\): cannot connect to 127\.0\.0\.1:1: Connection refused/,
     );
   }
 });
