@@ -1,4 +1,4 @@
-import { EpollEngine } from "../engines/epoll/epoll_engine.ts";
+import { EpollEngine, type EpollEngineOptions } from "../engines/epoll/epoll_engine.ts";
 import { EventLoop } from "./event_loop.ts";
 import { isRunningLoop, requireUnused, setRunningLoop } from "./running_loop.ts";
 
@@ -8,6 +8,7 @@ let installed: EventLoop | undefined;
  * Makes `getRunningLoop()` return a loop over an {@linkcode EpollEngine}. Call this before the first call of
  * `getRunningLoop()`. Another call before that returns the same loop.
  *
+ * @param options The options of the engine.
  * @returns The loop.
  * @throws {InvalidStateError} If `getRunningLoop()` has already returned a loop.
  * @throws {Deno.errors.NotSupported} If this is not Linux on x86-64 or arm64, or there is no known C library.
@@ -22,10 +23,10 @@ let installed: EventLoop | undefined;
  * const loop = getRunningLoop();
  * ```
  */
-export function install(): EventLoop {
+export function install(options: EpollEngineOptions = {}): EventLoop {
   requireUnused("install()");
   if (installed === undefined || !isRunningLoop(installed)) {
-    installed = new EventLoop({ engine: new EpollEngine() });
+    installed = new EventLoop({ engine: new EpollEngine(options) });
     setRunningLoop(installed);
   }
   return installed;

@@ -3,12 +3,16 @@
  * for programs. It is imported for its effect, because `kit.ts` takes that loop when it is loaded.
  */
 import { EpollEngine, install } from "../engines/epoll/mod.ts";
+import { hasLibssl } from "../tls/openssl/libssl.ts";
+import { callbacks } from "../tls/openssl/callbacks.ts";
 import { useEpoll } from "./engine.ts";
 
 const { supported, reason } = EpollEngine.isSupported();
 if (supported) {
   useEpoll();
   install();
+  // Here, because a library or a callback that is opened inside a test is a leak for Deno's sanitizer.
+  if (hasLibssl()) callbacks();
 }
 
 const register = Deno.test as (definition: Deno.TestDefinition) => void;

@@ -15,7 +15,13 @@ import type {
 import type { ListenHandle } from "../../transports/listen_handle.ts";
 import type { ProcessHandle } from "../../transports/process_handle.ts";
 import type { StreamEnd, StreamHandle } from "../../transports/stream_handle.ts";
+import type { TlsProvider } from "../../transports/tls_provider.ts";
 import type { Watcher } from "../../transports/watcher.ts";
+import { checkOptions, namesOf } from "../../check_options.ts";
+import { checkOneOf } from "../../checks.ts";
+import { defaultProvider } from "../../tls/default_provider.ts";
+import { hasLibssl, openLibssl } from "../../tls/openssl/libssl.ts";
+import { opensslProvider } from "../../tls/openssl/openssl_provider.ts";
 import { DenoEngine } from "../deno/deno_engine.ts";
 import { Datagrams } from "./datagrams.ts";
 import { EpollWatcher } from "./epoll_watcher.ts";
@@ -31,6 +37,19 @@ export interface Support {
   /** Why it would fail; `null` if it would not. */
   reason: string | null;
 }
+
+/** The options of an `EpollEngine`. */
+export interface EpollEngineOptions {
+  /**
+   * What TLS is made of: OpenSSL 3, by FFI, or Deno's `node:tls`. OpenSSL needs `--allow-ffi` without a path, and
+   * `libssl.so.3`.
+   *
+   * @default {undefined} OpenSSL where it can be used, otherwise `node:tls`; debug mode reports which
+   */
+  tls?: "openssl" | "node" | undefined;
+}
+
+const OPTIONS = namesOf<EpollEngineOptions>({ tls: true });
 
 /**
  * An engine over epoll and the system's own sockets, by Deno's FFI: faster than Deno's sockets, and with what they do not
@@ -58,15 +77,24 @@ export class EpollEngine implements Engine {
   #reactor!: Reactor;
   #streams!: Streams;
   #datagrams!: Datagrams;
+  #tls: TlsProvider | undefined;
 
   /**
    * Creates the engine of one loop.
    *
-   * @throws {Deno.errors.NotSupported} If this is not Linux on x86-64 or arm64, or there is no known C library.
+   * @param options The options.
+   * @throws {TypeError} If an option is unknown or of the wrong kind.
+   * @throws {Deno.errors.NotSupported} If this is not Linux on x86-64 or arm64, or there is no known C library, or no
+   * OpenSSL 3 for `tls: "openssl"`.
    * @throws {Deno.errors.NotCapable} If the permission to use FFI is missing.
    */
-  constructor() {
+  constructor(options: EpollEngineOptions = {}) {
+    checkOptions("new EpollEngine()", options, OPTIONS);
+    const { tls } = options;
+    if (tls !== undefined) checkOneOf("new EpollEngine()", "tls", tls, ["openssl", "node"]);
     this.#libc = openLibc();
+    if (tls === "openssl") openLibssl();
+    if (tls !== undefined) this.#tls = tls === "openssl" ? opensslProvider : defaultProvider;
     this.#deno = new DenoEngine();
   }
 
@@ -110,6 +138,11 @@ export class EpollEngine implements Engine {
       this.#datagrams,
       (fd, direction) => this.#standard(fd, direction),
     );
+  }
+
+  /** The TLS of the loop. Programs that use none do not load OpenSSL. */
+  get tls(): TlsProvider {
+    return this.#tls ??= hasLibssl() ? opensslProvider : defaultProvider;
   }
 
   /** Asks for a turn, after the events that are pending. */

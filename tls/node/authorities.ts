@@ -6,7 +6,7 @@
  */
 import type { X509Certificate } from "node:crypto";
 import type { Certificate } from "../certificate.ts";
-import { equals, isValidToday, type Purpose, whyNotRoot } from "./purpose.ts";
+import { equals, isValidToday, type Purpose, whyNotRoot } from "../purpose.ts";
 
 /** In a hostile chain, each certificate may name each other as its issuer. Ordinary chains need five. */
 const MAX_VERIFICATIONS = 100;

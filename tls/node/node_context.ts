@@ -3,7 +3,7 @@ import type { TlsSettings } from "../../transports/tls_provider.ts";
 import { TlsError } from "../tls_error.ts";
 import type { Authorities, Root } from "./authorities.ts";
 import type { NodeTls, SecureContext } from "./node_tls.ts";
-import { CLIENT_PURPOSE, type Purpose, SERVER_PURPOSE } from "./purpose.ts";
+import { CLIENT_PURPOSE, type Purpose, SERVER_PURPOSE } from "../purpose.ts";
 
 /** What a connection is made with. */
 export interface Credentials {

@@ -22,7 +22,7 @@ import { type Certificate, readCertificate } from "../certificate.ts";
 import { isForServer } from "../server_name.ts";
 import { TlsError, toTlsError } from "../tls_error.ts";
 import type { Authorities } from "./authorities.ts";
-import { CLIENT_PURPOSE, isValidToday, type Purpose, SERVER_PURPOSE, whyNotPeer } from "./purpose.ts";
+import { CLIENT_PURPOSE, isValidToday, type Purpose, SERVER_PURPOSE, whyNotPeer } from "../purpose.ts";
 
 /** What `verifyError()` returns for every error without a code of its own, such as an expired certificate. */
 const VAGUE = "UNABLE_TO_VERIFY_LEAF_SIGNATURE";

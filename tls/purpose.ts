@@ -5,7 +5,7 @@
  * (`check_purpose_ssl_server` and others in its v3_purp.c; RFC 5280, 4.2.1.3 and 6.1). Tandem accepts no certificate that
  * one of the two rejects.
  */
-import { type Certificate, readName } from "../certificate.ts";
+import { type Certificate, readName } from "./certificate.ts";
 
 /** What a peer's certificate must be valid for. */
 export interface Purpose {

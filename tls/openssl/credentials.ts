@@ -1,0 +1,148 @@
+/** Certificates and keys in OpenSSL's memory. */
+import { type Certificate, readCertificate } from "../certificate.ts";
+import { DerError } from "../der.ts";
+import { type Libssl, type Pointer } from "./libssl.ts";
+import type { TlsSettings } from "../../transports/tls_provider.ts";
+
+/** What OpenSSL has made, and how each is freed. It is freed once. */
+export class Handles {
+  #owned = new Map<Pointer, (pointer: Pointer) => void>();
+
+  /** Owns what OpenSSL has made. */
+  own<T extends Pointer>(pointer: T, free: (pointer: Pointer) => void): T {
+    this.#owned.set(pointer, free);
+    return pointer;
+  }
+
+  /** Frees one. */
+  free(pointer: Pointer): void {
+    const free = this.#owned.get(pointer);
+    this.#owned.delete(pointer);
+    free?.(pointer);
+  }
+
+  /** Frees all. */
+  freeAll(): void {
+    for (const pointer of this.#owned.keys()) this.free(pointer);
+  }
+}
+
+/** A CA of `caCerts`. */
+export interface Root {
+  certificate: Certificate;
+  x509: Pointer;
+}
+
+/** A certificate, those of the CAs above it, and its key. */
+export interface Identity {
+  cert: Pointer;
+  key: Pointer;
+  /** An `OPENSSL_STACK`. */
+  chain: Pointer;
+}
+
+/** Without one, OpenSSL would ask for the password of a key at the terminal. */
+const NO_PASSWORD = new Uint8Array(1);
+
+/** Parses `caCerts`. */
+export function parseRoots(ssl: Libssl, handles: Handles, { caCerts = [] }: TlsSettings): Root[] {
+  return caCerts.flatMap((pem, i) => {
+    const name = `caCerts[${i}]`;
+    return parseCertificates(ssl, handles, name, pem).map((x509) => {
+      return { x509, certificate: parse(name, "certificate", pem, () => readAuthority(toDer(ssl, x509))) };
+    });
+  });
+}
+
+/** Parses `cert` and `key`; `null` if there are none. */
+export function parseIdentity(ssl: Libssl, handles: Handles, { cert, key }: TlsSettings): Identity | null {
+  if (cert === undefined || key === undefined) return null;
+  const [own, ...others] = parseCertificates(ssl, handles, "cert", cert);
+  const privateKey = parse("key", "private key", key, () => {
+    const pointer = readPem(ssl, key, (bio) => ssl.PEM_read_bio_PrivateKey(bio, null, null, NO_PASSWORD));
+    return handles.own(pointer, (key) => ssl.EVP_PKEY_free(key));
+  });
+  ssl.ERR_clear_error();
+  const fits = ssl.X509_check_private_key(own!, privateKey) === 1;
+  ssl.ERR_clear_error();
+  if (!fits) throw new TypeError("key must be the private key of cert");
+  const chain = handles.own(made(ssl.OPENSSL_sk_new_null()), (stack) => ssl.OPENSSL_sk_free(stack));
+  for (const other of others) if (ssl.OPENSSL_sk_push(chain, other) <= 0) throw outOfMemory();
+  return { cert: own!, key: privateKey, chain };
+}
+
+/** Parses PEM with any number of certificates. */
+export function parseCertificates(ssl: Libssl, handles: Handles, name: string, text: string): Pointer[] {
+  const blocks = text.match(/-----BEGIN CERTIFICATE-----[^]*?-----END CERTIFICATE-----/g) ?? [text];
+  return blocks.map((block) =>
+    parse(name, "certificate", text, () => {
+      const pointer = readPem(ssl, block, (bio) => ssl.PEM_read_bio_X509(bio, null, null, NO_PASSWORD));
+      return handles.own(pointer, (x509) => ssl.X509_free(x509));
+    })
+  );
+}
+
+/** Returns a certificate as DER. */
+export function toDer(ssl: Libssl, x509: Pointer): Uint8Array {
+  const bio = made(ssl.BIO_new(ssl.BIO_s_mem()));
+  try {
+    if (ssl.i2d_X509_bio(bio, x509) !== 1) throw outOfMemory();
+    const der = new Uint8Array(ssl.BIO_ctrl_pending(bio));
+    if (ssl.BIO_read(bio, der, der.length) !== der.length) throw outOfMemory();
+    return der;
+  } finally {
+    ssl.BIO_free(bio);
+    ssl.ERR_clear_error();
+  }
+}
+
+/** Returns the certificates of an `OPENSSL_STACK` as DER. */
+export function toDers(ssl: Libssl, stack: Deno.PointerValue): Uint8Array[] {
+  if (stack === null) return [];
+  const count = Math.max(0, ssl.OPENSSL_sk_num(stack));
+  return Array.from({ length: count }, (_, i) => toDer(ssl, ssl.OPENSSL_sk_value(stack, i)!));
+}
+
+/** Returns what a function of OpenSSL has made, which it does unless memory is used up. */
+export function made(pointer: Deno.PointerValue): Pointer {
+  if (pointer === null) throw outOfMemory();
+  return pointer;
+}
+
+function outOfMemory(): Error {
+  return new Error("OpenSSL is out of memory");
+}
+
+/** Reads PEM from memory, which is wiped afterwards: it may be a key. */
+function readPem(ssl: Libssl, text: string, read: (bio: Pointer) => Deno.PointerValue): Pointer {
+  const bytes = new TextEncoder().encode(text);
+  const bio = made(ssl.BIO_new_mem_buf(bytes, bytes.length));
+  try {
+    ssl.ERR_clear_error();
+    const pointer = read(bio);
+    if (pointer === null) throw new Error("OpenSSL cannot parse it");
+    return pointer;
+  } finally {
+    ssl.BIO_free(bio);
+    ssl.ERR_clear_error();
+    bytes.fill(0);
+  }
+}
+
+function readAuthority(der: Uint8Array): Certificate {
+  const certificate = readCertificate(der);
+  if (certificate.version === 2) throw new DerError("the certificate has version 2");
+  return certificate;
+}
+
+/** Makes the error for what cannot be parsed. It never has the text itself, which may be a key. */
+function parse<T>(name: string, what: string, text: string, make: () => T): T {
+  try {
+    return make();
+  } catch (cause) {
+    const label = text.match(/-----BEGIN ([A-Z0-9 ]+)-----/)?.[1];
+    const kind = `a PEM ${label}${label?.endsWith(what.toUpperCase()) ? " that cannot be parsed" : ""}`;
+    const got = label === undefined ? "text that is not PEM; pass the contents of the file, not its name" : kind;
+    throw new TypeError(`${name} must be a PEM ${what}, got ${got}`, { cause });
+  }
+}

@@ -1,0 +1,250 @@
+/** What OpenSSL makes of settings. */
+import { describe } from "../../errors.ts";
+import type { TlsSettings } from "../../transports/tls_provider.ts";
+import { CLIENT_PURPOSE, type Purpose, SERVER_PURPOSE, whyNotRoot } from "../purpose.ts";
+import { TlsError } from "../tls_error.ts";
+import { callbacks } from "./callbacks.ts";
+import * as c from "./constants.ts";
+import { Handles, type Identity, made, parseIdentity, parseRoots, type Root } from "./credentials.ts";
+import { denoAuthorities } from "./deno_authorities.ts";
+import { cString, type Libssl, type Pointer, textOf } from "./libssl.ts";
+import { takeError } from "./openssl_error.ts";
+
+/** The cipher suites of TLS 1.2, unless `ciphers` chooses: those of Deno, which have forward secrecy and are AEADs. */
+const CIPHERS_12 = ["ECDSA", "RSA"].flatMap((key) =>
+  ["AES256-GCM-SHA384", "AES128-GCM-SHA256", "CHACHA20-POLY1305"].map((cipher) => `ECDHE-${key}-${cipher}`)
+).join(":");
+/** All cipher suites of TLS 1.3: RFC 8446, B.4. Those with CCM are not used by default. */
+const CIPHERS_13 = ["TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256", "TLS_AES_128_GCM_SHA256"];
+const ALL_13: readonly string[] = [...CIPHERS_13, "TLS_AES_128_CCM_SHA256", "TLS_AES_128_CCM_8_SHA256"];
+
+/** At least 112 bits: no RSA key below 2048 bits, no signature by SHA-1. */
+const SECURITY_LEVEL = 2;
+
+/** Frees what a context has in OpenSSL's memory when nothing refers to it any more. Connections have references of their own. */
+const registry = new FinalizationRegistry<Handles>((handles) => handles.freeAll());
+
+/** The versions and the cipher suites of a side. */
+interface Suites {
+  minVersion: "TLSv1.2" | "TLSv1.3";
+  maxVersion: "TLSv1.2" | "TLSv1.3";
+  list12: string;
+  list13: string;
+}
+
+/** An `SSL_CTX`, and the CAs that were valid when it was made. */
+interface MadeContext {
+  pointer: Pointer;
+  roots: Root[];
+}
+
+/** Settings that have been loaded, for any number of connections. */
+export class OpensslContext {
+  /** The settings. */
+  readonly settings: TlsSettings;
+  /** The protocols of ALPN, encoded. */
+  readonly protocols: readonly Uint8Array[];
+  #ssl: Libssl;
+  #handles = new Handles();
+  #roots: Root[];
+  #identity: Identity | null;
+  #suites: Suites;
+  #made: Partial<Record<"client" | "server", MadeContext>> = {};
+
+  /** Throws a `TypeError` for a certificate, a key or a cipher suite that cannot be used. */
+  constructor(ssl: Libssl, settings: TlsSettings) {
+    this.#ssl = ssl;
+    this.settings = settings;
+    this.protocols = (settings.alpnProtocols ?? []).map((name) => new TextEncoder().encode(name));
+    try {
+      this.#roots = parseRoots(ssl, this.#handles, settings);
+      this.#identity = parseIdentity(ssl, this.#handles, settings);
+      this.#suites = chooseSuites(ssl, settings);
+      // What is wrong with a certificate or a key is an error of the call, not of the first connection.
+      if (this.#identity !== null) this.server();
+    } catch (error) {
+      this.#handles.freeAll();
+      throw error;
+    }
+    registry.register(this, this.#handles);
+  }
+
+  /** Returns the `SSL_CTX` of clients. */
+  client(): Pointer {
+    return this.#cached("client", SERVER_PURPOSE, (roots, ctx) => {
+      const ssl = this.#ssl;
+      const { rejectUnauthorized = true } = this.settings;
+      if (rejectUnauthorized) {
+        this.#trust(ctx, [...denoAuthorities(ssl), ...roots.map(({ x509 }) => x509)]);
+        ssl.SSL_CTX_set_verify(ctx, c.SSL_VERIFY_PEER, callbacks().verify);
+      } else {
+        ssl.SSL_CTX_set_verify(ctx, c.SSL_VERIFY_NONE, null);
+      }
+      if (this.protocols.length > 0) {
+        const list = Uint8Array.from(this.protocols.flatMap((name) => [name.length, ...name]));
+        // 0 is success.
+        this.#require(ssl.SSL_CTX_set_alpn_protos(ctx, list, list.length) === 0, "alpnProtocols");
+      }
+    });
+  }
+
+  /** Returns the `SSL_CTX` of servers. */
+  server(): Pointer {
+    return this.#cached("server", CLIENT_PURPOSE, (roots, ctx) => {
+      const ssl = this.#ssl;
+      const { requestCert = false, rejectUnauthorized = true } = this.settings;
+      ssl.SSL_CTX_set_options(ctx, c.SSL_OP_CIPHER_SERVER_PREFERENCE);
+      if (requestCert) {
+        const fail = rejectUnauthorized ? c.SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0;
+        ssl.SSL_CTX_set_verify(ctx, c.SSL_VERIFY_PEER | fail, callbacks().verify);
+        this.#trust(ctx, roots.map(({ x509 }) => x509));
+        for (const { x509 } of roots) this.#require(ssl.SSL_CTX_add_client_CA(ctx, x509) === 1, "caCerts");
+        // The certificate of a session that is resumed would not be verified again.
+        ssl.SSL_CTX_set_options(ctx, c.SSL_OP_NO_TICKET);
+        this.#require(ssl.SSL_CTX_set_num_tickets(ctx, 0n) === 1, "requestCert");
+      }
+      if (this.protocols.length > 0) ssl.SSL_CTX_set_alpn_select_cb(ctx, callbacks().alpn, null);
+    });
+  }
+
+  /**
+   * Gives a connection of this context's server the certificate, the key and the versions of other settings, which `sni` has
+   * selected.
+   */
+  choose(connection: Pointer, chosen: OpensslContext): void {
+    const { minVersion = this.settings.minVersion, maxVersion = this.settings.maxVersion } = chosen.settings;
+    const { list12, list13 } = this.#suites;
+    const suites = limit({ minVersion: minVersion ?? "TLSv1.2", maxVersion: maxVersion ?? "TLSv1.3", list12, list13 });
+    if (suites.minVersion > suites.maxVersion) {
+      throw new TlsError(
+        "NO_SHARED_VERSION",
+        `TLS: minVersion ${suites.minVersion} is newer than maxVersion ${suites.maxVersion}; one is the server's, one its ` +
+          "sni has selected",
+      );
+    }
+    const ssl = this.#ssl;
+    const { cert, key, chain } = chosen.#identity!;
+    ssl.ERR_clear_error();
+    const done = ssl.SSL_use_cert_and_key(connection, cert, key, chain, 1) === 1 &&
+      ssl.SSL_ctrl(connection, c.SSL_CTRL_SET_MIN_PROTO_VERSION, c.VERSION_NUMBERS[suites.minVersion], null) === 1 &&
+      ssl.SSL_ctrl(connection, c.SSL_CTRL_SET_MAX_PROTO_VERSION, c.VERSION_NUMBERS[suites.maxVersion], null) === 1;
+    if (!done) throw new TlsError("FAILED", `TLS: the context that sni has returned cannot be used: ${this.#reason()}`);
+  }
+
+  /** Describes why some of `caCerts` are not used, for messages. */
+  describeUnusable(purpose: Purpose): string {
+    const reasons = this.#roots.flatMap(({ certificate }, i) => {
+      const why = whyNotRoot(certificate, purpose);
+      return why === null ? [] : [`certificate ${i} in caCerts is not used: ${why}`];
+    });
+    return reasons.length === 0 ? "" : ` (${reasons.join("; ")})`;
+  }
+
+  /** Makes a context again if a CA has expired, or has become valid, since. */
+  #cached(side: "client" | "server", purpose: Purpose, configure: (roots: Root[], ctx: Pointer) => void): Pointer {
+    const roots = this.#roots.filter(({ certificate }) => whyNotRoot(certificate, purpose) === null);
+    const before = this.#made[side];
+    const isCurrent = before?.roots.length === roots.length && roots.every((root, i) => root === before.roots[i]);
+    if (isCurrent) return before.pointer;
+    const ssl = this.#ssl;
+    ssl.ERR_clear_error();
+    const method = side === "client" ? ssl.TLS_client_method() : ssl.TLS_server_method();
+    const pointer = this.#handles.own(made(ssl.SSL_CTX_new(method)), (ctx) => ssl.SSL_CTX_free(ctx));
+    try {
+      this.#configure(pointer);
+      configure(roots, pointer);
+    } catch (error) {
+      this.#handles.free(pointer);
+      throw error;
+    }
+    if (before !== undefined) this.#handles.free(before.pointer);
+    this.#made[side] = { pointer, roots };
+    return pointer;
+  }
+
+  /** Sets what both sides have. */
+  #configure(ctx: Pointer): void {
+    const ssl = this.#ssl;
+    const { minVersion, maxVersion, list12, list13 } = this.#suites;
+    ssl.SSL_CTX_set_options(ctx, c.SSL_OP_NO_COMPRESSION | c.SSL_OP_NO_RENEGOTIATION);
+    // The buffers of an idle connection would take 34 KiB.
+    ssl.SSL_CTX_ctrl(ctx, c.SSL_CTRL_MODE, c.SSL_MODE_RELEASE_BUFFERS | c.SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER, null);
+    ssl.SSL_CTX_ctrl(ctx, c.SSL_CTRL_SET_SESS_CACHE_MODE, c.SSL_SESS_CACHE_OFF, null);
+    // The administrator may have set a higher one, in OpenSSL's configuration.
+    ssl.SSL_CTX_set_security_level(ctx, Math.max(SECURITY_LEVEL, ssl.SSL_CTX_get_security_level(ctx)));
+    const setVersion = (command: number, version: keyof typeof c.VERSION_NUMBERS) =>
+      ssl.SSL_CTX_ctrl(ctx, command, c.VERSION_NUMBERS[version], null) === 1;
+    this.#require(setVersion(c.SSL_CTRL_SET_MIN_PROTO_VERSION, minVersion), "minVersion");
+    this.#require(setVersion(c.SSL_CTRL_SET_MAX_PROTO_VERSION, maxVersion), "maxVersion");
+    this.#require(list12 === "" || ssl.SSL_CTX_set_cipher_list(ctx, cString(list12)) === 1, "ciphers");
+    this.#require(list13 === "" || ssl.SSL_CTX_set_ciphersuites(ctx, cString(list13)) === 1, "ciphers");
+    const id = new TextEncoder().encode("@tandem/io");
+    this.#require(ssl.SSL_CTX_set_session_id_context(ctx, id, id.length) === 1, "sessions");
+    if (this.#identity === null) return;
+    const { cert, key, chain } = this.#identity;
+    this.#require(ssl.SSL_CTX_use_cert_and_key(ctx, cert, key, chain, 1) === 1, "cert");
+  }
+
+  #trust(ctx: Pointer, x509s: Pointer[]): void {
+    const ssl = this.#ssl;
+    const store = made(ssl.X509_STORE_new());
+    try {
+      for (const x509 of x509s) this.#require(ssl.X509_STORE_add_cert(store, x509) === 1, "caCerts");
+      ssl.SSL_CTX_set1_cert_store(ctx, store);
+    } finally {
+      ssl.X509_STORE_free(store);
+    }
+  }
+
+  #require(done: boolean, option: string): void {
+    if (!done) throw new TypeError(`OpenSSL rejects ${option}: ${this.#reason()}`);
+  }
+
+  #reason(): string {
+    return takeError(this.#ssl)?.text ?? "it gives no reason";
+  }
+}
+
+/** Divides `ciphers` by version. Throws a `TypeError` if one is unknown. */
+function chooseSuites(ssl: Libssl, settings: TlsSettings): Suites {
+  const { minVersion = "TLSv1.2", maxVersion = "TLSv1.3", ciphers } = settings;
+  if (ciphers === undefined) return { minVersion, maxVersion, list12: CIPHERS_12, list13: CIPHERS_13.join(":") };
+  const names = ciphers.split(":");
+  const known12 = namesOf12(ssl);
+  for (const name of names) {
+    if (ALL_13.includes(name) || known12.has(name)) continue;
+    throw new TypeError(`ciphers must be names of cipher suites, and this OpenSSL has none that is ${describe(name)}`);
+  }
+  const list13 = names.filter((name) => ALL_13.includes(name)).join(":");
+  const list12 = names.filter((name) => !ALL_13.includes(name)).join(":");
+  const suites = limit({ minVersion, maxVersion, list12, list13 });
+  if (suites.minVersion <= suites.maxVersion) return suites;
+  throw new TypeError(`ciphers must have a cipher suite of ${minVersion} to ${maxVersion}, got ${describe(ciphers)}`);
+}
+
+/** Leaves out versions that have no cipher suite. */
+function limit(suites: Suites): Suites {
+  const { list12, list13 } = suites;
+  return {
+    ...suites,
+    ...list12 === "" && { minVersion: "TLSv1.3" },
+    ...list13 === "" && { maxVersion: "TLSv1.2" },
+  };
+}
+
+/** The cipher suites of TLS 1.2 that this OpenSSL has at the security level, without those that encrypt or verify nothing. */
+function namesOf12(ssl: Libssl): Set<string> {
+  const ctx = made(ssl.SSL_CTX_new(ssl.TLS_client_method()));
+  try {
+    ssl.SSL_CTX_set_security_level(ctx, SECURITY_LEVEL);
+    if (ssl.SSL_CTX_set_cipher_list(ctx, cString("ALL:!aNULL:!eNULL:!aPSK:!kPSK:!aSRP:!kSRP")) !== 1) return new Set();
+    const ciphers = ssl.SSL_CTX_get_ciphers(ctx);
+    const count = ssl.OPENSSL_sk_num(ciphers);
+    return new Set(
+      Array.from({ length: count }, (_, i) => textOf(ssl.SSL_CIPHER_get_name(ssl.OPENSSL_sk_value(ciphers, i)))),
+    );
+  } finally {
+    ssl.SSL_CTX_free(ctx);
+    ssl.ERR_clear_error();
+  }
+}

@@ -1,0 +1,412 @@
+/**
+ * One side of a TLS connection by OpenSSL, over memory: ciphertext goes in by one BIO and comes out of another.
+ *
+ * `#ssl` is null before the connection is made, and once it is freed. Every method asks it first, and again after each call of
+ * the sink, which may have destroyed this engine.
+ */
+import { toError } from "../../errors.ts";
+import { copyBytes } from "../../memory/buffer_pool.ts";
+import type { TlsEngine, TlsEngineSink, TlsSession, TlsSide } from "../../transports/tls_provider.ts";
+import { readCertificate } from "../certificate.ts";
+import { CLIENT_PURPOSE, isValidToday, SERVER_PURPOSE } from "../purpose.ts";
+import { parseAddress } from "../server_name.ts";
+import { TlsError } from "../tls_error.ts";
+import { handshakeOf, type Handshaking } from "./callbacks.ts";
+import { readServerName } from "./client_hello.ts";
+import * as c from "./constants.ts";
+import { made, toDer, toDers } from "./credentials.ts";
+import { cString, type Libssl, type Pointer } from "./libssl.ts";
+import type { OpensslContext } from "./openssl_context.ts";
+import { takeError, toConnectionError, toVerifyError } from "./openssl_error.ts";
+import { type OpensslObject, readSession } from "./read_session.ts";
+import { checkPath, wrongName } from "./verify_chain.ts";
+
+/** How much is encrypted or decrypted in one call: one record. More would make OpenSSL's buffers grow, and stay. */
+const MAX_RECORD = 16 * 1024;
+/** What a record may add: its header, a nonce, a tag, a type (TLS 1.2 with CBC has up to 256 bytes of padding and a MAC). */
+const OVERHEAD = 5 + 16 + 64 + 256;
+/** The sizes of the memory that cleartext is read into. */
+const SCRATCH = 4 * MAX_RECORD;
+
+/** For all connections, since it is free again when a call has returned. */
+const scratch = new Uint8Array(SCRATCH);
+
+/** The bytes of no ciphertext. */
+const NOTHING = new Uint8Array(0);
+
+/** Finds the context of settings that have been loaded. */
+export type FindContext = (settings: TlsSide["settings"]) => OpensslContext;
+
+/** One side of a TLS connection, over memory. */
+export class OpensslEngine implements TlsEngine, Handshaking {
+  readonly sslObject: OpensslObject = { version: "", sessionReused: false, group: null };
+  #lib: Libssl;
+  #sink: TlsEngineSink;
+  #context: OpensslContext;
+  #side: TlsSide;
+  #find: FindContext;
+  /** The `SSL`, which owns both BIOs. */
+  #ssl: Pointer | null = null;
+  /** What has come from the peer, and what goes to it. */
+  #in!: Pointer;
+  #out!: Pointer;
+  /** What has come of the ClientHello, until its name is known: a server with `sni`. */
+  #hello: Uint8Array | null = null;
+  #established = false;
+  /** The connection has failed, or is destroyed: nothing more goes in or out. */
+  #over = false;
+  /** The results of the handshake, which outlive the `SSL`. */
+  #session: TlsSession | null = null;
+  /** Why this side rejects the peer, in better words than OpenSSL's. */
+  #rejection: TlsError | null = null;
+  /** The whole path of the peer was verified. */
+  #verified = false;
+
+  constructor(lib: Libssl, sink: TlsEngineSink, context: OpensslContext, side: TlsSide, find: FindContext) {
+    this.#lib = lib;
+    this.#sink = sink;
+    this.#context = context;
+    this.#side = side;
+    this.#find = find;
+  }
+
+  start(): void {
+    if (this.#side.serverSide && this.#side.sni !== undefined) this.#hello = NOTHING;
+    else this.#begin(null);
+  }
+
+  decrypt(data: Uint8Array): Uint8Array | null {
+    if (this.#over) return null;
+    if (this.#hello === null) return this.#receive(data);
+    const hello = new Uint8Array(this.#hello.length + data.length);
+    hello.set(this.#hello);
+    hello.set(data, this.#hello.length);
+    this.#hello = hello;
+    const name = readServerName(hello);
+    if (name !== null) this.#choose(name);
+    return null;
+  }
+
+  encrypt(data: Uint8Array): Uint8Array {
+    const ssl = this.#ssl;
+    if (ssl === null || this.#over) return NOTHING;
+    const lib = this.#lib;
+    let out = new Uint8Array(data.length + OVERHEAD * Math.ceil(data.length / MAX_RECORD));
+    let size = 0;
+    for (let start = 0; start < data.length; start += MAX_RECORD) {
+      const part = data.length <= MAX_RECORD ? data : data.subarray(start, start + MAX_RECORD);
+      lib.ERR_clear_error();
+      const written = lib.SSL_write(ssl, part, part.length);
+      if (written !== part.length) {
+        this.#fail(ssl, written);
+        return NOTHING;
+      }
+      const pending = lib.BIO_ctrl_pending(this.#out);
+      if (size + pending > out.length) {
+        // Only if OpenSSL had something else to send as well.
+        const larger = new Uint8Array(2 * out.length + pending);
+        larger.set(out.subarray(0, size));
+        out = larger;
+      }
+      const count = lib.BIO_read(this.#out, size === 0 ? out : out.subarray(size), pending);
+      if (count !== pending) {
+        this.#end(new TlsError("FAILED", "TLS: OpenSSL has lost what it has encrypted"));
+        return NOTHING;
+      }
+      size += count;
+    }
+    return out.subarray(0, size);
+  }
+
+  closeNotify(): void {
+    const ssl = this.#ssl;
+    if (ssl === null || this.#over || !this.#established) return;
+    this.#lib.ERR_clear_error();
+    this.#lib.SSL_shutdown(ssl);
+    this.#lib.ERR_clear_error();
+    this.#drain();
+  }
+
+  session(): TlsSession {
+    return this.#session ?? { cipher: null, peercert: null, alpnProtocol: null };
+  }
+
+  destroy(): void {
+    this.#over = true;
+    this.#hello = null;
+    const ssl = this.#ssl;
+    this.#ssl = null;
+    if (ssl !== null) this.#lib.SSL_free(ssl);
+  }
+
+  selectProtocol(offered: Uint8Array): number {
+    // The first protocol of the server that the client has.
+    for (const protocol of this.#context.protocols) {
+      for (let at = 0; at < offered.length; at += 1 + offered[at]!) {
+        const name = offered.subarray(at + 1, at + 1 + offered[at]!);
+        if (name.length === protocol.length && name.every((byte, i) => byte === protocol[i])) return at;
+      }
+    }
+    return -1;
+  }
+
+  verify(ok: boolean, storeContext: Pointer): boolean {
+    const { serverSide, serverHostname, settings: { rejectUnauthorized = true } } = this.#side;
+    if (!rejectUnauthorized) return true;
+    const lib = this.#lib;
+    if (!ok) return false;
+    // The last call is for the peer's own certificate, when all signatures are verified.
+    if (lib.X509_STORE_CTX_get_error_depth(storeContext) !== 0) return true;
+    const path = toDers(lib, lib.X509_STORE_CTX_get0_chain(storeContext));
+    this.#rejection = checkPath(path, serverSide ? CLIENT_PURPOSE : SERVER_PURPOSE, serverSide ? "" : serverHostname);
+    if (this.#rejection !== null) {
+      const { code } = this.#rejection;
+      const isName = code === "WRONG_NAME";
+      lib.X509_STORE_CTX_set_error(
+        storeContext,
+        isName ? c.X509_V_ERR_HOSTNAME_MISMATCH : c.X509_V_ERR_INVALID_PURPOSE,
+      );
+      return false;
+    }
+    this.#verified = true;
+    return true;
+  }
+
+  /** Makes the `SSL`. `chosen`: what `sni` has selected. */
+  #begin(chosen: OpensslContext | null): void {
+    try {
+      this.#make(chosen);
+    } catch (error) {
+      this.#end(toError(error));
+      return;
+    }
+    if (!this.#side.serverSide) this.#shake();
+  }
+
+  #make(chosen: OpensslContext | null): void {
+    const lib = this.#lib;
+    const { serverSide } = this.#side;
+    const ctx = serverSide ? this.#context.server() : this.#context.client();
+    lib.ERR_clear_error();
+    const ssl = made(lib.SSL_new(ctx));
+    this.#ssl = ssl; // From here on, destroy() frees it.
+    const [input, output] = [lib.BIO_new(lib.BIO_s_mem()), lib.BIO_new(lib.BIO_s_mem())];
+    if (input === null || output === null) {
+      for (const bio of [input, output]) if (bio !== null) lib.BIO_free(bio);
+      made(null);
+    }
+    this.#in = input!;
+    this.#out = output!;
+    lib.SSL_set_bio(ssl, input, output);
+    if (!serverSide) {
+      lib.SSL_set_connect_state(ssl);
+      this.#setName(ssl);
+      return;
+    }
+    lib.SSL_set_accept_state(ssl);
+    if (chosen !== null) this.#context.choose(ssl, chosen);
+  }
+
+  /** Sets the name that is sent, and the name or address that OpenSSL verifies. */
+  #setName(ssl: Pointer): void {
+    const lib = this.#lib;
+    const { serverHostname, settings: { rejectUnauthorized = true } } = this.#side;
+    if (serverHostname === "") return;
+    const address = parseAddress(serverHostname);
+    const name = new TextEncoder().encode(serverHostname.replace(/\.$/, ""));
+    let done = true;
+    if (address === null) done = lib.SSL_ctrl(ssl, c.SSL_CTRL_SET_TLSEXT_HOSTNAME, 0n, cString(serverHostname)) === 1;
+    if (done && rejectUnauthorized) {
+      const param = made(lib.SSL_get0_param(ssl));
+      const flags = c.X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | c.X509_CHECK_FLAG_NEVER_CHECK_SUBJECT;
+      lib.X509_VERIFY_PARAM_set_hostflags(param, flags);
+      done = (address === null
+        ? lib.X509_VERIFY_PARAM_set1_host(param, name, BigInt(name.length))
+        : lib.X509_VERIFY_PARAM_set1_ip(param, address, BigInt(address.length))) === 1;
+    }
+    if (!done) throw new TlsError("FAILED", `TLS: OpenSSL cannot verify the name ${serverHostname}`);
+  }
+
+  async #choose(name: string): Promise<void> {
+    const hello = this.#hello!;
+    this.#hello = NOTHING; // What has come is below; nothing comes while the sink knows that this waits.
+    this.#sink.choosing(true);
+    try {
+      const settings = await this.#side.sni!(name);
+      if (this.#over) return;
+      this.#hello = null;
+      this.#begin(settings && this.#find(settings));
+      if (this.#over) return;
+      const cleartext = this.#receive(hello);
+      if (cleartext !== null) this.#sink.cleartext(cleartext);
+      if (!this.#over) this.#sink.choosing(false);
+    } catch (error) {
+      if (this.#over) return;
+      this.#sink.ciphertext(INTERNAL_ERROR.slice());
+      this.#end(toError(error));
+    }
+  }
+
+  #receive(data: Uint8Array): Uint8Array | null {
+    const ssl = this.#ssl;
+    if (ssl === null || data.length === 0) return null;
+    if (this.#lib.BIO_write(this.#in, data, data.length) !== data.length) {
+      this.#end(new TlsError("FAILED", "TLS: OpenSSL is out of memory"));
+      return null;
+    }
+    if (!this.#established && !this.#shake()) return null;
+    return this.#read(ssl);
+  }
+
+  /** Goes on with the handshake. Reports whether it is complete. */
+  #shake(): boolean {
+    const ssl = this.#ssl!;
+    const lib = this.#lib;
+    lib.ERR_clear_error();
+    const result = handshakeOf(this, () => lib.SSL_do_handshake(ssl));
+    if (result !== 1) {
+      if (lib.SSL_get_error(ssl, result) === c.SSL_ERROR_WANT_READ) this.#drain();
+      else this.#fail(ssl, result);
+      return false;
+    }
+    const error = this.#finish(ssl);
+    if (error !== null) {
+      this.#end(error);
+      return false;
+    }
+    this.#established = true;
+    this.#drain();
+    if (!this.#over) this.#sink.ready();
+    return !this.#over;
+  }
+
+  /** Reads what the handshake has resulted in. Returns why it does not count after all. */
+  #finish(ssl: Pointer): TlsError | null {
+    const lib = this.#lib;
+    const { serverSide, settings: { alpnProtocols = [], requestCert = false, rejectUnauthorized = true } } = this.#side;
+    const { object, session, reused } = readSession(lib, ssl);
+    Object.assign(this.sslObject, object);
+    this.#session = session;
+    const { alpnProtocol, peercert } = session;
+    if (alpnProtocol !== null && !alpnProtocols.includes(alpnProtocol)) {
+      return new TlsError("FAILED", "TLS: the peer has selected an application protocol that was not offered");
+    }
+    if (!rejectUnauthorized || serverSide && !requestCert) return null;
+    const isKnown = reused ? peercert !== null && isValidToday(readCertificate(peercert.raw)) : this.#verified;
+    return isKnown ? null : new TlsError("FAILED", "TLS: OpenSSL has not verified the peer");
+  }
+
+  #read(ssl: Pointer): Uint8Array | null {
+    const lib = this.#lib;
+    let parts: Uint8Array[] | null = null;
+    let size = 0;
+    let last: number;
+    lib.ERR_clear_error();
+    for (;;) {
+      if (SCRATCH - size < MAX_RECORD) {
+        (parts ??= []).push(scratch.slice(0, size));
+        size = 0;
+      }
+      last = lib.SSL_read(ssl, size === 0 ? scratch : scratch.subarray(size), MAX_RECORD);
+      if (last <= 0) break;
+      size += last;
+    }
+    const rest = size === 0 ? null : scratch.subarray(0, size);
+    const cleartext = parts === null ? rest && copyBytes(rest) : join(parts, rest);
+    const error = lib.SSL_get_error(ssl, last);
+    if (error === c.SSL_ERROR_WANT_READ) {
+      if (lib.BIO_ctrl_pending(this.#out) > 0) this.#drain(); // The answer to a KeyUpdate.
+      return cleartext;
+    }
+    if (error === c.SSL_ERROR_ZERO_RETURN) {
+      this.#drain();
+      if (!this.#over) this.#sink.ended();
+      return cleartext;
+    }
+    // What has come before the error goes before it.
+    const failure = this.#takeFailure(ssl);
+    if (cleartext !== null) this.#sink.cleartext(cleartext);
+    this.#end(failure);
+    return null;
+  }
+
+  /** Ends the connection after a call of OpenSSL that has failed. */
+  #fail(ssl: Pointer, _result: number): void {
+    this.#end(this.#takeFailure(ssl));
+  }
+
+  #takeFailure(ssl: Pointer): TlsError {
+    const lib = this.#lib;
+    if (this.#rejection !== null) {
+      lib.ERR_clear_error();
+      return this.#rejection;
+    }
+    const error = takeError(lib);
+    const verdict = lib.SSL_get_verify_result(ssl);
+    const isVerdict = error !== null && error.ofSsl && error.reason === c.SSL_R_CERTIFICATE_VERIFY_FAILED;
+    return isVerdict ? this.#explain(ssl, verdict) : toConnectionError(lib, error, verdict);
+  }
+
+  /** Makes the error of a certificate that OpenSSL rejects, with what is known of it. */
+  #explain(ssl: Pointer, verdict: number): TlsError {
+    const lib = this.#lib;
+    const { serverSide, serverHostname } = this.#side;
+    const error = toVerifyError(
+      lib,
+      verdict,
+      this.#context.describeUnusable(serverSide ? CLIENT_PURPOSE : SERVER_PURPOSE),
+    );
+    const x509 = lib.SSL_get1_peer_certificate(ssl);
+    if (x509 === null) return error;
+    try {
+      const own = readCertificate(toDer(lib, x509));
+      if (error.code === "WRONG_NAME") return wrongName(own, serverHostname);
+      if (isValidToday(own)) return error;
+      const { notBefore, notAfter } = own;
+      if (error.code === "CERTIFICATE_EXPIRED") {
+        return new TlsError(error.code, `TLS: the certificate expired on ${notAfter.toISOString()}`);
+      }
+      if (error.code === "CERTIFICATE_NOT_YET_VALID") {
+        return new TlsError(error.code, `TLS: the certificate is not valid before ${notBefore.toISOString()}`);
+      }
+      return error;
+    } catch {
+      return error;
+    } finally {
+      lib.X509_free(x509);
+    }
+  }
+
+  /** Sends the alert, if OpenSSL has made one, and reports the error. */
+  #end(error: Error): void {
+    if (this.#over) return;
+    this.#drain();
+    if (this.#over) return;
+    this.#over = true;
+    this.#sink.failed(error);
+  }
+
+  /** Passes on what OpenSSL has to send. */
+  #drain(): void {
+    if (this.#ssl === null) return;
+    const size = this.#lib.BIO_ctrl_pending(this.#out);
+    if (size <= 0) return;
+    const data = new Uint8Array(size);
+    const count = this.#lib.BIO_read(this.#out, data, size);
+    if (count > 0) this.#sink.ciphertext(count === size ? data : data.subarray(0, count));
+  }
+}
+
+/** The alert internal_error, as a record that is not encrypted. */
+const INTERNAL_ERROR = new Uint8Array([21, 3, 3, 0, 2, 2, 80]);
+
+function join(parts: Uint8Array[], rest: Uint8Array | null): Uint8Array {
+  if (rest !== null) parts.push(rest);
+  const whole = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}
