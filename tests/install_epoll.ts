@@ -3,17 +3,10 @@
  * for programs. It is imported for its effect, because `kit.ts` takes that loop when it is loaded.
  */
 import { EpollEngine, install } from "../engines/epoll/mod.ts";
-import { hasLibssl } from "../tls/openssl/libssl.ts";
-import { callbacks } from "../tls/openssl/callbacks.ts";
-import { useEpoll } from "./engine.ts";
+import { isOverOpenssl, useEpoll } from "./engine.ts";
 
 const { supported, reason } = EpollEngine.isSupported();
-if (supported) {
-  useEpoll();
-  install();
-  // Here, because a library or a callback that is opened inside a test is a leak for Deno's sanitizer.
-  if (hasLibssl()) callbacks();
-}
+if (supported) install(useEpoll());
 
 const register = Deno.test as (definition: Deno.TestDefinition) => void;
 
@@ -26,7 +19,7 @@ function test(...args: (string | Partial<Deno.TestDefinition> | Deno.TestDefinit
     else Object.assign(definition, arg);
   }
   const { name, fn, ignore = false } = definition;
-  const over = supported ? "over epoll" : `skipped: ${reason}`;
+  const over = supported ? `over epoll${isOverOpenssl() ? "" : " and node:tls"}` : `skipped: ${reason}`;
   register({ ...definition, name: `${name} (${over})`, fn: fn!, ignore: ignore || !supported });
 }
 

@@ -2,6 +2,7 @@
 import { type PeerCertificate, TlsContext, type Transport } from "../../mod.ts";
 import { assertEquals, assertStrictEquals } from "../std.ts";
 import { turn } from "../kit.ts";
+import { isOverOpenssl } from "../engine.ts";
 import { agreed, CA, SERVER, tlsRecorders, WAYS } from "./kit.ts";
 
 for (const way of WAYS) {
@@ -42,7 +43,7 @@ for (const way of WAYS) {
       assertEquals(transport.getExtraInfo("peercert"), peercert);
       const sslObject = transport.getExtraInfo("sslObject");
       if (way.native) assertStrictEquals<unknown>(sslObject, socket);
-      else assertEquals(sslObject?.constructor.name, "TLSSocket");
+      else assertEquals(sslObject?.constructor.name, isOverOpenssl() ? "OpensslObject" : "TLSSocket");
     };
     const ends = () =>
       sides.map((

@@ -37,18 +37,25 @@ function ask(tls: NodeTls): boolean {
   socket.on("error", () => {});
   wrap.onerror = () => {};
   wrap.start();
-  const certificate = Uint8Array.fromBase64(CERTIFICATE);
-  // TLS 1.2, random bytes, no session, ECDHE-ECDSA-AES128-GCM-SHA256, no compression.
-  wrap.readBuffer(message(SERVER_HELLO, [3, 3, ...new Uint8Array(32).fill(7), 0, 0xc0, 0x2b, 0]));
-  wrap.readBuffer(message(CERTIFICATES, sized(3, sized(3, certificate))));
-  // A point of x25519, and bytes in place of an ecdsa_secp256r1_sha256 signature.
-  const point = sized(1, new Uint8Array(32).fill(9));
-  wrap.readBuffer(message(SERVER_KEY_EXCHANGE, [3, 0, 0x1d, ...point, 4, 3, ...sized(2, new Uint8Array(70).fill(1))]));
-  wrap.readBuffer(message(SERVER_HELLO_DONE, []));
+  for (const part of serverFlight([Uint8Array.fromBase64(CERTIFICATE)])) wrap.readBuffer(part);
   const error = wrap.verifyError();
   socket.destroy();
   wrap.destroySsl();
   return typeof error === "string" && error !== "";
+}
+
+/** Makes a server's first messages with certificates, and with a wrong signature. */
+export function serverFlight(certificates: Uint8Array[]): Uint8Array[] {
+  const list = certificates.flatMap((der) => sized(3, der));
+  // A point of x25519, and bytes in place of an ecdsa_secp256r1_sha256 signature.
+  const point = sized(1, new Uint8Array(32).fill(9));
+  return [
+    // TLS 1.2, random bytes, no session, ECDHE-ECDSA-AES128-GCM-SHA256, no compression.
+    message(SERVER_HELLO, [3, 3, ...new Uint8Array(32).fill(7), 0, 0xc0, 0x2b, 0]),
+    message(CERTIFICATES, sized(3, list)),
+    message(SERVER_KEY_EXCHANGE, [3, 0, 0x1d, ...point, 4, 3, ...sized(2, new Uint8Array(70).fill(1))]),
+    message(SERVER_HELLO_DONE, []),
+  ];
 }
 
 /** Makes a record with one message. */

@@ -17,7 +17,7 @@ export async function loadDenoAuthorities(): Promise<void> {
 
 /**
  * Returns Mozilla's CAs, if Deno trusts them (`DENO_TLS_CA_STORE`) and the program may read the list (`--allow-sys=ca`). All
- * others that Deno trusts are asked for when a server shows one: see deno_trust.ts. Takes 20 ms, once for each isolate.
+ * others that Deno trusts are found when a server shows one, by `denoTrusts()`. Takes 20 ms, once for each isolate.
  */
 export function denoAuthorities(ssl: Libssl): Pointer[] {
   if (authorities !== undefined) return authorities;

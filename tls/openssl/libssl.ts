@@ -27,11 +27,11 @@ const SYMBOLS = {
   SSL_CTX_set_alpn_protos: { parameters: [P, B, "u32"], result: "i32" },
   SSL_CTX_set_alpn_select_cb: { parameters: [P, P, P], result: "void" },
   SSL_CTX_set_session_id_context: { parameters: [P, B, "u32"], result: "i32" },
-  SSL_CTX_set_num_tickets: { parameters: [P, "usize"], result: "i32" },
   // Connections.
   SSL_new: { parameters: [P], result: P },
   SSL_free: { parameters: [P], result: "void" },
   SSL_ctrl: { parameters: [P, "i32", "i64", B], result: "i32" },
+  SSL_certs_clear: { parameters: [P], result: "void" },
   SSL_use_cert_and_key: { parameters: [P, P, P, P, "i32"], result: "i32" },
   SSL_set_bio: { parameters: [P, P, P], result: "void" },
   SSL_set_accept_state: { parameters: [P], result: "void" },

@@ -99,9 +99,6 @@ export class OpensslContext {
         ssl.SSL_CTX_set_verify(ctx, c.SSL_VERIFY_PEER | fail, callbacks().verify);
         this.#trust(ctx, roots.map(({ x509 }) => x509));
         for (const { x509 } of roots) this.#require(ssl.SSL_CTX_add_client_CA(ctx, x509) === 1, "caCerts");
-        // The certificate of a session that is resumed would not be verified again.
-        ssl.SSL_CTX_set_options(ctx, c.SSL_OP_NO_TICKET);
-        this.#require(ssl.SSL_CTX_set_num_tickets(ctx, 0n) === 1, "requestCert");
       }
       if (this.protocols.length > 0) ssl.SSL_CTX_set_alpn_select_cb(ctx, callbacks().alpn, null);
     });
@@ -125,6 +122,8 @@ export class OpensslContext {
     const ssl = this.#ssl;
     const { cert, key, chain } = chosen.#identity!;
     ssl.ERR_clear_error();
+    // There is a place for each kind of key, and OpenSSL chooses among those that have a certificate.
+    ssl.SSL_certs_clear(connection);
     const done = ssl.SSL_use_cert_and_key(connection, cert, key, chain, 1) === 1 &&
       ssl.SSL_ctrl(connection, c.SSL_CTRL_SET_MIN_PROTO_VERSION, c.VERSION_NUMBERS[suites.minVersion], null) === 1 &&
       ssl.SSL_ctrl(connection, c.SSL_CTRL_SET_MAX_PROTO_VERSION, c.VERSION_NUMBERS[suites.maxVersion], null) === 1;

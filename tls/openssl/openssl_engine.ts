@@ -8,6 +8,7 @@ import { toError } from "../../errors.ts";
 import { copyBytes } from "../../memory/buffer_pool.ts";
 import type { TlsEngine, TlsEngineSink, TlsSession, TlsSide } from "../../transports/tls_provider.ts";
 import { readCertificate } from "../certificate.ts";
+import { denoTrusts } from "../default_provider.ts";
 import { CLIENT_PURPOSE, isValidToday, SERVER_PURPOSE } from "../purpose.ts";
 import { parseAddress } from "../server_name.ts";
 import { TlsError } from "../tls_error.ts";
@@ -18,7 +19,7 @@ import { made, toDer, toDers } from "./credentials.ts";
 import { cString, type Libssl, type Pointer } from "./libssl.ts";
 import type { OpensslContext } from "./openssl_context.ts";
 import { takeError, toConnectionError, toVerifyError } from "./openssl_error.ts";
-import { type OpensslObject, readSession } from "./read_session.ts";
+import { OpensslObject, readSession } from "./read_session.ts";
 import { checkPath, wrongName } from "./verify_chain.ts";
 
 /** How much is encrypted or decrypted in one call: one record. More would make OpenSSL's buffers grow, and stay. */
@@ -27,6 +28,21 @@ const MAX_RECORD = 16 * 1024;
 const OVERHEAD = 5 + 16 + 64 + 256;
 /** The sizes of the memory that cleartext is read into. */
 const SCRATCH = 4 * MAX_RECORD;
+
+/** What `X509_verify_cert` finds if it does not know the CA. */
+const UNKNOWN_ISSUER: ReadonlySet<number> = new Set([
+  c.X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT,
+  c.X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT,
+  c.X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN,
+  c.X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY,
+  c.X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE,
+]);
+
+const DATE_OR_PURPOSE: ReadonlySet<number> = new Set([
+  c.X509_V_ERR_CERT_HAS_EXPIRED,
+  c.X509_V_ERR_CERT_NOT_YET_VALID,
+  c.X509_V_ERR_INVALID_PURPOSE,
+]);
 
 /** For all connections, since it is free again when a call has returned. */
 const scratch = new Uint8Array(SCRATCH);
@@ -39,7 +55,7 @@ export type FindContext = (settings: TlsSide["settings"]) => OpensslContext;
 
 /** One side of a TLS connection, over memory. */
 export class OpensslEngine implements TlsEngine, Handshaking {
-  readonly sslObject: OpensslObject = { version: "", sessionReused: false, group: null };
+  readonly sslObject: OpensslObject = new OpensslObject();
   #lib: Libssl;
   #sink: TlsEngineSink;
   #context: OpensslContext;
@@ -61,6 +77,12 @@ export class OpensslEngine implements TlsEngine, Handshaking {
   #rejection: TlsError | null = null;
   /** The whole path of the peer was verified. */
   #verified = false;
+  /** The certificate of a peer that OpenSSL rejects. */
+  #rejected: Uint8Array | null = null;
+  /** Whether Deno trusts the server; `null` if it was not asked. */
+  #trustedByDeno: boolean | null = null;
+  /** The peer has ended the connection by an alert, which is not answered. */
+  #alerted = false;
 
   constructor(lib: Libssl, sink: TlsEngineSink, context: OpensslContext, side: TlsSide, find: FindContext) {
     this.#lib = lib;
@@ -154,7 +176,12 @@ export class OpensslEngine implements TlsEngine, Handshaking {
     const { serverSide, serverHostname, settings: { rejectUnauthorized = true } } = this.#side;
     if (!rejectUnauthorized) return true;
     const lib = this.#lib;
-    if (!ok) return false;
+    if (!ok) {
+      if (!serverSide && this.#askDeno(storeContext)) return true;
+      const x509 = lib.X509_STORE_CTX_get0_cert(storeContext);
+      if (x509 !== null) this.#rejected = toDer(lib, x509);
+      return false;
+    }
     // The last call is for the peer's own certificate, when all signatures are verified.
     if (lib.X509_STORE_CTX_get_error_depth(storeContext) !== 0) return true;
     const path = toDers(lib, lib.X509_STORE_CTX_get0_chain(storeContext));
@@ -170,6 +197,21 @@ export class OpensslEngine implements TlsEngine, Handshaking {
     }
     this.#verified = true;
     return true;
+  }
+
+  /**
+   * Decides about a server whose CA OpenSSL does not know. Deno may know it: it does not tell a program what it trusts. OpenSSL
+   * goes on to verify what it can, such as the name and the signatures below the CA.
+   */
+  #askDeno(storeContext: Pointer): boolean {
+    const lib = this.#lib;
+    if (!UNKNOWN_ISSUER.has(lib.X509_STORE_CTX_get_error(storeContext))) return false;
+    this.#trustedByDeno ??= denoTrusts(
+      toDers(lib, lib.X509_STORE_CTX_get0_untrusted(storeContext)),
+      this.#side.serverHostname,
+    );
+    if (this.#trustedByDeno) lib.X509_STORE_CTX_set_error(storeContext, c.X509_V_OK);
+    return this.#trustedByDeno;
   }
 
   /** Makes the `SSL`. `chosen`: what `sni` has selected. */
@@ -241,8 +283,6 @@ export class OpensslEngine implements TlsEngine, Handshaking {
       if (cleartext !== null) this.#sink.cleartext(cleartext);
       if (!this.#over) this.#sink.choosing(false);
     } catch (error) {
-      if (this.#over) return;
-      this.#sink.ciphertext(INTERNAL_ERROR.slice());
       this.#end(toError(error));
     }
   }
@@ -342,13 +382,14 @@ export class OpensslEngine implements TlsEngine, Handshaking {
       return this.#rejection;
     }
     const error = takeError(lib);
+    this.#alerted = error !== null && error.ofSsl && error.reason > c.SSL_R_ALERT_OFFSET;
     const verdict = lib.SSL_get_verify_result(ssl);
     const isVerdict = error !== null && error.ofSsl && error.reason === c.SSL_R_CERTIFICATE_VERIFY_FAILED;
-    return isVerdict ? this.#explain(ssl, verdict) : toConnectionError(lib, error, verdict);
+    return isVerdict ? this.#explain(verdict) : toConnectionError(lib, error, verdict);
   }
 
   /** Makes the error of a certificate that OpenSSL rejects, with what is known of it. */
-  #explain(ssl: Pointer, verdict: number): TlsError {
+  #explain(verdict: number): TlsError {
     const lib = this.#lib;
     const { serverSide, serverHostname } = this.#side;
     const error = toVerifyError(
@@ -356,49 +397,56 @@ export class OpensslEngine implements TlsEngine, Handshaking {
       verdict,
       this.#context.describeUnusable(serverSide ? CLIENT_PURPOSE : SERVER_PURPOSE),
     );
-    const x509 = lib.SSL_get1_peer_certificate(ssl);
-    if (x509 === null) return error;
+    if (this.#rejected === null) return error;
     try {
-      const own = readCertificate(toDer(lib, x509));
+      const own = readCertificate(this.#rejected);
       if (error.code === "WRONG_NAME") return wrongName(own, serverHostname);
-      if (isValidToday(own)) return error;
+      // OpenSSL asks for the purpose first. That it has expired is the likelier reason.
+      if (isValidToday(own) || !DATE_OR_PURPOSE.has(verdict)) return error;
       const { notBefore, notAfter } = own;
-      if (error.code === "CERTIFICATE_EXPIRED") {
-        return new TlsError(error.code, `TLS: the certificate expired on ${notAfter.toISOString()}`);
+      if (notAfter.getTime() < Date.now()) {
+        return new TlsError("CERTIFICATE_EXPIRED", `TLS: the certificate expired on ${notAfter.toISOString()}`);
       }
-      if (error.code === "CERTIFICATE_NOT_YET_VALID") {
-        return new TlsError(error.code, `TLS: the certificate is not valid before ${notBefore.toISOString()}`);
-      }
-      return error;
+      const message = `TLS: the certificate is not valid before ${notBefore.toISOString()}`;
+      return new TlsError("CERTIFICATE_NOT_YET_VALID", message);
     } catch {
       return error;
-    } finally {
-      lib.X509_free(x509);
     }
   }
 
-  /** Sends the alert, if OpenSSL has made one, and reports the error. */
+  /** Sends the alert, and reports the error. */
   #end(error: Error): void {
     if (this.#over) return;
-    this.#drain();
+    // OpenSSL makes none for what is no TLS at all, nor for what this side finds out by itself.
+    const isMissing = !this.#drain() && this.#side.serverSide && !this.#established && !this.#alerted;
+    if (isMissing) this.#sink.ciphertext(plainAlert(error));
     if (this.#over) return;
     this.#over = true;
     this.#sink.failed(error);
   }
 
-  /** Passes on what OpenSSL has to send. */
-  #drain(): void {
-    if (this.#ssl === null) return;
+  /** Passes on what OpenSSL has to send. Reports whether there was anything. */
+  #drain(): boolean {
+    if (this.#ssl === null) return false;
     const size = this.#lib.BIO_ctrl_pending(this.#out);
-    if (size <= 0) return;
+    if (size <= 0) return false;
     const data = new Uint8Array(size);
     const count = this.#lib.BIO_read(this.#out, data, size);
     if (count > 0) this.#sink.ciphertext(count === size ? data : data.subarray(0, count));
+    return count > 0;
   }
 }
 
-/** The alert internal_error, as a record that is not encrypted. */
-const INTERNAL_ERROR = new Uint8Array([21, 3, 3, 0, 2, 2, 80]);
+/** Alerts of RFC 8446, 6.2. */
+const PROTOCOL_VERSION = 70;
+const INTERNAL_ERROR = 80;
+
+/** Makes an alert that is not encrypted, as all are before the handshake. */
+function plainAlert(error: Error): Uint8Array {
+  const { code } = error as Partial<TlsError>;
+  const alert = code === "NOT_TLS" ? PROTOCOL_VERSION : INTERNAL_ERROR;
+  return new Uint8Array([21, 3, 3, 0, 2, 2, alert]);
+}
 
 function join(parts: Uint8Array[], rest: Uint8Array | null): Uint8Array {
   if (rest !== null) parts.push(rest);

@@ -1,5 +1,6 @@
 /** TLS by OpenSSL 3. */
 import type { TlsProvider, TlsSettings } from "../../transports/tls_provider.ts";
+import { loadDenoTrust } from "../default_provider.ts";
 import { loadDenoAuthorities } from "./deno_authorities.ts";
 import { type Libssl, openLibssl, textOf } from "./libssl.ts";
 import { OpensslContext } from "./openssl_context.ts";
@@ -23,6 +24,7 @@ export const opensslProvider: TlsProvider = {
     if (contexts.has(settings)) return;
     const lib = openLibssl();
     await loadDenoAuthorities();
+    await loadDenoTrust();
     contexts.set(settings, contextOf(lib, settings));
   },
 

@@ -6,13 +6,13 @@ import { toDer } from "./credentials.ts";
 import { type Libssl, type Pointer, textOf } from "./libssl.ts";
 
 /** What `getExtraInfo("sslObject")` returns over OpenSSL. */
-export interface OpensslObject {
+export class OpensslObject {
   /** `"TLSv1.2"` or `"TLSv1.3"`. */
-  version: string;
+  version = "";
   /** Whether a session was resumed. */
-  sessionReused: boolean;
+  sessionReused = false;
   /** The group of the key exchange, such as `"X25519"`; `null` if there was none. */
-  group: string | null;
+  group: string | null = null;
 }
 
 /** Reads the results of a handshake. Without a certificate of the peer, it takes 2 µs. */
