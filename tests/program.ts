@@ -1,5 +1,5 @@
 /** Programs: in a Deno of their own, for permissions, flags, standard streams and the end of a process; and others. */
-import { isOverEpoll } from "./engine.ts";
+import { isOverEpoll, isOverOpenssl } from "./engine.ts";
 import { bytes, text } from "./kit.ts";
 
 /** Where the certificates of the examples are, for programs that take paths. */
@@ -27,7 +27,8 @@ export interface ProgramResult {
 /** Adds the flags of `deno run` by which a program runs over the engine of this isolate's tests. */
 export function withEngine(flags: string[]): string[] {
   if (!isOverEpoll()) return flags;
-  const preload = ["--preload", new URL("./install_epoll.ts", import.meta.url).pathname];
+  const files = [...isOverOpenssl() ? [] : ["./use_node_tls.ts"], "./install_epoll.ts"];
+  const preload = files.flatMap((file) => ["--preload", new URL(file, import.meta.url).pathname]);
   return [...flags, ...preload, ...flags.includes("-A") ? [] : ["--allow-ffi"]];
 }
 

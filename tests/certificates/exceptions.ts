@@ -12,6 +12,14 @@ export const REFUSED: Reasons = [
   },
 ];
 
+/** The same over OpenSSL, which decides there. */
+export const REFUSED_BY_OPENSSL: Reasons = [
+  {
+    chains: /^(a twin without key identifiers|cross-signed, both shown)$/,
+    why: "there is a good path, and OpenSSL looks at one alone",
+  },
+];
+
 /** Chains that Tandem accepts, and others refuse. */
 export const LAXER: Reasons = [
   {

@@ -3,6 +3,7 @@ import { connect, createServer as createTlsServer } from "node:tls";
 import type { AddressInfo } from "node:net";
 import { Protocol, TlsError } from "../../mod.ts";
 import { captureExceptions, loop, portOf, Recorder } from "../kit.ts";
+import { isOverOpenssl } from "../engine.ts";
 import { assertEquals, assertInstanceOf } from "../std.ts";
 import { CA, readCert, SERVER } from "./kit.ts";
 
@@ -29,7 +30,8 @@ for (const name of ["forged_v1", "forged_v3"]) {
         (error: unknown) => error,
       );
       assertInstanceOf(error, TlsError);
-      assertEquals(error.code, "UNKNOWN_ISSUER");
+      // OpenSSL looks at the name first, and forged_v1 has none.
+      assertEquals(error.code, isOverOpenssl() && name === "forged_v1" ? "WRONG_NAME" : "UNKNOWN_ISSUER");
     });
   }
 }

@@ -3,6 +3,7 @@ import { connect as connectNode } from "node:net";
 import { TlsError, type TlsOptions } from "../../mod.ts";
 import { assertEquals, assertInstanceOf, assertMatch } from "../std.ts";
 import { bytes, captureExceptions, concat, pattern, portOf, Recorder } from "../kit.ts";
+import { isOverOpenssl } from "../engine.ts";
 import { readAll, readBytes, resetNode, writeAll } from "../streams/kit.ts";
 import { CA, createServer, ENGINES, HOST, roundTrip, SERVER } from "./kit.ts";
 
@@ -91,7 +92,9 @@ for (const { name, native } of ENGINES) {
         await readAll(conn).catch(() => {});
       }, (error) => {
         assertInstanceOf(error, TlsError);
-        assertEquals(error.code, code, error.message);
+        // OpenSSL calls what is out of place an unexpected message.
+        if (isOverOpenssl() && /unexpected message/.test(error.message)) assertEquals(error.code, "FAILED");
+        else assertEquals(error.code, code, error.message);
       });
     });
   }

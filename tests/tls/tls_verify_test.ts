@@ -7,6 +7,7 @@ import { isForServer } from "../../tls/server_name.ts";
 import { authority, ext, general, leaf, toPem } from "../certificates/certificate.ts";
 import { rogue } from "../certificates/chain.ts";
 import { captureExceptions, loop, portOf, Recorder } from "../kit.ts";
+import { onNodeTlsOnly } from "../engine.ts";
 import { assertEquals, assertInstanceOf } from "../std.ts";
 import { CA, clientTls, HOST, serverTls } from "./kit.ts";
 
@@ -96,45 +97,50 @@ Deno.test("getExtraInfo('peercert') has the names of the certificate one by one,
   assertEquals(subjectAltName, [["URI", odd], ["DNS", "a.test, DNS:b.test"], ["IP Address", "10.0.0.1"]]);
 });
 
-Deno.test("requestCert refuses a stranger though Deno does not tell what is wrong with the certificate", async () => {
-  using captured = captureExceptions();
-  const socket = new tls.TLSSocket(NO_STREAM, { isServer: false });
-  socket.on("error", () => {});
-  const inside = Object.getPrototypeOf((socket as unknown as { _handle: object })._handle);
-  socket.destroy();
-  const { verifyError } = inside;
-  const stranger = leaf(authority({ subject: rogue().name }));
-  const key = stranger.keys.privateKey.export({ type: "pkcs8", format: "pem" }) as string;
-  const server = await loop.createServer(() => new Recorder(), {
-    hostname: HOST,
-    port: 0,
-    tls: serverTls({ requestCert: true, caCerts: [CA] }) as object,
-  });
-  try {
-    const where = { hostname: HOST, port: portOf(server) };
-    const identity = { cert: toPem(stranger.der), key };
-    // The client looks first whether Deno tells; only then it falls silent.
-    await loop.createConnection(() => new Protocol(), { ...where, tls: clientTls() as object }).then(([transport]) =>
-      transport.abort()
-    );
-    await captured.log.until(() => captured.contexts.length === 1);
-    inside.verifyError = () => "";
-    const [transport] = await loop.createConnection(() => new Protocol(), {
-      ...where,
-      tls: { ...identity, rejectUnauthorized: false },
+const onNode = onNodeTlsOnly("it is about node:tls");
+Deno.test(
+  "requestCert refuses a stranger though Deno does not tell what is wrong with the certificate",
+  onNode,
+  async () => {
+    using captured = captureExceptions();
+    const socket = new tls.TLSSocket(NO_STREAM, { isServer: false });
+    socket.on("error", () => {});
+    const inside = Object.getPrototypeOf((socket as unknown as { _handle: object })._handle);
+    socket.destroy();
+    const { verifyError } = inside;
+    const stranger = leaf(authority({ subject: rogue().name }));
+    const key = stranger.keys.privateKey.export({ type: "pkcs8", format: "pem" }) as string;
+    const server = await loop.createServer(() => new Recorder(), {
+      hostname: HOST,
+      port: 0,
+      tls: serverTls({ requestCert: true, caCerts: [CA] }) as object,
     });
-    await captured.log.until(() => captured.contexts.length === 2);
-    const { error } = captured.contexts[1]!;
-    assertInstanceOf(error, TlsError);
-    assertEquals([error.code, error.message], [
-      "UNKNOWN_ISSUER",
-      "TLS: the certificate is not signed by a CA in caCerts",
-    ]);
-    transport.abort();
-  } finally {
-    inside.verifyError = verifyError;
-    server.close();
-    server.abortClients();
-    await server.waitClosed();
-  }
-});
+    try {
+      const where = { hostname: HOST, port: portOf(server) };
+      const identity = { cert: toPem(stranger.der), key };
+      // The client looks first whether Deno tells; only then it falls silent.
+      await loop.createConnection(() => new Protocol(), { ...where, tls: clientTls() as object }).then(([transport]) =>
+        transport.abort()
+      );
+      await captured.log.until(() => captured.contexts.length === 1);
+      inside.verifyError = () => "";
+      const [transport] = await loop.createConnection(() => new Protocol(), {
+        ...where,
+        tls: { ...identity, rejectUnauthorized: false },
+      });
+      await captured.log.until(() => captured.contexts.length === 2);
+      const { error } = captured.contexts[1]!;
+      assertInstanceOf(error, TlsError);
+      assertEquals([error.code, error.message], [
+        "UNKNOWN_ISSUER",
+        "TLS: the certificate is not signed by a CA in caCerts",
+      ]);
+      transport.abort();
+    } finally {
+      inside.verifyError = verifyError;
+      server.close();
+      server.abortClients();
+      await server.waitClosed();
+    }
+  },
+);

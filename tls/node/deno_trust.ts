@@ -16,6 +16,8 @@ import { verifyPeer } from "./verify.ts";
 const MAX_CHAIN_BYTES = 16 * 1024 - 1024;
 /** What Deno's error says when a signature is wrong. */
 const WRONG_SIGNATURE = /unable to verify the first certificate|BadSignature/;
+/** No certificate is for it: a name has no such character. */
+const ANY_NAME = "!";
 const SETTINGS = { maxVersion: "TLSv1.2" } as const;
 
 let tls: NodeTls | undefined;
@@ -27,12 +29,11 @@ export async function loadDenoTrust(): Promise<void> {
 }
 
 /**
- * Reports whether Deno trusts a server's certificates for a name, without any `caCerts`.
+ * Reports whether Deno trusts a server's certificates, without any `caCerts`. The caller compares the name.
  *
  * @param chain The certificates as DER, the server's own first.
- * @param hostname The name or address.
  */
-export function denoTrusts(chain: Uint8Array[], hostname: string): boolean {
+export function denoTrusts(chain: Uint8Array[]): boolean {
   const size = chain.reduce((sum, { length }) => sum + length, 0);
   if (tls === undefined || !tls.hasWrap || chain.length === 0 || size > MAX_CHAIN_BYTES) return false;
   if (!reportsUnknownIssuer(tls)) return false;
@@ -52,8 +53,9 @@ export function denoTrusts(chain: Uint8Array[], hostname: string): boolean {
     // Not if rustls has failed earlier, and has verified nothing.
     if (!WRONG_SIGNATURE.test(failure)) return false;
     const report = { chain, cipher: "", verifyError: wrap.verifyError(), resumed: false };
-    const side = { settings: SETTINGS, serverSide: false, serverHostname: hostname, sni: undefined };
-    return verifyPeer(side, context.authorities, report) === null;
+    const side = { settings: SETTINGS, serverSide: false, serverHostname: ANY_NAME, sni: undefined };
+    // The name is compared last.
+    return verifyPeer(side, context.authorities, report)?.code === "WRONG_NAME";
   } catch {
     return false;
   } finally {

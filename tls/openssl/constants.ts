@@ -3,6 +3,7 @@
 /** Commands of `SSL_ctrl` and `SSL_CTX_ctrl`, which are macros in C: ssl.h. */
 export const SSL_CTRL_MODE = 33;
 export const SSL_CTRL_SET_SESS_CACHE_MODE = 44;
+export const SSL_CTRL_SET_MAX_CERT_LIST = 51;
 export const SSL_CTRL_SET_TLSEXT_HOSTNAME = 55;
 export const SSL_CTRL_SET_MIN_PROTO_VERSION = 123;
 export const SSL_CTRL_SET_MAX_PROTO_VERSION = 124;

@@ -48,8 +48,9 @@ const NO_PASSWORD = new Uint8Array(1);
 export function parseRoots(ssl: Libssl, handles: Handles, { caCerts = [] }: TlsSettings): Root[] {
   return caCerts.flatMap((pem, i) => {
     const name = `caCerts[${i}]`;
-    return parseCertificates(ssl, handles, name, pem).map((x509) => {
-      return { x509, certificate: parse(name, "certificate", pem, () => readAuthority(toDer(ssl, x509))) };
+    return blocksOf(pem).map((block) => {
+      const [x509] = parseCertificates(ssl, handles, name, block);
+      return { x509: x509!, certificate: parse(name, "certificate", pem, () => readAuthority(derOf(block))) };
     });
   });
 }
@@ -73,13 +74,21 @@ export function parseIdentity(ssl: Libssl, handles: Handles, { cert, key }: TlsS
 
 /** Parses PEM with any number of certificates. */
 export function parseCertificates(ssl: Libssl, handles: Handles, name: string, text: string): Pointer[] {
-  const blocks = text.match(/-----BEGIN CERTIFICATE-----[^]*?-----END CERTIFICATE-----/g) ?? [text];
-  return blocks.map((block) =>
+  return blocksOf(text).map((block) =>
     parse(name, "certificate", text, () => {
       const pointer = readPem(ssl, block, (bio) => ssl.PEM_read_bio_X509(bio, null, null, NO_PASSWORD));
       return handles.own(pointer, (x509) => ssl.X509_free(x509));
     })
   );
+}
+
+function blocksOf(text: string): string[] {
+  return text.match(/-----BEGIN CERTIFICATE-----[^]*?-----END CERTIFICATE-----/g) ?? [text];
+}
+
+/** Returns the bytes of PEM as they are. OpenSSL would return the shortest form of lengths. */
+function derOf(block: string): Uint8Array {
+  return Uint8Array.fromBase64(block.replaceAll(/-----[^-]+-----/g, ""));
 }
 
 /** Returns a certificate as DER. */

@@ -16,7 +16,7 @@ export async function loadDenoAuthorities(): Promise<void> {
 }
 
 /**
- * Returns Mozilla's CAs, if Deno trusts them (`DENO_TLS_CA_STORE`) and the program may read the list (`--allow-sys=ca`). All
+ * Returns Mozilla's CAs, if Deno trusts them (`DENO_TLS_CA_STORE`) and the program may read the list (`--allow-sys`). All
  * others that Deno trusts are found when a server shows one, by `denoTrusts()`. Takes 20 ms, once for each isolate.
  */
 export function denoAuthorities(ssl: Libssl): Pointer[] {

@@ -21,6 +21,9 @@ const ALL_13: readonly string[] = [...CIPHERS_13, "TLS_AES_128_CCM_SHA256", "TLS
 /** At least 112 bits: no RSA key below 2048 bits, no signature by SHA-1. */
 const SECURITY_LEVEL = 2;
 
+/** How many bytes the certificates of a peer may have: as many as for rustls. */
+const MAX_CHAIN_BYTES = 0xffffn;
+
 /** Frees what a context has in OpenSSL's memory when nothing refers to it any more. Connections have references of their own. */
 const registry = new FinalizationRegistry<Handles>((handles) => handles.freeAll());
 
@@ -169,6 +172,7 @@ export class OpensslContext {
     // The buffers of an idle connection would take 34 KiB.
     ssl.SSL_CTX_ctrl(ctx, c.SSL_CTRL_MODE, c.SSL_MODE_RELEASE_BUFFERS | c.SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER, null);
     ssl.SSL_CTX_ctrl(ctx, c.SSL_CTRL_SET_SESS_CACHE_MODE, c.SSL_SESS_CACHE_OFF, null);
+    ssl.SSL_CTX_ctrl(ctx, c.SSL_CTRL_SET_MAX_CERT_LIST, MAX_CHAIN_BYTES, null);
     // The administrator may have set a higher one, in OpenSSL's configuration.
     ssl.SSL_CTX_set_security_level(ctx, Math.max(SECURITY_LEVEL, ssl.SSL_CTX_get_security_level(ctx)));
     const setVersion = (command: number, version: keyof typeof c.VERSION_NUMBERS) =>

@@ -206,10 +206,7 @@ export class OpensslEngine implements TlsEngine, Handshaking {
   #askDeno(storeContext: Pointer): boolean {
     const lib = this.#lib;
     if (!UNKNOWN_ISSUER.has(lib.X509_STORE_CTX_get_error(storeContext))) return false;
-    this.#trustedByDeno ??= denoTrusts(
-      toDers(lib, lib.X509_STORE_CTX_get0_untrusted(storeContext)),
-      this.#side.serverHostname,
-    );
+    this.#trustedByDeno ??= denoTrusts(toDers(lib, lib.X509_STORE_CTX_get0_untrusted(storeContext)));
     if (this.#trustedByDeno) lib.X509_STORE_CTX_set_error(storeContext, c.X509_V_OK);
     return this.#trustedByDeno;
   }
@@ -230,23 +227,21 @@ export class OpensslEngine implements TlsEngine, Handshaking {
     const { serverSide } = this.#side;
     const ctx = serverSide ? this.#context.server() : this.#context.client();
     lib.ERR_clear_error();
-    const ssl = made(lib.SSL_new(ctx));
-    this.#ssl = ssl; // From here on, destroy() frees it.
-    const [input, output] = [lib.BIO_new(lib.BIO_s_mem()), lib.BIO_new(lib.BIO_s_mem())];
-    if (input === null || output === null) {
-      for (const bio of [input, output]) if (bio !== null) lib.BIO_free(bio);
-      made(null);
-    }
+    const parts = [lib.BIO_new(lib.BIO_s_mem()), lib.BIO_new(lib.BIO_s_mem())] as const;
+    const [input, output] = parts;
+    const ssl = input === null || output === null ? null : lib.SSL_new(ctx);
+    if (ssl === null) { for (const bio of parts) if (bio !== null) lib.BIO_free(bio); }
+    this.#ssl = made(ssl); // From here on, destroy() frees it, and with it both BIOs.
     this.#in = input!;
     this.#out = output!;
-    lib.SSL_set_bio(ssl, input, output);
+    lib.SSL_set_bio(this.#ssl, input, output);
     if (!serverSide) {
       lib.SSL_set_connect_state(ssl);
-      this.#setName(ssl);
+      this.#setName(this.#ssl);
       return;
     }
     lib.SSL_set_accept_state(ssl);
-    if (chosen !== null) this.#context.choose(ssl, chosen);
+    if (chosen !== null) this.#context.choose(this.#ssl, chosen);
   }
 
   /** Sets the name that is sent, and the name or address that OpenSSL verifies. */

@@ -3,7 +3,7 @@
  * implementations.
  */
 import { type Certificate, readCertificate } from "../certificate.ts";
-import { type Purpose, whyNotPeer } from "../purpose.ts";
+import { equals, type Purpose, whyNotPeer } from "../purpose.ts";
 import { isForServer } from "../server_name.ts";
 import { TlsError } from "../tls_error.ts";
 
@@ -33,7 +33,11 @@ export function checkPath(ders: Uint8Array[], purpose: Purpose, hostname: string
   }
   const [own, ...others] = certificates;
   if (own === undefined) return new TlsError("FAILED", "TLS: OpenSSL has verified no certificate");
-  const why = whyNotPeer(own, others, purpose);
+  // OpenSSL also accepts the old purposes of export ciphers ("step up"). The CA at the end is not asked.
+  const hasOther = certificates.some(({ purposes, issuer, subject }, i) => {
+    return purposes !== null && !purposes.includes(purpose.oid) && (i === 0 || !equals(issuer, subject));
+  });
+  const why = hasOther ? "it is for another purpose (extKeyUsage)" : whyNotPeer(own, others, purpose);
   if (why !== null) return new TlsError("UNKNOWN_ISSUER", `TLS: the certificate is rejected: ${why}`);
   if (hostname === "" || isForServer(own, hostname)) return null;
   return wrongName(own, hostname);

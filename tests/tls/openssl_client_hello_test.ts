@@ -1,0 +1,49 @@
+/** The name that a ClientHello requests, before OpenSSL has seen it. */
+import { readServerName } from "../../tls/openssl/client_hello.ts";
+import { assertEquals } from "../std.ts";
+
+const sized = (width: number, bytes: number[]): number[] => [
+  ...Array.from({ length: width }, (_, i) => bytes.length >> 8 * (width - 1 - i) & 255),
+  ...bytes,
+];
+const record = (bytes: number[]): number[] => [22, 3, 1, ...sized(2, bytes)];
+const ascii = (text: string): number[] => [...new TextEncoder().encode(text)];
+
+/** A ClientHello with extensions. */
+function hello(extensions: number[] | null): number[] {
+  const body = [3, 3, ...new Array(32).fill(7), ...sized(1, []), ...sized(2, [0x13, 1]), ...sized(1, [0])];
+  return [1, ...sized(3, extensions === null ? body : [...body, ...sized(2, extensions)])];
+}
+
+const sni = (name: string, kind = 0) => [0, 0, ...sized(2, sized(2, [kind, ...sized(2, ascii(name))]))];
+const other = [0, 16, ...sized(2, [0, 3, 2, 104, 50])];
+
+Deno.test("readServerName() returns the name, behind other extensions, and an empty one if there is none", () => {
+  const read = (message: number[]) => readServerName(new Uint8Array(record(message)));
+  assertEquals(read(hello([...other, ...sni("a.test")])), "a.test");
+  assertEquals(read(hello(other)), "");
+  assertEquals(read(hello([])), "");
+  assertEquals(read(hello(null)), "");
+  assertEquals(read(hello(sni("a.test", 1))), "");
+  assertEquals(read(hello(sni("a\u0000b"))), "");
+});
+
+Deno.test("readServerName() waits for all of a ClientHello, which records and reads can divide", () => {
+  const message = hello([...sni("a.test"), ...other]);
+  const whole = new Uint8Array([
+    ...record(message.slice(0, 3)),
+    ...record(message.slice(3, 60)),
+    ...record(message.slice(60)),
+  ]);
+  for (let size = 0; size < whole.length; size++) {
+    assertEquals(readServerName(whole.subarray(0, size)), null, `${size}`);
+  }
+  assertEquals(readServerName(whole), "a.test");
+  assertEquals(readServerName(new Uint8Array([...whole, 20, 3, 3, 0, 1, 1])), "a.test");
+});
+
+Deno.test("readServerName() does not wait for what is no ClientHello", () => {
+  const cases = [ascii("GET / HTTP/1.1\r\n"), [22, 9], [21, 3, 3, 0, 2, 2, 40], [22, 3, 1, 0, 0], [22, 3, 1, 255, 255]];
+  cases.push(record([2, 0, 0, 1, 0]), [22, 3, 1, 0, 9, 2], record([1, 255, 255, 255]), record([1, 0, 0, 2, 3, 3]));
+  for (const bytes of cases) assertEquals(readServerName(new Uint8Array(bytes)), "", `${bytes}`);
+});
