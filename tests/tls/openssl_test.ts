@@ -210,7 +210,10 @@ opensslTest("tls: true trusts what DENO_CERT and --cert name, without a permissi
   assertEquals(await run([], {}), "UNKNOWN_ISSUER\nUNKNOWN_ISSUER\n");
   assertEquals(await run([], { DENO_CERT: path }), "accepted\nWRONG_NAME\n");
   assertEquals(await run(["--cert", path], {}), "accepted\nWRONG_NAME\n");
-  assertEquals(await run(["--cert", path, "--allow-sys"], {}), "accepted\nWRONG_NAME\n");
+  for (const more of [["--allow-sys"], ["--allow-sys", "--allow-env"]]) {
+    assertEquals(await run(["--cert", path, ...more], {}), "accepted\nWRONG_NAME\n");
+    assertEquals(await run(more, {}), "UNKNOWN_ISSUER\nUNKNOWN_ISSUER\n");
+  }
 });
 
 opensslTest("an error of TLS has the alert, and OpenSSL's reason", async () => {

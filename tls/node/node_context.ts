@@ -1,5 +1,6 @@
 /** What `node:tls` makes of settings. */
 import type { TlsSettings } from "../../transports/tls_provider.ts";
+import { mayReadAuthorities } from "../may_read_authorities.ts";
 import { TlsError } from "../tls_error.ts";
 import type { Authorities, Root } from "./authorities.ts";
 import type { NodeTls, SecureContext } from "./node_tls.ts";
@@ -102,11 +103,10 @@ let defaults: { list: string[]; areForeign: boolean } | null = null;
 /**
  * Reports whether code in this process has made `node:tls` trust a CA that Deno does not trust, by
  * `tls.setDefaultCACertificates()`. Clients of Tandem do not trust it. Takes 15 ms, once, and again after a change. The
- * list can be read only with `--allow-sys=ca`.
+ * list can be read only with permissions.
  */
 function hasForeignDefaults(tls: NodeTls): boolean {
-  const permission = { name: "sys", kind: "ca" } as unknown as Deno.PermissionDescriptor;
-  if (Deno.permissions.querySync(permission).state !== "granted") return false;
+  if (!mayReadAuthorities()) return false;
   const list = tls.getCACertificates("default");
   if (defaults?.list !== list) {
     const known = new Set([...tls.getCACertificates("bundled"), ...tls.getCACertificates("extra")]);

@@ -1,4 +1,5 @@
 /** The CAs that Deno trusts, in OpenSSL's memory. */
+import { mayReadAuthorities } from "../may_read_authorities.ts";
 import { Handles, parseCertificates } from "./credentials.ts";
 import type { Libssl, Pointer } from "./libssl.ts";
 
@@ -16,13 +17,12 @@ export async function loadDenoAuthorities(): Promise<void> {
 }
 
 /**
- * Returns Mozilla's CAs, if Deno trusts them (`DENO_TLS_CA_STORE`) and the program may read the list (`--allow-sys`). All
+ * Returns Mozilla's CAs, if Deno trusts them (`DENO_TLS_CA_STORE`) and the program may read the list. All
  * others that Deno trusts are found when a server shows one, by `denoTrusts()`. Takes 20 ms, once for each isolate.
  */
 export function denoAuthorities(ssl: Libssl): Pointer[] {
   if (authorities !== undefined) return authorities;
-  const permission = { name: "sys", kind: "ca" } as unknown as Deno.PermissionDescriptor;
-  if (Deno.permissions.querySync(permission).state !== "granted") return [];
+  if (!mayReadAuthorities()) return [];
   const trusted = new Set(tls!.getCACertificates("default"));
   // A program can change the default list, and what it adds there is not trusted by Deno.
   const pems = tls!.getCACertificates("bundled").filter((pem) => trusted.has(pem));
