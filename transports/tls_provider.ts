@@ -59,8 +59,9 @@ export interface TlsSettings {
    */
   maxVersion?: TlsVersion | undefined;
   /**
-   * The cipher suites to accept, separated by colons, named as in `cipher` of `getExtraInfo`. Deno always offers all of
-   * its cipher suites; a connection that has negotiated another one is rejected after the handshake.
+   * The cipher suites to accept, separated by colons, named as in `cipher` of `getExtraInfo`. OpenSSL negotiates one of
+   * them, in this order of preference. Deno always offers all of its cipher suites; a connection that has negotiated
+   * another one is rejected after the handshake.
    *
    * @default {undefined} all cipher suites of Deno, which are all secure
    */

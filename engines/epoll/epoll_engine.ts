@@ -20,6 +20,7 @@ import type { Watcher } from "../../transports/watcher.ts";
 import { checkOptions, namesOf } from "../../check_options.ts";
 import { checkOneOf } from "../../checks.ts";
 import { defaultProvider } from "../../tls/default_provider.ts";
+import { callbacks } from "../../tls/openssl/callbacks.ts";
 import { hasLibssl, openLibssl } from "../../tls/openssl/libssl.ts";
 import { opensslProvider } from "../../tls/openssl/openssl_provider.ts";
 import { DenoEngine } from "../deno/deno_engine.ts";
@@ -93,7 +94,10 @@ export class EpollEngine implements Engine {
     const { tls } = options;
     if (tls !== undefined) checkOneOf("new EpollEngine()", "tls", tls, ["openssl", "node"]);
     this.#libc = openLibc();
-    if (tls === "openssl") openLibssl();
+    if (tls === "openssl") {
+      openLibssl();
+      callbacks();
+    }
     if (tls !== undefined) this.#tls = tls === "openssl" ? opensslProvider : defaultProvider;
     this.#deno = new DenoEngine();
   }

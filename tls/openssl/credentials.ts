@@ -1,7 +1,7 @@
 /** Certificates and keys in OpenSSL's memory. */
 import { type Certificate, readCertificate } from "../certificate.ts";
 import { DerError } from "../der.ts";
-import { type Libssl, type Pointer } from "./libssl.ts";
+import type { Libssl, Pointer } from "./libssl.ts";
 import type { TlsSettings } from "../../transports/tls_provider.ts";
 
 /** What OpenSSL has made, and how each is freed. It is freed once. */
