@@ -35,8 +35,9 @@ Deno.test("readServerName() waits for all of a ClientHello, which records and re
     ...record(message.slice(3, 60)),
     ...record(message.slice(60)),
   ]);
+  const ends = [5, 8, 13, 70, 75, whole.length];
   for (let size = 0; size < whole.length; size++) {
-    assertEquals(readServerName(whole.subarray(0, size)), null, `${size}`);
+    assertEquals(readServerName(whole.subarray(0, size)), ends.find((end) => end > size));
   }
   assertEquals(readServerName(whole), "a.test");
   assertEquals(readServerName(new Uint8Array([...whole, 20, 3, 3, 0, 1, 1])), "a.test");
@@ -46,4 +47,10 @@ Deno.test("readServerName() does not wait for what is no ClientHello", () => {
   const cases = [ascii("GET / HTTP/1.1\r\n"), [22, 9], [21, 3, 3, 0, 2, 2, 40], [22, 3, 1, 0, 0], [22, 3, 1, 255, 255]];
   cases.push(record([2, 0, 0, 1, 0]), [22, 3, 1, 0, 9, 2], record([1, 255, 255, 255]), record([1, 0, 0, 2, 3, 3]));
   for (const bytes of cases) assertEquals(readServerName(new Uint8Array(bytes)), "", `${bytes}`);
+});
+
+Deno.test("readServerName() gives up a ClientHello of more records than any client makes, in time", () => {
+  const message = [1, ...sized(3, new Array(100_000).fill(0))];
+  const tiny = new Uint8Array(message.flatMap((byte) => record([byte])));
+  assertEquals(readServerName(tiny), "");
 });

@@ -5,7 +5,12 @@
 
 /** Longer ones are left to OpenSSL, which rejects them: `SSL3_RT_MAX_PLAIN_LENGTH` in its statem_srvr.c is 131396. */
 const MAX_HELLO = 132 * 1024;
+/** Of 132 KiB, ordinary clients make nine. What has more is left to OpenSSL, with the server's own certificate. */
+const MAX_RECORDS = 256;
+const MAX_RECORD = 16 * 1024;
 const HANDSHAKE_RECORD = 22;
+/** The first byte of the version, which is 3 in SSL 3 and in all of TLS. */
+const MAJOR_VERSION = 3;
 const CLIENT_HELLO = 1;
 const SERVER_NAME = 0;
 const HOST_NAME = 0;
@@ -44,50 +49,49 @@ class Reader {
 }
 
 /**
- * Returns the name that a ClientHello requests; `""` if there is none, or the bytes are no ClientHello; `null` if more bytes are
- * needed.
+ * Returns the name that a ClientHello requests; `""` if there is none, or the bytes are no ClientHello. If more bytes are needed,
+ * returns how many there must be at least: before that, another call is of no use.
  *
  * @param data All that the client has sent.
  */
-export function readServerName(data: Uint8Array): string | null {
+export function readServerName(data: Uint8Array): string | number {
   const message = joinRecords(data);
-  if (message === null) return null;
+  if (typeof message === "number") return message;
   try {
-    return message.length === 0 ? "" : nameIn(new Reader(message));
+    return message === null ? "" : nameIn(new Reader(message));
   } catch {
     return "";
   }
 }
 
-/** Returns the first message of a handshake, which records can divide; empty if this is none, `null` if it is incomplete. */
-function joinRecords(data: Uint8Array): Uint8Array | null {
-  const none = new Uint8Array(0);
-  let joined: Uint8Array = none;
-  for (let at = 0;;) {
-    if (joined.length >= 4) {
+/**
+ * Returns the first message of a handshake, which records can divide; `null` if it is no ClientHello; how many bytes there must
+ * be if it is incomplete. It takes a time that grows with the bytes alone, however many records a client makes of them.
+ */
+function joinRecords(data: Uint8Array): Uint8Array | number | null {
+  const joined = new Uint8Array(data.length);
+  let size = 0;
+  let at = 0;
+  for (let records = 0; records <= MAX_RECORDS; records++) {
+    if (size > 0 && joined[0] !== CLIENT_HELLO) return null;
+    if (size >= 4) {
       const length = 4 + (joined[1]! << 16 | joined[2]! << 8 | joined[3]!);
-      if (joined[0] !== CLIENT_HELLO || length > MAX_HELLO) return none;
-      if (joined.length >= length) return joined.subarray(0, length);
+      if (length > MAX_HELLO) return null;
+      if (size >= length) return joined.subarray(0, length);
     }
-    if (at < data.length && data[at] !== HANDSHAKE_RECORD || at + 1 < data.length && data[at + 1] !== 3) return none;
-    if (at + 5 > data.length) return null;
+    const [type = HANDSHAKE_RECORD, major = MAJOR_VERSION] = data.subarray(at, at + 2);
+    if (type !== HANDSHAKE_RECORD || major !== MAJOR_VERSION) return null;
+    if (at + 5 > data.length) return at + 5;
     const length = data[at + 3]! << 8 | data[at + 4]!;
-    if (length === 0 || length > 16384) return none;
-    if (at + 5 + length > data.length) {
-      // A record that is no ClientHello need not be complete.
-      return joined.length === 0 && at + 5 < data.length && data[at + 5] !== CLIENT_HELLO ? none : null;
-    }
+    if (length === 0 || length > MAX_RECORD) return null;
     const part = data.subarray(at + 5, at + 5 + length);
-    joined = joined.length === 0 ? part : concat(joined, part);
+    if (size === 0 && part.length > 0 && part[0] !== CLIENT_HELLO) return null;
+    if (part.length < length) return at + 5 + length;
+    joined.set(part, size);
+    size += length;
     at += 5 + length;
   }
-}
-
-function concat(a: Uint8Array, b: Uint8Array): Uint8Array {
-  const both = new Uint8Array(a.length + b.length);
-  both.set(a);
-  both.set(b, a.length);
-  return both;
+  return null;
 }
 
 /** RFC 8446, 4.1.2 and RFC 6066, 3. */

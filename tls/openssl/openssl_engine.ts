@@ -68,6 +68,11 @@ export class OpensslEngine implements TlsEngine, Handshaking {
   #out!: Pointer;
   /** What has come of the ClientHello, until its name is known: a server with `sni`. */
   #hello: Uint8Array | null = null;
+  #helloSize = 0;
+  /** The program chooses. */
+  #choosing = false;
+  /** How many bytes there must be before another look at them is of use. */
+  #helloWanted = 0;
   #established = false;
   /** The connection has failed, or is destroyed: nothing more goes in or out. */
   #over = false;
@@ -100,12 +105,11 @@ export class OpensslEngine implements TlsEngine, Handshaking {
   decrypt(data: Uint8Array): Uint8Array | null {
     if (this.#over) return null;
     if (this.#hello === null) return this.#receive(data);
-    const hello = new Uint8Array(this.#hello.length + data.length);
-    hello.set(this.#hello);
-    hello.set(data, this.#hello.length);
-    this.#hello = hello;
-    const name = readServerName(hello);
-    if (name !== null) this.#choose(name);
+    this.#collect(data);
+    if (this.#choosing || this.#helloSize < this.#helloWanted) return null;
+    const name = readServerName(this.#hello.subarray(0, this.#helloSize));
+    if (typeof name === "number") this.#helloWanted = name;
+    else this.#choose(name);
     return null;
   }
 
@@ -211,6 +215,18 @@ export class OpensslEngine implements TlsEngine, Handshaking {
     return this.#trustedByDeno;
   }
 
+  /** Keeps a part of a ClientHello. */
+  #collect(data: Uint8Array): void {
+    const size = this.#helloSize + data.length;
+    if (size > this.#hello!.length) {
+      const larger = new Uint8Array(Math.max(size, 2 * this.#hello!.length));
+      larger.set(this.#hello!.subarray(0, this.#helloSize));
+      this.#hello = larger;
+    }
+    this.#hello!.set(data, this.#helloSize);
+    this.#helloSize = size;
+  }
+
   /** Makes the `SSL`. `chosen`: what `sni` has selected. */
   #begin(chosen: OpensslContext | null): void {
     try {
@@ -265,12 +281,12 @@ export class OpensslEngine implements TlsEngine, Handshaking {
   }
 
   async #choose(name: string): Promise<void> {
-    const hello = this.#hello!;
-    this.#hello = NOTHING; // What has come is below; nothing comes while the sink knows that this waits.
+    this.#choosing = true;
     this.#sink.choosing(true);
     try {
       const settings = await this.#side.sni!(name);
       if (this.#over) return;
+      const hello = this.#hello!.subarray(0, this.#helloSize);
       this.#hello = null;
       this.#begin(settings && this.#find(settings));
       if (this.#over) return;
@@ -306,7 +322,9 @@ export class OpensslEngine implements TlsEngine, Handshaking {
     }
     const error = this.#finish(ssl);
     if (error !== null) {
-      this.#end(error);
+      // A client must not send its last message to a server that it rejects.
+      this.#over = true;
+      this.#sink.failed(error);
       return false;
     }
     this.#established = true;

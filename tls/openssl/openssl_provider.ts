@@ -11,8 +11,11 @@ import { sha256 } from "./read_session.ts";
 const MAX_RECENT = 64;
 
 const contexts = new WeakMap<TlsSettings, OpensslContext>();
-/** Contexts by what they are made of, the most recent last. A new context takes 0.5 ms, and OpenSSL 50 KiB. */
-const recent = new Map<string, OpensslContext>();
+/**
+ * Contexts by a digest of what they are made of, the most recent last. A new one takes 0.5 ms, and OpenSSL 50 KiB. One with a
+ * private key lives no longer than the settings that it is for.
+ */
+const recent = new Map<string, { deref(): OpensslContext | undefined }>();
 
 /** TLS by OpenSSL 3, over any handle. */
 export const opensslProvider: TlsProvider = {
@@ -44,10 +47,9 @@ function contextOf(lib: Libssl, settings: TlsSettings): OpensslContext {
   const bytes = new TextEncoder().encode(JSON.stringify(settings, Object.keys(settings).sort()));
   const id = sha256(lib, bytes);
   bytes.fill(0); // The key is in it.
-  const known = recent.get(id);
+  const context = recent.get(id)?.deref() ?? new OpensslContext(lib, settings);
   recent.delete(id);
-  const context = known ?? new OpensslContext(lib, settings);
-  recent.set(id, context);
+  recent.set(id, settings.key === undefined ? { deref: () => context } : new WeakRef(context));
   if (recent.size > MAX_RECENT) {
     for (const oldest of recent.keys()) {
       recent.delete(oldest);
