@@ -8,19 +8,18 @@ import { toError } from "../../errors.ts";
 import { copyBytes } from "../../memory/buffer_pool.ts";
 import type { TlsEngine, TlsEngineSink, TlsSession, TlsSide } from "../../transports/tls_provider.ts";
 import { readCertificate } from "../certificate.ts";
-import { denoTrusts } from "../default_provider.ts";
-import { CLIENT_PURPOSE, isValidToday, SERVER_PURPOSE } from "../purpose.ts";
+import { isValidToday } from "../purpose.ts";
 import { parseAddress } from "../server_name.ts";
 import { TlsError } from "../tls_error.ts";
 import { handshakeOf, type Handshaking } from "./callbacks.ts";
 import { readServerName } from "./client_hello.ts";
 import * as c from "./constants.ts";
-import { made, toDer, toDers } from "./credentials.ts";
+import { made } from "./credentials.ts";
 import { cString, type Libssl, type Pointer } from "./libssl.ts";
 import type { OpensslContext } from "./openssl_context.ts";
-import { takeError, toConnectionError, toVerifyError } from "./openssl_error.ts";
+import { takeError, toConnectionError } from "./openssl_error.ts";
+import { PeerVerifier } from "./peer_verifier.ts";
 import { OpensslObject, readSession } from "./read_session.ts";
-import { checkPath, wrongName } from "./verify_chain.ts";
 
 /** How much is encrypted or decrypted in one call: one record. More would make OpenSSL's buffers grow, and stay. */
 const MAX_RECORD = 16 * 1024;
@@ -28,21 +27,6 @@ const MAX_RECORD = 16 * 1024;
 const OVERHEAD = 5 + 16 + 64 + 256;
 /** The sizes of the memory that cleartext is read into. */
 const SCRATCH = 4 * MAX_RECORD;
-
-/** What `X509_verify_cert` finds if it does not know the CA. */
-const UNKNOWN_ISSUER: ReadonlySet<number> = new Set([
-  c.X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT,
-  c.X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT,
-  c.X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN,
-  c.X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY,
-  c.X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE,
-]);
-
-const DATE_OR_PURPOSE: ReadonlySet<number> = new Set([
-  c.X509_V_ERR_CERT_HAS_EXPIRED,
-  c.X509_V_ERR_CERT_NOT_YET_VALID,
-  c.X509_V_ERR_INVALID_PURPOSE,
-]);
 
 /** For all connections, since it is free again when a call has returned. */
 const scratch = new Uint8Array(SCRATCH);
@@ -73,19 +57,12 @@ export class OpensslEngine implements TlsEngine, Handshaking {
   #choosing = false;
   /** How many bytes there must be before another look at them is of use. */
   #helloWanted = 0;
+  #verifier: PeerVerifier;
   #established = false;
   /** The connection has failed, or is destroyed: nothing more goes in or out. */
   #over = false;
   /** The results of the handshake, which outlive the `SSL`. */
   #session: TlsSession | null = null;
-  /** Why this side rejects the peer, in better words than OpenSSL's. */
-  #rejection: TlsError | null = null;
-  /** The whole path of the peer was verified. */
-  #verified = false;
-  /** The certificate of a peer that OpenSSL rejects. */
-  #rejected: Uint8Array | null = null;
-  /** Whether Deno trusts the server; `null` if it was not asked. */
-  #trustedByDeno: boolean | null = null;
   /** The peer has ended the connection by an alert, which is not answered. */
   #alerted = false;
 
@@ -95,6 +72,7 @@ export class OpensslEngine implements TlsEngine, Handshaking {
     this.#context = context;
     this.#side = side;
     this.#find = find;
+    this.#verifier = new PeerVerifier(lib, context, side);
   }
 
   start(): void {
@@ -124,7 +102,7 @@ export class OpensslEngine implements TlsEngine, Handshaking {
       lib.ERR_clear_error();
       const written = lib.SSL_write(ssl, part, part.length);
       if (written !== part.length) {
-        this.#fail(ssl, written);
+        this.#fail(ssl);
         return NOTHING;
       }
       const pending = lib.BIO_ctrl_pending(this.#out);
@@ -177,42 +155,7 @@ export class OpensslEngine implements TlsEngine, Handshaking {
   }
 
   verify(ok: boolean, storeContext: Pointer): boolean {
-    const { serverSide, serverHostname, settings: { rejectUnauthorized = true } } = this.#side;
-    if (!rejectUnauthorized) return true;
-    const lib = this.#lib;
-    if (!ok) {
-      if (!serverSide && this.#askDeno(storeContext)) return true;
-      const x509 = lib.X509_STORE_CTX_get0_cert(storeContext);
-      if (x509 !== null) this.#rejected = toDer(lib, x509);
-      return false;
-    }
-    // The last call is for the peer's own certificate, when all signatures are verified.
-    if (lib.X509_STORE_CTX_get_error_depth(storeContext) !== 0) return true;
-    const path = toDers(lib, lib.X509_STORE_CTX_get0_chain(storeContext));
-    this.#rejection = checkPath(path, serverSide ? CLIENT_PURPOSE : SERVER_PURPOSE, serverSide ? "" : serverHostname);
-    if (this.#rejection !== null) {
-      const { code } = this.#rejection;
-      const isName = code === "WRONG_NAME";
-      lib.X509_STORE_CTX_set_error(
-        storeContext,
-        isName ? c.X509_V_ERR_HOSTNAME_MISMATCH : c.X509_V_ERR_INVALID_PURPOSE,
-      );
-      return false;
-    }
-    this.#verified = true;
-    return true;
-  }
-
-  /**
-   * Decides about a server whose CA OpenSSL does not know. Deno may know it: it does not tell a program what it trusts. OpenSSL
-   * goes on to verify what it can, such as the name and the signatures below the CA.
-   */
-  #askDeno(storeContext: Pointer): boolean {
-    const lib = this.#lib;
-    if (!UNKNOWN_ISSUER.has(lib.X509_STORE_CTX_get_error(storeContext))) return false;
-    this.#trustedByDeno ??= denoTrusts(toDers(lib, lib.X509_STORE_CTX_get0_untrusted(storeContext)));
-    if (this.#trustedByDeno) lib.X509_STORE_CTX_set_error(storeContext, c.X509_V_OK);
-    return this.#trustedByDeno;
+    return this.#verifier.verify(ok, storeContext);
   }
 
   /** Keeps a part of a ClientHello. */
@@ -317,7 +260,7 @@ export class OpensslEngine implements TlsEngine, Handshaking {
     const result = handshakeOf(this, () => lib.SSL_do_handshake(ssl));
     if (result !== 1) {
       if (lib.SSL_get_error(ssl, result) === c.SSL_ERROR_WANT_READ) this.#drain();
-      else this.#fail(ssl, result);
+      else this.#fail(ssl);
       return false;
     }
     const error = this.#finish(ssl);
@@ -345,7 +288,7 @@ export class OpensslEngine implements TlsEngine, Handshaking {
       return new TlsError("FAILED", "TLS: the peer has selected an application protocol that was not offered");
     }
     if (!rejectUnauthorized || serverSide && !requestCert) return null;
-    const isKnown = reused ? peercert !== null && isValidToday(readCertificate(peercert.raw)) : this.#verified;
+    const isKnown = reused ? peercert !== null && isValidToday(readCertificate(peercert.raw)) : this.#verifier.verified;
     return isKnown ? null : new TlsError("FAILED", "TLS: OpenSSL has not verified the peer");
   }
 
@@ -384,47 +327,22 @@ export class OpensslEngine implements TlsEngine, Handshaking {
   }
 
   /** Ends the connection after a call of OpenSSL that has failed. */
-  #fail(ssl: Pointer, _result: number): void {
+  #fail(ssl: Pointer): void {
     this.#end(this.#takeFailure(ssl));
   }
 
   #takeFailure(ssl: Pointer): TlsError {
     const lib = this.#lib;
-    if (this.#rejection !== null) {
+    const { rejection } = this.#verifier;
+    if (rejection !== null) {
       lib.ERR_clear_error();
-      return this.#rejection;
+      return rejection;
     }
     const error = takeError(lib);
     this.#alerted = error !== null && error.ofSsl && error.reason > c.SSL_R_ALERT_OFFSET;
     const verdict = lib.SSL_get_verify_result(ssl);
     const isVerdict = error !== null && error.ofSsl && error.reason === c.SSL_R_CERTIFICATE_VERIFY_FAILED;
-    return isVerdict ? this.#explain(verdict) : toConnectionError(lib, error, verdict);
-  }
-
-  /** Makes the error of a certificate that OpenSSL rejects, with what is known of it. */
-  #explain(verdict: number): TlsError {
-    const lib = this.#lib;
-    const { serverSide, serverHostname } = this.#side;
-    const error = toVerifyError(
-      lib,
-      verdict,
-      this.#context.describeUnusable(serverSide ? CLIENT_PURPOSE : SERVER_PURPOSE),
-    );
-    if (this.#rejected === null) return error;
-    try {
-      const own = readCertificate(this.#rejected);
-      if (error.code === "WRONG_NAME") return wrongName(own, serverHostname);
-      // OpenSSL asks for the purpose first. That it has expired is the likelier reason.
-      if (isValidToday(own) || !DATE_OR_PURPOSE.has(verdict)) return error;
-      const { notBefore, notAfter } = own;
-      if (notAfter.getTime() < Date.now()) {
-        return new TlsError("CERTIFICATE_EXPIRED", `TLS: the certificate expired on ${notAfter.toISOString()}`);
-      }
-      const message = `TLS: the certificate is not valid before ${notBefore.toISOString()}`;
-      return new TlsError("CERTIFICATE_NOT_YET_VALID", message);
-    } catch {
-      return error;
-    }
+    return isVerdict ? this.#verifier.explain(verdict) : toConnectionError(lib, error, verdict);
   }
 
   /** Sends the alert, and reports the error. */
