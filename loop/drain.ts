@@ -67,7 +67,8 @@ type Fate = "ended" | "closed" | "aborted";
 export class Drain {
   #loop: LoopContext;
   #host: DrainHost;
-  #state: "serving" | "stopped" | "telling" | "forced" = "serving";
+  /** `"idle"` until a call of `drain()` has right options. */
+  #state: "idle" | "serving" | "stopped" | "telling" | "forced" = "idle";
   #fates = new Map<StreamConnection, Fate>();
   #counts: DrainCounts = { ended: 0, closed: 0, aborted: 0, abortedHandshakes: 0 };
   #grace = Infinity;
@@ -79,6 +80,11 @@ export class Drain {
   constructor(loop: LoopContext, host: DrainHost) {
     this.#loop = loop;
     this.#host = host;
+  }
+
+  /** Whether the server ends. */
+  get isRunning(): boolean {
+    return this.#state !== "idle";
   }
 
   /** Does the work of `drain()`. */
@@ -124,7 +130,7 @@ export class Drain {
 
   /** A connection is lost. */
   lost(connection: StreamConnection): void {
-    if (this.#state === "serving") return;
+    if (this.#state === "idle" || this.#state === "serving") return;
     this.#counts[this.#fates.get(connection) ?? "ended"]++;
     this.#fates.delete(connection);
   }
@@ -132,6 +138,7 @@ export class Drain {
   /** A later call can make the times shorter, but not longer. */
   #begin(delay: number, grace: number): void {
     this.#grace = Math.min(this.#grace, grace);
+    if (this.#state === "idle") this.#state = "serving";
     if (this.#state !== "serving") {
       this.#limitGrace();
     } else if (delay === 0 || this.#host.isClosed()) {

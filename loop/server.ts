@@ -131,7 +131,7 @@ export class Server implements AsyncDisposable {
     describeServer = (server) => ({
       addresses: server.addresses.map((address) => ({ ...address })),
       serving: server.#serving,
-      draining: server.#drain !== null,
+      draining: server.#drain?.isRunning ?? false,
       connections: server.#connections.size,
       handshakes: server.#handshakes.size,
     });

@@ -176,7 +176,7 @@ Deno.test("drain() works for a listener that was given", async () => {
 });
 
 Deno.test("drain() rejects wrong options, and changes nothing", async () => {
-  await using server = await loop.createServer(() => new Recorder(), LOCAL);
+  const { server, sides, clients } = await serve([() => new Recorder()]);
   await assertRejects(() => server.drain({ delay: -1 }), RangeError, "drain(): delay must be a number of milliseconds");
   await assertRejects(
     () => server.drain({ grace: NaN }),
@@ -185,7 +185,21 @@ Deno.test("drain() rejects wrong options, and changes nothing", async () => {
   );
   await assertRejects(() => server.drain({ signal: 1 as unknown as AbortSignal }), TypeError, "drain(): signal");
   await assertRejects(() => server.drain({ grase: 1 } as object), TypeError, "did you mean grace?");
+  const { signal } = new AbortController();
+  const broken = new Error("the program's own");
+  Object.defineProperty(signal, "aborted", {
+    get() {
+      throw broken;
+    },
+  });
+  assertStrictEquals(await assertRejects(() => server.drain({ signal })), broken);
   assert(server.isServing());
+  assertEquals(loop.inspect().servers.map(({ draining }) => draining), [false]);
+  server.close();
+  await turn();
+  assert(!sides[0]!.transport.isClosing(), "connections go on after close()");
+  clients[0]!.transport.close();
+  await server.waitClosed();
 });
 
 Deno.test("drain() aborts the signal `draining` of a pair, and closes a pair that has not asked for it", async () => {
