@@ -370,6 +370,28 @@ epollTest("createServer() serves TLS on a listening socket that is given by its 
   await client.untilLost();
 });
 
+epollTest("drain() of a server on a descriptor ends its connections, and closes the descriptor", async () => {
+  using fds = new Fds();
+  const fd = fds.listener();
+  const port = portOf(fd);
+  const served = new EventLog();
+  class Draining extends Recorder {
+    drain(): void {
+      served.add("drain");
+      this.transport.write(bytes("bye"));
+      this.transport.close();
+    }
+  }
+  const server = await loop.createServer(() => new Draining(), { fd });
+  const [, client] = await defaultLoop.createConnection(() => new Recorder(), { port });
+  while (loop.inspect().servers[0]!.connections === 0) await turn(loop);
+  const counts = server.drain({ grace: 60_000 });
+  assertEquals(isOpen(fd), false);
+  assertEquals(await counts, { ended: 1, closed: 0, aborted: 0, abortedHandshakes: 0 });
+  await client.untilLost();
+  assertEquals([client.text, served.entries], ["bye", ["drain"]]);
+});
+
 epollTest("createUnixServer() serves a socket that is given by its descriptor, and leaves its file", async () => {
   using temp = tempPath();
   using fds = new Fds();
