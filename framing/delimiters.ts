@@ -1,4 +1,5 @@
-import { checkBytes, checkString } from "../checks.ts";
+import { checkString } from "../checks.ts";
+import { describe } from "../errors.ts";
 
 /** Bytes up to here are compared one by one; `indexOf` is faster for what follows. */
 const NEAR = 96;
@@ -21,7 +22,7 @@ export class Delimiters {
   #lasts = new Uint8Array(256);
 
   constructor(method: string, value: unknown) {
-    const list: unknown[] = Array.isArray(value) ? value : [value];
+    const list: unknown[] = Array.isArray(value) ? [...value] : [value];
     if (list.length === 0) throw new TypeError(`${method}: delimiters must have at least one delimiter, got none`);
     const all = list.map((one, i) => toBytes(method, Array.isArray(value) ? `delimiters[${i}]` : "delimiters", one));
     this.first = all[0]!;
@@ -103,7 +104,9 @@ function toBytes(method: string, name: string, value: unknown): Uint8Array {
     checkString(method, name, value);
     return new TextEncoder().encode(value);
   }
-  checkBytes(method, name, value);
+  if (!(value instanceof Uint8Array)) {
+    throw new TypeError(`${method}: ${name} must be a string or a Uint8Array, got ${describe(value)}`);
+  }
   if (value.length === 0) throw new TypeError(`${method}: ${name} must not be empty, got 0 bytes`);
   return value.slice();
 }

@@ -36,9 +36,9 @@ export interface LengthPrefixFormat {
    */
   strip?: number | undefined;
   /**
-   * The largest number of bytes that may follow the length.
+   * The largest number of bytes that may follow the length: at most as many as the length can say.
    *
-   * @default {1048576}
+   * @default {1048576} or less, if the length can say less
    */
   limit?: number;
 }
@@ -58,21 +58,22 @@ export class LengthPrefix {
   #littleEndian: boolean;
 
   constructor(method: string, options: LengthPrefixFormat) {
-    const { prefix = 4, littleEndian = false, offset = 0, adjustment = 0, strip, limit = 1048576 } = options;
+    const { prefix = 4, littleEndian = false, offset = 0, adjustment = 0, strip, limit } = options;
     if (![1, 2, 3, 4, 8, "varint"].includes(prefix)) {
       throw new TypeError(`${method}: prefix must be 1, 2, 3, 4, 8 or "varint", got ${describe(prefix)}`);
     }
     checkBoolean(method, "littleEndian", littleEndian);
     checkInteger(method, "offset", offset, 0);
-    checkInteger(method, "adjustment", adjustment, Number.MIN_SAFE_INTEGER);
-    checkInteger(method, "limit", limit, 1, undefined, "bytes");
+    const most = largest(prefix);
+    checkInteger(method, "adjustment", adjustment, 1 - most);
+    if (limit !== undefined) checkLimit(method, limit, prefix, adjustment, most);
     const header = offset + (prefix === "varint" ? 1 : prefix);
     if (strip !== undefined) checkInteger(method, "strip", strip, 0, header + Math.max(0, adjustment));
     this.fixedSize = prefix === "varint" ? 0 : prefix;
     this.#littleEndian = littleEndian;
     this.offset = offset;
     this.adjustment = adjustment;
-    this.limit = limit;
+    this.limit = limit ?? Math.min(1048576, most + adjustment);
     this.strip = strip ?? null;
   }
 
@@ -121,11 +122,28 @@ export class LengthPrefix {
 
   /** Throws unless the length can say how many bytes follow it. */
   check(method: string, name: string, following: number): void {
-    const most = this.fixedSize > 0 && this.fixedSize < 8 ? 256 ** this.fixedSize - 1 : Number.MAX_SAFE_INTEGER;
+    const most = largest(this.fixedSize);
     const value = following - this.adjustment;
     if (value >= 0 && value <= most) return;
     const [lowest, highest] = [Math.max(0, this.adjustment), most + this.adjustment];
     const range = `from ${lowest} to ${highest} bytes after its length`;
     throw new RangeError(`${method}: ${name} must have ${range}, which the length can say, got ${following}`);
   }
+}
+
+/** Returns the largest length that a prefix can say. */
+function largest(prefix: number | "varint"): number {
+  return typeof prefix === "number" && prefix > 0 && prefix < 8 ? 256 ** prefix - 1 : Number.MAX_SAFE_INTEGER;
+}
+
+/** Checks a limit. One that no frame can reach is probably meant for a longer prefix. */
+function checkLimit(method: string, limit: unknown, prefix: unknown, adjustment: number, most: number): void {
+  checkInteger(method, "limit", limit, 1, undefined, "bytes");
+  if (typeof prefix !== "number" || prefix === 8 || limit <= most + adjustment) return;
+  const said = `a length of ${prefix} ${prefix === 1 ? "byte" : "bytes"}${
+    adjustment === 0 ? "" : " and the adjustment"
+  }`;
+  throw new RangeError(
+    `${method}: limit must be from 1 to ${most + adjustment} bytes, the most that ${said} can say, got ${limit}`,
+  );
 }

@@ -27,7 +27,7 @@ const wrong: [Class: Any, options: unknown, error: typeof TypeError | typeof Ran
   [LineFramer, { delimiters: "" }, TypeError, 'delimiters must be a non-empty string, got string ""'],
   [LineFramer, { delimiters: [] }, TypeError, "delimiters must have at least one delimiter, got none"],
   [LineFramer, { delimiters: ["a", new Uint8Array()] }, TypeError, "delimiters[1] must not be empty, got 0 bytes"],
-  [LineFramer, { delimiters: 10 }, TypeError, "delimiters must be a Uint8Array, got number 10"],
+  [LineFramer, { delimiters: 10 }, TypeError, "delimiters must be a string or a Uint8Array, got number 10"],
   [
     LineFramer,
     { delimiters: ["\r\n", "\r"] },
@@ -35,6 +35,9 @@ const wrong: [Class: Any, options: unknown, error: typeof TypeError | typeof Ran
     '"\\r\\n" can never end a line, because "\\r" ends it before',
   ],
   [LineFramer, { delimiters: ["xaby", "ab"] }, TypeError, '"xaby" can never end a line, because "ab" ends it before'],
+  [LineFramer, { delimiters: [5] }, TypeError, "delimiters[0] must be a string or a Uint8Array, got number 5"],
+  // deno-lint-ignore no-sparse-arrays
+  [LineFramer, { delimiters: [, "a"] }, TypeError, "delimiters[0] must be a string or a Uint8Array, got undefined"],
   [LineFramer, { text: 1 }, TypeError, "text must be a boolean, got number 1"],
   [LineFramer, { onTooLong: 1 }, TypeError, "onTooLong must be a function, got number 1"],
   [LineFramer, { limits: 1 }, TypeError, "limits is not an option; did you mean limit?"],
@@ -49,6 +52,24 @@ const wrong: [Class: Any, options: unknown, error: typeof TypeError | typeof Ran
   [LengthPrefixedFramer, { strip: 5 }, RangeError, "strip must be a whole number from 0 to 4, got number 5"],
   [LengthPrefixedFramer, { littleEndian: "yes" }, TypeError, "littleEndian must be a boolean"],
   [LengthPrefixedFramer, { adjustment: 0.5 }, RangeError, "adjustment must be a whole number"],
+  [
+    LengthPrefixedFramer,
+    { prefix: 1, limit: 1000 },
+    RangeError,
+    "limit must be from 1 to 255 bytes, the most that a length of 1 byte can say, got 1000",
+  ],
+  [
+    LengthPrefixedProtocol,
+    { prefix: 2, adjustment: 10, limit: 65546 },
+    RangeError,
+    "limit must be from 1 to 65545 bytes, the most that a length of 2 bytes and the adjustment can say, got 65546",
+  ],
+  [
+    LengthPrefixedProtocol,
+    { prefix: 1, adjustment: -255 },
+    RangeError,
+    "adjustment must be a whole number, -254 or more, got number -255",
+  ],
   [LengthPrefixedProtocol, { limit: Infinity }, RangeError, "limit must be a whole number of bytes, 1 or more"],
   [LengthPrefixedProtocol, { lenght: 2 }, TypeError, "lenght is not an option"],
   [FixedLengthFramer, {}, TypeError, "length must be a whole number of bytes, 1 or more, got undefined"],
