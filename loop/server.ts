@@ -6,12 +6,11 @@ import { TlsError } from "../tls/tls_error.ts";
 import { MAX_HANDSHAKES, type TlsPlan } from "../tls/tls_options.ts";
 import type { StreamEnd } from "../transports/stream_handle.ts";
 import type { ServerState } from "../transports/inspection.ts";
-import type { AcceptSink, ListenHandle } from "../transports/listen_handle.ts";
-import type { TimerHandle } from "../transports/loop_context.ts";
+import type { ListenHandle } from "../transports/listen_handle.ts";
 import type { ConnectionOwner } from "../transports/connection_owner.ts";
 import type { StreamConnection } from "../transports/stream_connection.ts";
 import type { StreamCallbacks } from "../transports/transport.ts";
-import { isOfConnection } from "./accept_errors.ts";
+import { Acceptor } from "./acceptor.ts";
 import { makeConnection, type TcpOptions } from "./connect.ts";
 import { LimitGuard } from "./limit_guard.ts";
 import type { LimitOptions, LimitPlan } from "./limits.ts";
@@ -20,9 +19,6 @@ import type { LoopCore } from "./loop_core.ts";
 import type { ProtocolFactory } from "./protocol_factory.ts";
 import { ProxyGate, type ProxyPlan, type ProxyProtocolOptions } from "./proxy_protocol.ts";
 import type { Visitor } from "./visitor.ts";
-
-/** The pause after an error of the listener, such as EMFILE, in milliseconds; asyncio's ACCEPT_RETRY_DELAY. */
-const ACCEPT_RETRY_DELAY = 1000;
 
 /** Aborts handshakes and PROXY headers in `closeClients()` and `abortClients()`. It is not reported. */
 const GIVEN_UP = new DOMException("the server ends its connections", "AbortError");
@@ -89,7 +85,7 @@ export class Server implements AsyncDisposable {
   #loop: LoopCore;
   #method: string;
   #factory: ProtocolFactory<StreamCallbacks>;
-  #listeners: ListenHandle[];
+  #acceptor: Acceptor;
   #options: TcpOptions;
   #tls: TlsPlan | null;
   /** `null` if no peer is a proxy. */
@@ -109,18 +105,10 @@ export class Server implements AsyncDisposable {
   };
   /** The pending handshakes, the oldest first. */
   #handshakes = new Set<AbortController>();
-  /** The number of listeners that can still deliver connections. */
-  #accepting = 0;
   #waiters: (() => void)[] = [];
   #onClose: (() => void)[] = [];
   /** `null` without limits. */
   #guard: LimitGuard | null = null;
-  /** The listeners that accept, or will again. */
-  #sinks = new Map<ListenHandle, AcceptSink>();
-  /** The timers of listeners that pause after an error. */
-  #retries = new Set<TimerHandle>();
-  /** Whether the server keeps the process alive. */
-  #holds = true;
   /** `null` before `drain()`. */
   #drain: Drain | null = null;
 
@@ -150,7 +138,10 @@ export class Server implements AsyncDisposable {
     this.#loop = loop;
     this.#method = method;
     this.#factory = factory;
-    this.#listeners = listeners;
+    this.#acceptor = new Acceptor(loop, listeners, {
+      accepted: (end) => this.#accepted(end),
+      listenerClosed: () => this.#listenerClosed(),
+    });
     this.#options = options;
     this.#tls = tls;
     this.#proxy = proxy && new ProxyGate(loop, proxy, (end) => this.#serve(end), () => this.#settle());
@@ -174,16 +165,12 @@ export class Server implements AsyncDisposable {
 
   /** Keeps the process alive while the server accepts connections, which is the default. */
   ref(): void {
-    this.#holds = true;
-    for (const listener of this.#listeners) listener.ref?.();
-    for (const retry of this.#retries) retry.ref();
+    this.#acceptor.ref();
   }
 
   /** Lets the process end while the server accepts connections. A `Deno.TlsListener` does not support this. */
   unref(): void {
-    this.#holds = false;
-    for (const listener of this.#listeners) listener.unref?.();
-    for (const retry of this.#retries) retry.unref();
+    this.#acceptor.unref();
   }
 
   /** Reports whether connections are accepted: `true` between `startServing()` and `close()`. */
@@ -200,7 +187,7 @@ export class Server implements AsyncDisposable {
     if (this.#closed) throw new InvalidStateError("startServing() cannot be called on a closed server");
     if (this.#serving) return;
     this.#serving = true;
-    for (const listener of this.#listeners) this.#accept(listener);
+    this.#acceptor.start();
   }
 
   /**
@@ -235,8 +222,7 @@ export class Server implements AsyncDisposable {
     if (this.#closed) return;
     this.#closed = true;
     this.#serving = false;
-    for (const retry of this.#retries) retry.cancel();
-    for (const listener of this.#listeners) listener.close();
+    this.#acceptor.close();
     this.#guard?.close();
     this.#drain?.stopped();
     for (const resolve of this.#onClose.splice(0)) resolve();
@@ -302,7 +288,7 @@ export class Server implements AsyncDisposable {
   }
 
   #isOver(): boolean {
-    return this.#closed && this.#accepting === 0 && this.#connections.size === 0 && this.#handshakes.size === 0 &&
+    return this.#closed && !this.#acceptor.isBusy && this.#connections.size === 0 && this.#handshakes.size === 0 &&
       !this.#proxy?.isBusy;
   }
 
@@ -312,33 +298,10 @@ export class Server implements AsyncDisposable {
     for (const resolve of this.#waiters.splice(0)) resolve();
   }
 
-  #accept(listener: ListenHandle): void {
-    this.#accepting++;
-    const sink: AcceptSink = {
-      accepted: (end) => this.#accepted(end),
-      failed: (error) => this.#acceptFailed(listener, sink, error),
-      closed: () => {
-        this.#sinks.delete(listener);
-        // The program may have closed its listener itself. Without listeners, the server is closed.
-        if (--this.#accepting === 0) this.close();
-        this.#settle();
-      },
-    };
-    this.#sinks.set(listener, sink);
-    listener.acceptStart(sink);
-  }
-
-  #acceptFailed(listener: ListenHandle, sink: AcceptSink, error: Error): void {
-    if (isOfConnection(error)) return;
-    listener.acceptStop();
-    this.#loop.report({ message: `accept() failed; trying again in ${ACCEPT_RETRY_DELAY} ms`, error });
-    if (this.#closed) return;
-    const retry = this.#loop.callLater(ACCEPT_RETRY_DELAY, () => {
-      this.#retries.delete(retry);
-      if (!this.#guard?.full) listener.acceptStart(sink);
-    });
-    if (!this.#holds) retry.unref();
-    this.#retries.add(retry);
+  /** The program may have closed its listener itself. Without listeners, the server is closed. */
+  #listenerClosed(): void {
+    if (!this.#acceptor.isBusy) this.close();
+    this.#settle();
   }
 
   #accepted(end: StreamEnd): void {
@@ -393,8 +356,8 @@ export class Server implements AsyncDisposable {
 
   #limit(limits: LimitPlan): void {
     const guard = this.#guard = new LimitGuard(this.#loop, this.#method, limits, {
-      pauseAccepting: () => this.#sinks.forEach((_, listener) => listener.acceptStop()),
-      resumeAccepting: () => this.#sinks.forEach((sink, listener) => listener.acceptStart(sink)),
+      pauseAccepting: () => this.#acceptor.pause(),
+      resumeAccepting: () => this.#acceptor.resume(),
       serve: (end) => this.#serve(end),
     });
     this.#owner.paused = (connection) => guard.paused(connection);
