@@ -10,9 +10,10 @@
  *
  * A handle without `shutdown()` goes from flushing to lost. `connectionLost` is called in the turn after that.
  */
-import { InvalidStateError, TimeoutError, toError } from "../errors.ts";
+import { InvalidStateError, toError } from "../errors.ts";
 import { checkProtocol } from "../checks.ts";
 import { callProtocol } from "./callbacks.ts";
+import { limitClose } from "./close_limit.ts";
 import type { ConnectionOwner, StreamConnectionOptions } from "./connection_owner.ts";
 import type { DenoFile, FileSource } from "./file_source.ts";
 import type { LoopContext, TimerHandle } from "./loop_context.ts";
@@ -220,14 +221,9 @@ export class StreamConnection implements ReceiverHost, SenderHost {
     this.#beginClosing();
     this.#sender.interruptFile();
     this.#handle.discard?.();
-    const { shutdownTimeout = Infinity } = this.#handle;
-    const closeTimeout = this.#closeTimeout ?? Infinity;
-    const limit = Math.min(shutdownTimeout, closeTimeout);
-    if (limit < Infinity) {
-      const name = limit === closeTimeout ? "closeTimeout" : "shutdownTimeout";
-      this.#closeTimer = this.#loop.callLater(limit, () => this.#closeTimedOut(name, limit));
-      if (!this.#holds) this.#closeTimer.unref();
-    }
+    const limits = { closeTimeout: this.#closeTimeout, shutdownTimeout: this.#handle.shutdownTimeout };
+    this.#closeTimer = limitClose(this.#loop, limits, () => this.#stuckAt(), (error) => this.#forceClose(error));
+    if (!this.#holds) this.#closeTimer?.unref();
     if (this.#sender.size === 0) this.#flushed();
   }
 
@@ -355,11 +351,10 @@ export class StreamConnection implements ReceiverHost, SenderHost {
     }
   }
 
-  #closeTimedOut(option: string, ms: number): void {
-    const stuck = this.#state === "shutting down"
-      ? "the peer did not answer close_notify"
-      : `${this.#sender.size} bytes were not sent`;
-    this.#forceClose(new TimeoutError(`${option}: ${stuck} within ${ms} ms`));
+  /** Says what `close()` waits for. */
+  #stuckAt(): string {
+    if (this.#state === "shutting down") return "the peer did not answer close_notify";
+    return `${this.#sender.size} bytes were not sent`;
   }
 
   #beginClosing(): void {

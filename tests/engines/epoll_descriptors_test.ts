@@ -376,7 +376,7 @@ epollTest("drain() of a server on a descriptor ends its connections, and closes 
   const port = portOf(fd);
   const served = new EventLog();
   class Draining extends Recorder {
-    drain(): void {
+    override drain(): void {
       served.add("drain");
       this.transport.write(bytes("bye"));
       this.transport.close();

@@ -192,7 +192,7 @@ Deno.test("drain() rejects wrong options, and changes nothing", async () => {
       throw broken;
     },
   });
-  assertStrictEquals(await assertRejects(() => server.drain({ signal })), broken);
+  assertStrictEquals(await assertRejects(() => server.drain({ signal }), Error), broken);
   assert(server.isServing());
   assertEquals(loop.inspect().servers.map(({ draining }) => draining), [false]);
   server.close();
