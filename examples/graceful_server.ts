@@ -5,19 +5,13 @@
  *
  * It answers each line with the same line in capitals, after a while: try `nc 127.0.0.1 8888`.
  */
-import { getRunningLoop, type Transport } from "../mod.ts";
+import { getRunningLoop } from "../mod.ts";
 import { LineProtocol } from "../framing/mod.ts";
 
 class Session extends LineProtocol {
-  #transport!: Transport;
   /** How many answers are under way. */
   #busy = 0;
   #ending = false;
-
-  override connectionMade(transport: Transport): void {
-    super.connectionMade(transport);
-    this.#transport = transport;
-  }
 
   override frameReceived(line: string): void {
     this.#busy++;
@@ -32,12 +26,12 @@ class Session extends LineProtocol {
   // The server ends soon. Without this callback, it would close the connection now.
   override drain(): void {
     this.#ending = true;
-    this.#transport.pauseReading(); // no further requests
+    this.pauseReading(); // no further requests
     this.#closeIfDone();
   }
 
   #closeIfDone(): void {
-    if (this.#ending && this.#busy === 0) this.#transport.close(); // after the last answer is sent
+    if (this.#ending && this.#busy === 0) this.transport.close(); // after the last answer is sent
   }
 }
 

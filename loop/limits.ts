@@ -40,7 +40,8 @@ export interface ProgressOptions {
  */
 export interface LimitOptions {
   /**
-   * The most connections at once, those whose TLS handshake is pending included.
+   * The most connections at once, those whose TLS handshake is pending included. A connection counts once its PROXY header has
+   * arrived.
    *
    * @default {undefined} no limit but the system's on file descriptors
    */

@@ -1,5 +1,5 @@
 import { checkOptions, namesOf } from "../check_options.ts";
-import { checkBoolean, checkInteger } from "../checks.ts";
+import { checkBoolean, checkInteger, checkString } from "../checks.ts";
 import { describe } from "../errors.ts";
 
 /** Delays bytes. */
@@ -141,7 +141,7 @@ export function checkFaults(method: string, options: FaultOptions): void {
   checkOptions(method, options, FAULT_OPTIONS);
   const { to, upstream, downstream, datagrams } = options;
   checkBoolean(method, "refuses", options.refuses);
-  if (to !== undefined) checkOptions(method, to, TARGET, { prefix: "to.", name: "to" });
+  if (to !== undefined) checkTarget(method, to);
   for (const [name, faults] of Object.entries({ upstream, downstream })) {
     if (faults === undefined) continue;
     checkOptions(method, faults, STREAM_FAULTS, { prefix: `${name}.`, name });
@@ -159,6 +159,15 @@ export function checkFaults(method: string, options: FaultOptions): void {
     if (value === undefined || typeof value === "number" && value >= 0 && value <= 1) continue;
     throw wrongNumber(method, `datagrams.${name}`, "a probability from 0 to 1", value);
   }
+}
+
+/** A target that no server can have would make a test pass without the fault. */
+function checkTarget(method: string, to: FaultTarget): void {
+  checkOptions(method, to, TARGET, { prefix: "to.", name: "to" });
+  const { hostname, port, path } = to;
+  if (hostname !== undefined) checkString(method, "to.hostname", hostname);
+  if (port !== undefined) checkInteger(method, "to.port", port, 1, 65535);
+  if (path !== undefined) checkString(method, "to.path", path);
 }
 
 function checkFields(method: string, direction: string, faults: StreamFaults | DatagramFaults): void {

@@ -125,6 +125,9 @@ export class MemoryEngine implements Engine {
     checkOptions(method, options, OPTIONS);
     const { hosts = {}, clock, seed = drawSeed() } = options;
     checkInteger(method, "seed", seed, 0, 2 ** 32 - 1);
+    if (typeof hosts !== "object" || hosts === null || Array.isArray(hosts)) {
+      throw new TypeError(`${method}: hosts must be an object of names and IP addresses, got ${describe(hosts)}`);
+    }
     for (const [name, address] of Object.entries(hosts)) {
       if (typeof address === "string" && literal(address) !== undefined) continue;
       throw new TypeError(`${method}: hosts[${describe(name)}] must be an IP address, got ${describe(address)}`);

@@ -7,7 +7,8 @@ import type { Clock, ClockTimer } from "../loop/mod.ts";
 /** The options of a {@linkcode VirtualClock}. */
 export interface VirtualClockOptions {
   /**
-   * Jump to the next timer whenever nothing else can happen.
+   * Jump to the next timer whenever nothing else can happen, while a timer is left that would keep a process alive. The timers
+   * of `limits` and of `handshakeTimeout` would not, because a socket does: use `advance()` for them.
    *
    * @default {false}
    */

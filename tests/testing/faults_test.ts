@@ -366,6 +366,10 @@ Deno.test("MemoryEngine.inject() rejects wrong faults by name", () => {
     [{ datagrams: { loss: 1.5 } }, RangeError, "datagrams.loss must be a probability from 0 to 1, got number 1.5"],
     [{ refuses: "yes" }, TypeError, "refuses must be"],
     [{ to: { host: "a" } }, TypeError, "to.host is not an option"],
+    [{ to: { hostname: "" } }, TypeError, "to.hostname must be a non-empty string"],
+    [{ to: { hostname: 5 } }, TypeError, "to.hostname must be a non-empty string, got number 5"],
+    [{ to: { port: -1 } }, RangeError, "to.port must be a whole number from 1 to 65535, got number -1"],
+    [{ to: { path: null } }, TypeError, "to.path must be a non-empty string, got null"],
   ];
   for (const [options, Class, message] of wrong) {
     assertThrows(() => engine.inject(options as FaultOptions), Class, `inject(): ${message}`);

@@ -56,6 +56,13 @@ Deno.test("new MemoryEngine() rejects unknown options and hosts that are no addr
     TypeError,
     'new MemoryEngine(): hosts[string "a.test"] must be an IP address, got string "b.test"',
   );
+  for (const [hosts, got] of [[5, "number 5"], [null, "null"], [["192.0.2.1"], "Array"]] as const) {
+    assertThrows(
+      () => new MemoryEngine({ hosts: hosts as unknown as Record<string, string> }),
+      TypeError,
+      `new MemoryEngine(): hosts must be an object of names and IP addresses, got ${got}`,
+    );
+  }
   assertThrows(() => new MemoryEngine({ host: {} } as unknown as Record<string, never>), TypeError, "host");
 });
 
