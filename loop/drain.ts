@@ -41,7 +41,10 @@ export interface DrainCounts {
   closed: number;
   /** Connections that the server aborted, after `grace` or because of `signal`, those that it had closed before included. */
   aborted: number;
-  /** TLS handshakes that the server aborted, after `grace` or because of `signal`. They have no protocol yet. */
+  /**
+   * TLS handshakes that the server aborted, after `grace` or because of `signal`. They have no protocol yet. Connections whose
+   * PROXY header was pending are not counted.
+   */
   abortedHandshakes: number;
 }
 

@@ -84,9 +84,9 @@ export class ProxyGate {
     this.#settle = settle;
   }
 
-  /** Whether headers are being read. */
-  get isBusy(): boolean {
-    return this.#pending.size > 0;
+  /** The number of headers that are being read. */
+  get pending(): number {
+    return this.#pending.size;
   }
 
   /** Ends the connections whose headers are being read. `reason` is not reported. */

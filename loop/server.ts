@@ -122,6 +122,7 @@ export class Server implements AsyncDisposable {
       draining: server.#drain?.isRunning ?? false,
       connections: server.#connections.size,
       handshakes: server.#handshakes.size,
+      proxyHeaders: server.#proxy?.pending ?? 0,
     });
   }
 
@@ -289,7 +290,7 @@ export class Server implements AsyncDisposable {
 
   #isOver(): boolean {
     return this.#closed && !this.#acceptor.isBusy && this.#connections.size === 0 && this.#handshakes.size === 0 &&
-      !this.#proxy?.isBusy;
+      !this.#proxy?.pending;
   }
 
   #settle(): void {

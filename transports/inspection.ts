@@ -75,6 +75,8 @@ export interface ServerState {
   connections: number;
   /** The number of pending TLS handshakes. */
   handshakes: number;
+  /** The number of connections whose PROXY header is pending. */
+  proxyHeaders: number;
 }
 
 /** A server that is open, or whose connections are. */

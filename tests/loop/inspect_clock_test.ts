@@ -80,7 +80,14 @@ Deno.test("inspect() is empty after 10,000 connections", async () => {
 
 Deno.test("Roster keeps no transport alive that is dropped without being closed", async () => {
   const roster = new Roster();
-  const describe = () => ({ addresses: [], serving: false, draining: false, connections: 0, handshakes: 0 });
+  const describe = () => ({
+    addresses: [],
+    serving: false,
+    draining: false,
+    connections: 0,
+    handshakes: 0,
+    proxyHeaders: 0,
+  });
   let largest = 0;
   for (let i = 0; i < 200; i++) {
     for (let j = 0; j < 1000; j++) roster.enter({ data: new Uint8Array(1000) }, describe, 0);

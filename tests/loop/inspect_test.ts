@@ -57,6 +57,7 @@ for (const options of [{}, { tls: SERVER }]) {
       draining: false,
       connections: 1,
       handshakes: 0,
+      proxyHeaders: 0,
       age: 0,
     });
     assertEquals(JSON.parse(JSON.stringify(described)), described);

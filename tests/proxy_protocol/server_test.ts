@@ -382,8 +382,11 @@ Deno.test("Server.close() lets a connection whose header is pending go on", asyn
     using conn = await dial(served.port);
     await clock.untilSet(own);
     served.server.close();
+    const pending = () => own.inspect().servers.map(({ proxyHeaders }) => proxyHeaders);
+    assertEquals(pending(), [1]);
     await writeAll(conn, bytes("PROXY UNKNOWN\r\nhello"));
     const protocol = await served.next();
+    assertEquals(pending(), [0]);
     await protocol.untilReceived(5);
     assertEquals(protocol.text, "hello");
   });
