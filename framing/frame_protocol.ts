@@ -334,7 +334,7 @@ export class FrameProtocol<F> extends BufferedProtocol {
 /** Throws unless the options that all protocols of frames share are good. */
 export function checkFrameOptions(method: string, options: FrameProtocolOptions): void {
   const { frameTimeout, loop, tooLong = "close" } = options;
-  checkTimeout(method, "frameTimeout", frameTimeout);
+  checkTimeout(method, "frameTimeout", frameTimeout, 1);
   checkOneOf(method, "tooLong", tooLong, ["close", "skip"]);
   if (loop !== undefined && !(loop instanceof EventLoop)) {
     throw new TypeError(`${method}: loop must be an EventLoop, got ${describe(loop)}`);

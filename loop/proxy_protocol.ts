@@ -63,7 +63,7 @@ export function planProxyServer(method: string, options: ProxyProtocolOptions | 
   checkOptions(method, options, OPTIONS, { prefix, name: "proxyProtocol" });
   const { trusted, untrusted = "serve", timeout = TIMEOUT } = options;
   checkOneOf(method, `${prefix}untrusted`, untrusted, ["serve", "refuse"]);
-  checkTimeout(method, `${prefix}timeout`, timeout);
+  checkTimeout(method, `${prefix}timeout`, timeout, 1);
   return { trusted: new TrustedPeers(method, `${prefix}trusted`, trusted), refuses: untrusted === "refuse", timeout };
 }
 

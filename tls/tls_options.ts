@@ -119,7 +119,7 @@ export function planUpgrade(method: string, options: TlsOptions & { serverSide?:
 
 /** Checks the values of options. In messages, `prefix` stands before their names. */
 function plan(method: string, prefix: string, options: TlsOptions, serverSide: boolean, hostname?: string): TlsPlan {
-  checkTimeout(method, `${prefix}handshakeTimeout`, options.handshakeTimeout);
+  checkTimeout(method, `${prefix}handshakeTimeout`, options.handshakeTimeout, 1);
   checkTimeout(method, `${prefix}shutdownTimeout`, options.shutdownTimeout);
   if (options.maxHandshakes !== undefined) checkInteger(method, `${prefix}maxHandshakes`, options.maxHandshakes, 1);
   const context = contextOf(options, method, prefix);

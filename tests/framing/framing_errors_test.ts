@@ -42,7 +42,7 @@ const wrong: [Class: Any, options: unknown, error: typeof TypeError | typeof Ran
   [LineFramer, { onTooLong: 1 }, TypeError, "onTooLong must be a function, got number 1"],
   [LineFramer, { limits: 1 }, TypeError, "limits is not an option; did you mean limit?"],
   [LineProtocol, { limit: 0 }, RangeError, "limit must be a whole number of bytes, 1 or more, got number 0"],
-  [LineProtocol, { frameTimeout: -1 }, RangeError, "frameTimeout must be a number of milliseconds from 0 to"],
+  [LineProtocol, { frameTimeout: 0 }, RangeError, "frameTimeout must be a number of milliseconds from 1 to"],
   [LineProtocol, { tooLong: "drop" }, TypeError, 'tooLong must be "close" or "skip", got string "drop"'],
   [LineProtocol, { loop: {} }, TypeError, "loop must be an EventLoop, got Object"],
   [LineProtocol, { onTooLong: () => {} }, TypeError, "onTooLong is not an option"],

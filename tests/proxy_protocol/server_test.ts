@@ -446,7 +446,7 @@ Deno.test("createServer() rejects options of proxyProtocol that are wrong, and l
     ],
     [{ trusted: ["fd00::1/8"] }, TypeError, 'did you mean "fd00::/8"?'],
     [{ trusted: ["::1"], trust: [] }, TypeError, "proxyProtocol.trust is not an option"],
-    [{ trusted: ["::1"], timeout: -1 }, RangeError, "proxyProtocol.timeout must be a number of milliseconds"],
+    [{ trusted: ["::1"], timeout: 0 }, RangeError, "proxyProtocol.timeout must be a number of milliseconds from 1"],
     [
       { trusted: ["::1"], untrusted: "close" },
       TypeError,

@@ -13,9 +13,9 @@ const wrong: [what: string, tls: unknown, ErrorClass: new (...args: never[]) => 
   ["tls", null, TypeError, /^tls must be a boolean, an object with options or a TlsContext, got null$/],
   [
     "handshakeTimeout",
-    { handshakeTimeout: -1 },
+    { handshakeTimeout: 0 },
     RangeError,
-    /^handshakeTimeout must be a number of milliseconds from 0 to 2147483647, got number -1$/,
+    /^handshakeTimeout must be a number of milliseconds from 1 to 2147483647, got number 0$/,
   ],
   [
     "shutdownTimeout",
