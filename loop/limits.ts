@@ -100,8 +100,9 @@ export interface LimitOptions {
    */
   writeTimeout?: number | undefined;
   /**
-   * Called each time a limit is reached, in a turn of the loop of its own: the limit has ended a connection or a handshake, or has refused one. With `whenFull: "wait"`
-   * it is called when the server becomes full; `peername` is then the last client that was let in.
+   * Called each time a limit is reached, in a turn of the loop of its own: the limit has ended a connection or a handshake, or
+   * has refused one. With `whenFull: "wait"` it is called when the server becomes full; `peername` is then the last client that
+   * was let in.
    *
    * @default {undefined} The exception handler is called for refused connections and for a full server, at most once a minute
    * for each limit, and for each aborted handshake. `connectionLost` gets the others.

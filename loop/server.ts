@@ -252,8 +252,8 @@ export class Server implements AsyncDisposable {
    * Ends the server in order: goes on for `delay`, stops accepting, calls `drain` of each protocol that has it, closes the
    * other connections after their buffered writes, and after `grace` aborts what is left.
    *
-   * Pending TLS handshakes and PROXY headers go on, and their connections are treated as the others. `close()` ends `delay`. Calling `drain`
-   * again waits for the same end; it can shorten `delay` and `grace`, and its `signal` counts, too.
+   * Pending TLS handshakes and PROXY headers go on, and their connections are treated as the others. `close()` ends `delay`.
+   * Calling `drain` again waits for the same end; it can shorten `delay` and `grace`, and its `signal` counts, too.
    *
    * @param options The times, and a signal that forces the end.
    * @returns How the connections have ended, when the last is lost.
