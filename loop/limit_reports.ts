@@ -2,17 +2,14 @@ import type { LimitError, LimitName } from "../errors.ts";
 import type { LoopContext } from "../transports/loop_context.ts";
 import type { LimitOptions } from "./limits.ts";
 import { formatAddress } from "./name_address.ts";
-
-/** How often the exception handler is called for refused connections, in milliseconds: any client can cause them. */
-const REPORT_INTERVAL = 60_000;
+import { ReportInterval } from "./report_interval.ts";
 
 /** Reports limits that were reached: to `onLimit`, or to the exception handler. */
 export class LimitReports {
   #loop: LoopContext;
   #method: string;
   #onLimit: LimitOptions["onLimit"];
-  /** When a limit was reported last, and how often it was reached since. */
-  #reported = new Map<LimitName, { at: number; since: number }>();
+  #intervals = new Map<LimitName, ReportInterval>();
 
   constructor(loop: LoopContext, method: string, onLimit: LimitOptions["onLimit"]) {
     this.#loop = loop;
@@ -30,14 +27,10 @@ export class LimitReports {
   /** Reports a limit that ends no connection of a protocol. */
   refused(error: LimitError): void {
     if (this.call(error)) return;
-    const time = this.#loop.time();
-    const last = this.#reported.get(error.limit);
-    if (last !== undefined && time - last.at < REPORT_INTERVAL) {
-      last.since++;
-      return;
-    }
-    this.#reported.set(error.limit, { at: time, since: 0 });
-    const more = last === undefined || last.since === 0 ? "" : ` (and ${last.since} times since the last report)`;
+    let interval = this.#intervals.get(error.limit);
+    if (interval === undefined) this.#intervals.set(error.limit, interval = new ReportInterval());
+    const more = interval.next(this.#loop.time());
+    if (more === null) return;
     this.#loop.report({ message: `${this.#method}: a limit was reached${more}`, error });
   }
 }

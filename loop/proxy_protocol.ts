@@ -9,6 +9,7 @@ import { MAX_HANDSHAKES } from "../tls/tls_options.ts";
 import type { LoopContext } from "../transports/loop_context.ts";
 import type { StreamEnd } from "../transports/stream_handle.ts";
 import { readProxyHeader } from "./read_proxy_header.ts";
+import { ReportInterval } from "./report_interval.ts";
 
 /** The default time limit of a header, in milliseconds. The specification asks for 3 seconds or more, for a lost packet. */
 const TIMEOUT = 5000;
@@ -75,6 +76,8 @@ export class ProxyGate {
   #settle: () => void;
   /** The headers that are being read, the oldest first. */
   #pending = new Set<AbortController>();
+  /** Of peers that are not trusted: any client can be one. */
+  #refused = new ReportInterval();
 
   /** `serve` gets each connection that may go on. `settle` is called when one is not pending any more. */
   constructor(loop: LoopContext, plan: ProxyPlan, serve: (end: StreamEnd) => void, settle: () => void) {
@@ -101,7 +104,8 @@ export class ProxyGate {
       this.#read(end, abandoned);
     } else if (refuses) {
       end.handle.close(true);
-      this.#report(end, new ProxyHeaderError("its address is not in proxyProtocol.trusted"));
+      const more = this.#refused.next(this.#loop.time());
+      if (more !== null) this.#report(end, new ProxyHeaderError("its address is not in proxyProtocol.trusted"), more);
     } else {
       this.#serve(end);
     }
@@ -130,11 +134,11 @@ export class ProxyGate {
     this.#settle();
   }
 
-  #report({ extra: { peername } }: StreamEnd, error: Error): void {
+  #report({ extra: { peername } }: StreamEnd, error: Error, more = ""): void {
     const from = peername !== undefined && "hostname" in peername
       ? `${peername.hostname} port ${peername.port}`
       : "a client";
-    const message = `Connection from ${from} refused by the PROXY protocol`;
+    const message = `Connection from ${from} refused by the PROXY protocol${more}`;
     this.#loop.report({ message, error, ...peername !== undefined && { peername } });
   }
 }

@@ -37,6 +37,18 @@ Deno.test("maxConnections lets connections wait whose PROXY headers arrive when 
   assertEquals(served.accepted.length, 2);
 });
 
+Deno.test("peers that are not trusted are reported at most once a minute, with their number", async () => {
+  const proxyProtocol = { trusted: ["192.0.2.1"], untrusted: "refuse" } as const;
+  await using served = await Limited.serve({}, { proxyProtocol });
+  for (let i = 0; i < 51; i++) await served.connect();
+  await served.advance(60_000);
+  for (let i = 0; i < 50; i++) await served.connect();
+  const messages = served.captured.contexts.map(({ message }) => message.replace(/port \d+/, "port N"));
+  const message = "Connection from 10.0.0.1 port N refused by the PROXY protocol";
+  assertEquals(messages, [message, `${message} (and 50 times since the last report)`]);
+  assertEquals(served.accepted.length, 0);
+});
+
 Deno.test("a PROXY header that arrives at a full server that is closed ends its connection", async () => {
   const proxyProtocol = { trusted: ["10.0.0.1"] };
   await using served = await Limited.serve({ maxConnections: 1 }, { proxyProtocol });
