@@ -24,7 +24,7 @@ export interface ProxyProtocolOptions {
   trusted: readonly string[];
   /**
    * What to do with a connection of any other peer. `"serve"` serves it with the addresses of its socket, and reads no header:
-   * if the peer sends one, it is ordinary data. `"refuse"` closes it, and calls the exception handler.
+   * if the peer sends one, it is ordinary data. `"refuse"` closes it, and calls the exception handler, at most once a minute.
    *
    * @default {"serve"}
    */

@@ -5,7 +5,7 @@ import { mapIpv4, parseIp } from "../ip_address.ts";
 import type { ProxyHeader, ProxySsl, ProxyTlv } from "../transports/proxy_header.ts";
 import { encodeBinary, type Ends, MAX_HEADER, UNIX_SIZE } from "./binary_header.ts";
 import { encodeLine } from "./text_header.ts";
-import { makeFields, MAX_UNIQUE_ID } from "./tlvs.ts";
+import { CRC32C, makeFields, MAX_UNIQUE_ID } from "./tlvs.ts";
 
 /** An address of a PROXY header: an IP address with a port, or the path of a Unix socket. */
 export type ProxyAddress = Deno.Addr | { hostname: string; port: number } | { path: string };
@@ -149,6 +149,10 @@ function checkFields(method: string, prefix: string, header: ProxyHeaderOptions)
   for (const name of ["alpn", "authority", "netns"] as const) checkText(method, prefix + name, header[name]);
   if (uniqueId !== undefined) checkValue(method, `${prefix}uniqueId`, uniqueId, MAX_UNIQUE_ID);
   checkTlvs(method, `${prefix}tlvs`, tlvs);
+  const checksum = tlvs?.findIndex(({ type }) => type === CRC32C) ?? -1;
+  if (checksum !== -1) {
+    throw new RangeError(`${method}: ${prefix}tlvs[${checksum}].type must not be 3, the CRC-32C: use checksum: true`);
+  }
   if (ssl === undefined) return;
   checkOptions(method, ssl, SSL, { prefix: `${prefix}ssl.`, name: `${prefix}ssl` });
   checkInteger(method, `${prefix}ssl.client`, ssl.client, 0, 255);

@@ -51,7 +51,7 @@ export function toSeparators(method: string, separator: unknown): Separators {
     if (found !== undefined) return found;
   }
   const list: unknown[] = Array.isArray(separator) ? separator : [separator];
-  if (list.length === 0) throw new RangeError(`${method}: separator must be at least one, got an empty array`);
+  if (list.length === 0) throw new RangeError(`${method}: separator must have at least one item, got an empty array`);
   const separators = new Separators(
     list.map((one, i) => toBytes(method, Array.isArray(separator) ? `separator[${i}]` : "separator", one)),
   );

@@ -275,6 +275,11 @@ Deno.test("encodeProxyHeader() names the option that is wrong, what it got and w
     ],
     [{ tlvs: {} }, TypeError, "tlvs must be an array, got Object"],
     [
+      { tlvs: [{ type: 3, value: new Uint8Array(4) }] },
+      RangeError,
+      "tlvs[0].type must not be 3, the CRC-32C: use checksum: true",
+    ],
+    [
       { tlvs: [{ type: 300, value: new Uint8Array(0) }] },
       RangeError,
       "tlvs[0].type must be a whole number from 0 to 255",

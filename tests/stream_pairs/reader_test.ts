@@ -284,7 +284,7 @@ Deno.test("wrong arguments of a read are errors that name them, and take no byte
     ],
     [() => reader.peek(undefined as never), "peek(): n must be a whole number of bytes, 0 or more, got undefined"],
     [() => reader.readUntil(""), "readUntil(): separator must have at least one byte, got an empty string"],
-    [() => reader.readUntil([]), "readUntil(): separator must be at least one, got an empty array"],
+    [() => reader.readUntil([]), "readUntil(): separator must have at least one item, got an empty array"],
     [
       () => reader.readUntil(["\n", new Uint8Array(0)]),
       "readUntil(): separator[1] must have at least one byte, got an empty Uint8Array",
