@@ -35,7 +35,10 @@ export interface DrainOptions {
  * server stopped accepting counts once.
  */
 export interface DrainCounts {
-  /** Connections that ended before the server closed or aborted them: by their protocol, by their peer, or by an error. */
+  /**
+   * Connections that ended before `drain()` closed or aborted them: by their protocol, by their peer, by `closeClients()` or
+   * `abortClients()`, or by an error.
+   */
   ended: number;
   /** Connections that the server closed: their protocol has no `drain`, or `drain` threw. Buffered writes were sent. */
   closed: number;

@@ -70,7 +70,7 @@ export class LimitGuard {
     if (whenFull === "wait" && this.#count >= maxConnections) {
       this.full = true;
       this.#host.pauseAccepting();
-      this.#report("maxConnections", `there are ${this.#count} connections, and more wait`, peername);
+      this.#report("maxConnections", `there are ${this.#count} connections, so the next ones wait`, peername);
     }
     return new Visitor(key, peername);
   }

@@ -97,7 +97,7 @@ for (const kind of ["createServer()", "createUnixServer()"]) {
     await turn(); // The report of the last limit has a turn of its own.
     assertEquals(served.accepted.length, 5);
     assertEquals(served.events.map(({ limit }) => limit), Array(4).fill("maxConnections"));
-    assertStringIncludes(served.events[0]!.message, "there are 2 connections, and more wait");
+    assertStringIncludes(served.events[0]!.message, "there are 2 connections, so the next ones wait");
   });
 }
 
