@@ -10,6 +10,9 @@ export interface Match {
   end: number;
 }
 
+/** The number of bytes in which several separators are looked for first. */
+const FIRST_WINDOW = 256;
+
 /** One or more separators, the shortest first. */
 export class Separators {
   readonly longest: number;
@@ -29,11 +32,23 @@ export class Separators {
       const start = queue.indexOf(this.#byte, offset);
       return start < 0 ? null : { start, end: start + 1 };
     }
+    // In windows that grow, so that one separator is not looked for in all that has arrived each time another one is near: a
+    // peer could make each of many short messages cost a search of the whole queue.
+    for (let size = FIRST_WINDOW, from = offset;; size *= 4) {
+      const end = Math.min(from + size, queue.headSize);
+      const match = this.#findWithin(queue, from, end);
+      if (match !== null || end === queue.headSize) return match;
+      from = Math.max(from, end + 1 - this.longest);
+    }
+  }
+
+  /** Does the same for separators that end at `end` or before. */
+  #findWithin(queue: ByteQueue, offset: number, end: number): Match | null {
     let match: Match | null = null;
     for (const bytes of this.#list) {
-      const start = queue.search(bytes, offset, match?.end);
-      const end = start + bytes.length;
-      if (start >= 0 && (match === null || end < match.end)) match = { start, end };
+      const start = queue.search(bytes, offset, match?.end ?? end);
+      const stop = start + bytes.length;
+      if (start >= 0 && (match === null || stop < match.end)) match = { start, end: stop };
     }
     return match;
   }

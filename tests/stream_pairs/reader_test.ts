@@ -1,6 +1,7 @@
 /** What a StreamReader returns, however its bytes have arrived. */
 import { assert, assertEquals, assertInstanceOf, assertRejects, assertStrictEquals } from "../std.ts";
 import { InvalidStateError } from "../../mod.ts";
+import { ByteQueue } from "../../streams/byte_queue.ts";
 import { IncompleteReadError, LimitOverrunError } from "../../streams/mod.ts";
 import { assertBytes, bytes, makeRandom, pattern, text } from "../kit.ts";
 import { fedReader } from "./kit.ts";
@@ -308,4 +309,46 @@ Deno.test("wrong arguments of a read are errors that name them, and take no byte
     assert(error instanceof TypeError || error instanceof RangeError);
   }
   assertEquals(text(await reader.read(10)), "abc");
+});
+
+Deno.test("readUntil() of several separators looks at each byte a few times at most, whichever of them the peer uses", async () => {
+  for (const [separators, message] of [[["\n", "\r"], "a\r"], [[";", "\r\n"], "a\r\n"]] as const) {
+    const { protocol, reader } = fedReader();
+    const count = 10_000;
+    protocol.dataReceived(bytes(message.repeat(count)));
+    const { search } = ByteQueue.prototype;
+    let looked = 0;
+    ByteQueue.prototype.search = function (this: ByteQueue, separator, offset, end = this.headSize) {
+      const found = search.call(this, separator, offset, end);
+      looked += (found < 0 ? Math.min(end, this.headSize) : found + separator.length) - offset;
+      return found;
+    };
+    try {
+      for (let i = 0; i < count; i++) {
+        assertEquals(text(await reader.readUntil([...separators])), message);
+      }
+    } finally {
+      ByteQueue.prototype.search = search;
+    }
+    const each = looked / count;
+    assert(each < 600, `${each} bytes were looked at for a message of ${message.length} bytes`);
+  }
+});
+
+Deno.test("readUntil() finds a separator at any place, however far it is and however it is cut", async () => {
+  for (const separators of [["\r\n", "\0"], ["\n", "ab\r\n.."]]) {
+    for (const separator of separators) {
+      for (
+        let before = 0;
+        before < 1400;
+        before += before > 230 && before < 290 || before > 1260 && before < 1300 ? 1 : 13
+      ) {
+        const { protocol, reader } = fedReader();
+        const line = "x".repeat(before) + separator;
+        protocol.dataReceived(bytes(`${line}rest`));
+        const found = separator.indexOf("\n") >= 0 && separators.includes("\n") ? line.indexOf("\n") + 1 : line.length;
+        assertEquals(text(await reader.readUntil(separators)), line.slice(0, found));
+      }
+    }
+  }
 });
