@@ -10,6 +10,7 @@ import type { Framer } from "./framer.ts";
 import { FrameTooLongError } from "./frame_too_long_error.ts";
 import { InvalidFrameError } from "./invalid_frame_error.ts";
 import { sendFrameError } from "./send_frame_error.ts";
+import { addTaker, type UnreadBytes } from "../unread_bytes.ts";
 
 /** Options of all protocols of frames. */
 export interface FrameProtocolOptions {
@@ -66,6 +67,7 @@ const NAMES = namesOf<FrameProtocolOptions>({ frameTimeout: true, loop: true, to
 export class FrameProtocol<F> extends BufferedProtocol {
   static {
     markLibraryClass(this, ["frameReceived", "frameTooLong"]);
+    addTaker((protocol) => #framer in protocol ? (protocol as FrameProtocol<unknown>).#takeUnread() : null);
   }
 
   /**
@@ -169,8 +171,8 @@ export class FrameProtocol<F> extends BufferedProtocol {
   }
 
   /**
-   * Takes the bytes that were received and not delivered, for another protocol or an upgrade: they follow the frame that
-   * was delivered last. Before `startTls()`, there must be none: bytes that came in plain text must not count as encrypted.
+   * Takes the bytes that were received and not delivered, for another protocol: they follow the frame that was delivered
+   * last. `startTls()` takes them itself, for TLS: bytes that came in plain text never count as encrypted.
    *
    * @returns The bytes, which can be none. They are yours.
    */
@@ -261,6 +263,27 @@ export class FrameProtocol<F> extends BufferedProtocol {
     else this.transport.writelines(pieces);
   }
 
+  /** Takes the bytes for `startTls()`. */
+  #takeUnread(): UnreadBytes {
+    const framer = this.#framer;
+    const held = this.#held;
+    const bytes = this.takeRest();
+    if (framer.pending) {
+      framer.unread(bytes);
+      throw new InvalidStateError("startTls() cannot be called while a frame that is too long is skipped");
+    }
+    this.#held = undefined;
+    this.#setTimer();
+    return {
+      bytes,
+      putBack: () => {
+        this.#held = held;
+        if (bytes.length > 0) framer.unread(bytes);
+        if (held !== undefined || bytes.length > 0) this.loop.callSoon(() => this.#redeliver());
+      },
+    };
+  }
+
   #deliver(): void {
     while (!this.#paused && !this.transport.isClosing()) {
       if (!this.deliverNext()) break;
@@ -268,10 +291,16 @@ export class FrameProtocol<F> extends BufferedProtocol {
     if (this.#frameTimeout !== undefined) this.#setTimer();
   }
 
-  /** Delivers what was left when reading was paused, outside of a data callback. */
+  /** Delivers what was left when reading was paused. */
   #resume(): void {
     this.#resuming = false;
     if (this.#paused || this.transport.isClosing()) return;
+    this.#redeliver();
+    if (!this.#paused && !this.transport.isClosing()) this.transport.resumeReading();
+  }
+
+  /** Delivers what was left, outside of a data callback. */
+  #redeliver(): void {
     try {
       this.#deliver();
     } catch (error) {
@@ -280,7 +309,6 @@ export class FrameProtocol<F> extends BufferedProtocol {
     }
     // The transport does not know that frames in this memory are being sent: nothing may be read into it.
     this.#framer.releaseMemory();
-    if (!this.#paused && !this.transport.isClosing()) this.transport.resumeReading();
   }
 
   /** The framer has thrown. */

@@ -8,6 +8,7 @@ import type { StreamConnection } from "../transports/stream_connection.ts";
 import { isBuffered } from "../transports/stream_receiver.ts";
 import { connectionOf, extraOf, StreamTransport } from "../transports/stream_transport.ts";
 import type { StreamCallbacks, Transport } from "../transports/transport.ts";
+import { takeUnread, type UnreadBytes } from "../unread_bytes.ts";
 import type { LoopCore } from "./loop_core.ts";
 
 /** The options of {@linkcode EventLoop.startTls}. */
@@ -20,7 +21,8 @@ export interface StartTlsOptions extends TlsOptions {
   serverSide?: boolean | undefined;
   /**
    * Bytes that the protocol has received before the call, and that belong to TLS: what arrived behind the plain command. The
-   * bytes are yours again when the call returns.
+   * bytes are yours again when the call returns. Protocols of `@tandem/io/framing` and `@tandem/io/streams` need not pass
+   * them: what they have received and not delivered goes to TLS.
    *
    * @default {undefined} none
    */
@@ -52,12 +54,15 @@ export function startTls(
     const plan = planUpgrade(METHOD, options);
     const { readAhead } = options;
     if (readAhead !== undefined) checkBytes(METHOD, "readAhead", readAhead);
-    const early = readAhead?.slice() ?? null;
+    const ahead = readAhead?.slice() ?? null;
     // Before any `await`: bytes that arrive from now on are TLS.
     const giveBack = connection.beginUpgrade(transport);
+    const unread = takeOrGiveBack(connection.protocol, giveBack);
+    const early = join(ahead, unread?.bytes);
     let isLost = true;
     const keep = () => {
       isLost = false;
+      unread?.putBack();
       giveBack();
     };
     upgrade(loop, transport, connection, protocol, buffered, plan, early, keep).then(resolve, (error) => {
@@ -119,6 +124,24 @@ async function upgrade(
   }
   connection.startReadingSoon();
   return connection.transport;
+}
+
+/** Takes what a protocol of this package has received and not passed on: it is not plain text any more. */
+function takeOrGiveBack(protocol: StreamCallbacks, giveBack: () => void): UnreadBytes | null {
+  try {
+    return takeUnread(protocol);
+  } catch (error) {
+    giveBack();
+    throw error;
+  }
+}
+
+function join(first: Uint8Array | null, second: Uint8Array | undefined): Uint8Array | null {
+  if (first === null || second === undefined) return first ?? second ?? null;
+  const both = new Uint8Array(first.length + second.length);
+  both.set(first);
+  both.set(second, first.length);
+  return both;
 }
 
 function gone(): Error {

@@ -1,4 +1,5 @@
 import type { StreamCallbacks } from "../transports/mod.ts";
+import { addTaker } from "../unread_bytes.ts";
 import type { ReadSide } from "./read_side.ts";
 
 const SMALLEST = 4 * 1024;
@@ -13,6 +14,10 @@ const SMALL_READS = 16;
  * (bench/streams.ts).
  */
 export class DirectProtocol implements StreamCallbacks {
+  static {
+    addTaker((protocol) => #side in protocol ? protocol.#side.takeUnread() : null);
+  }
+
   #side: ReadSide;
   #protocol: StreamCallbacks;
   #buffer: Uint8Array<ArrayBuffer> | null = null;

@@ -1,5 +1,6 @@
 import { InvalidStateError } from "../errors.ts";
 import type { ReadTransport } from "../transports/mod.ts";
+import type { UnreadBytes } from "../unread_bytes.ts";
 import { ByteQueue, type Bytes } from "./byte_queue.ts";
 
 /** The reading half of a connection: what has arrived, and who waits for it. */
@@ -19,6 +20,8 @@ export class ReadSide {
 
   /** A read is in progress. */
   #busy = false;
+  /** The `undo` of that read. */
+  #undo: (() => void) | undefined;
   #wake: (() => void) | null = null;
   #paused = false;
   #discarding = false;
@@ -71,14 +74,16 @@ export class ReadSide {
     if (this.queue.size > 2 * this.limit || this.#discarding) this.#pause();
   }
 
-  /** Takes all bytes out of the queue, in one piece. */
-  takeAll(): Bytes {
-    return this.queue.take(this.queue.size);
+  /** Takes all bytes that were not returned, those of a read that waits for more included: it begins anew. */
+  takeUnread(): UnreadBytes {
+    this.#undo?.();
+    const bytes = this.queue.take(this.queue.size);
+    return { bytes, putBack: () => this.queue.unshift(bytes) };
   }
 
   /**
    * Runs a read: calls `attempt` until it returns something else than `undefined`, which means that more bytes are needed.
-   * `undo` puts bytes back that an unsuccessful read has taken.
+   * `undo` puts bytes back that an unsuccessful read has taken, and lets it begin anew.
    */
   run<T>(method: string, signal: AbortSignal | undefined, attempt: () => T | undefined, undo?: () => void): Promise<T> {
     if (this.#busy) {
@@ -103,6 +108,7 @@ export class ReadSide {
     undo: (() => void) | undefined,
   ): Promise<T> {
     this.#busy = true;
+    this.#undo = undo;
     try {
       for (;;) {
         signal?.throwIfAborted();
@@ -115,6 +121,7 @@ export class ReadSide {
       throw error;
     } finally {
       this.#busy = false;
+      this.#undo = undefined;
       this.#resumeIfLow();
     }
   }

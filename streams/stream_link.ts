@@ -114,22 +114,12 @@ export class StreamLink {
     this.write.lose(error);
   }
 
-  /** Upgrades to TLS, which gets the bytes that were read ahead. */
+  /** Upgrades to TLS, which gets the bytes that were read ahead: the loop takes them by `takeUnread()`. */
   async startTls(options: Omit<StartTlsOptions, "readAhead">): Promise<void> {
-    const { read } = this;
-    const readAhead = read.takeAll();
     const { serverSide = this.#serverSide } = options ?? {};
     // The loop rejects what is no object.
-    const settings = typeof options === "object" ? { ...options, serverSide, readAhead } : options;
-    let transport: Transport;
-    try {
-      transport = await this.loop.startTls(this.transport, this.#protocol, settings);
-    } catch (error) {
-      // An argument was wrong: the connection goes on in the clear.
-      if (!this.write.lost && !this.transport.isClosing()) read.queue.unshift(readAhead);
-      throw error;
-    }
-    this.replaceTransport(transport);
+    const settings = typeof options === "object" ? { ...options, serverSide } : options;
+    this.replaceTransport(await this.loop.startTls(this.transport, this.#protocol, settings));
   }
 }
 

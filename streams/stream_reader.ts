@@ -93,6 +93,8 @@ export class StreamReader {
       throw new IncompleteReadError(partial, n);
     }, () => {
       if (filled > 0) queue.unshift(buffer!.subarray(0, filled));
+      buffer = null;
+      filled = 0;
     });
   }
 
@@ -114,7 +116,7 @@ export class StreamReader {
     try {
       checkUntil(method, options);
       const separators = toSeparators(method, separator);
-      return this.#side.run(method, options.signal, this.#attemptUntil(separators, options.limit));
+      return this.#side.run(method, options.signal, ...this.#attemptUntil(separators, options.limit));
     } catch (error) {
       return Promise.reject(error);
     }
@@ -136,7 +138,7 @@ export class StreamReader {
     } catch (error) {
       return Promise.reject(error);
     }
-    const attempt = this.#attemptUntil(LINE_FEED, options.limit);
+    const [attempt, restart] = this.#attemptUntil(LINE_FEED, options.limit);
     return this.#side.run(method, options.signal, () => {
       try {
         return attempt();
@@ -147,7 +149,7 @@ export class StreamReader {
         queue.drop(queue.size > consumed && queue.indexOf(10, consumed) === consumed ? consumed + 1 : queue.size);
         throw error;
       }
-    });
+    }, restart);
   }
 
   /**
@@ -251,7 +253,10 @@ export class StreamReader {
       }
       if (!this.#atEnd()) return undefined;
       return pieces.length === 1 ? pieces[0] : join();
-    }, () => queue.unshift(join()));
+    }, () => {
+      queue.unshift(join());
+      pieces.length = size = 0;
+    });
   }
 
   /** Reports whether nothing more arrives. Throws the error that has ended the connection. */
@@ -261,11 +266,15 @@ export class StreamReader {
     return ended;
   }
 
-  #attemptUntil(separators: Separators, limit: number = this.#side.limit): () => Uint8Array<ArrayBuffer> | undefined {
+  /** Returns what tries to read up to a separator, and what lets it begin anew. */
+  #attemptUntil(
+    separators: Separators,
+    limit: number = this.#side.limit,
+  ): [attempt: () => Uint8Array<ArrayBuffer> | undefined, restart: () => void] {
     const { queue } = this.#side;
     /** No separator begins before this place. */
     let offset = 0;
-    return () => {
+    const attempt = () => {
       let match = separators.find(queue, offset);
       while (match === null) {
         offset = Math.max(offset, queue.headSize + 1 - separators.longest);
@@ -285,6 +294,7 @@ export class StreamReader {
       if (!this.#atEnd()) return undefined;
       throw new IncompleteReadError(queue.take(queue.size), null);
     };
+    return [attempt, () => void (offset = 0)];
   }
 }
 

@@ -5,6 +5,7 @@ import type { EventLoop, ProtocolFactory } from "../loop/mod.ts";
 import { toPromise } from "../promises.ts";
 import { Protocol } from "../protocols/mod.ts";
 import { markLibraryClass } from "../protocols/library_class.ts";
+import { addTaker } from "../unread_bytes.ts";
 import type { SubprocessTransport, Transport } from "../transports/mod.ts";
 import { wrongArgument } from "./errors.ts";
 import { StreamLink } from "./stream_link.ts";
@@ -47,6 +48,7 @@ const LIMIT = 64 * 1024;
 export class StreamProtocol extends Protocol {
   static {
     markLibraryClass(this);
+    addTaker((protocol) => #link in protocol ? (protocol as StreamProtocol).#link.read.takeUnread() : null);
   }
 
   /** The connection. Of a child, the writer is its standard input, and the reader its standard output. */

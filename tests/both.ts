@@ -36,6 +36,7 @@ import "./start_tls/start_tls_handover_test.ts";
 import "./start_tls/start_tls_misuse_test.ts";
 import "./start_tls/start_tls_promise_test.ts";
 import "./start_tls/start_tls_test.ts";
+import "./start_tls/start_tls_unread_test.ts";
 import "./stream_pairs/child_test.ts";
 import "./stream_pairs/pairs_test.ts";
 import "./stream_pairs/web_streams_test.ts";

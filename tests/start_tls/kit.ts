@@ -6,7 +6,7 @@ import type { Server } from "../../mod.ts";
 import type { StreamSink } from "../../transports/stream_handle.ts";
 import { assertEquals } from "../std.ts";
 import { concat, EventLog, loop, pattern, portOf, Recorder, tempPath, text, turn } from "../kit.ts";
-import { FakeHandle } from "../streams/kit.ts";
+import { FakeHandle, writeAll } from "../streams/kit.ts";
 import { CA, clientTls, SERVER, serverTls, tlsRecorders } from "../tls/kit.ts";
 
 /** What the server's side gives to `startTls()`. */
@@ -225,5 +225,16 @@ export class WireHandle extends FakeHandle implements Disposable {
       else this.#waiting[0] = piece.subarray(count);
       this.deliver(piece.subarray(0, count));
     }
+  }
+}
+
+/** Takes what a connection brings to a client of node:tls, and back, until it ends. */
+export async function pump(conn: Deno.Conn, client: WireHandle): Promise<void> {
+  client.onSaid = (data) => writeAll(conn, data).catch(() => {});
+  const buffer = new Uint8Array(65536);
+  try {
+    for (let count; (count = await conn.read(buffer)) !== null;) client.write(buffer.slice(0, count));
+  } catch {
+    // Closed by the test.
   }
 }

@@ -5,7 +5,7 @@ import { EventLoop, TlsError, type Transport } from "../../mod.ts";
 import type { StreamEnd } from "../../transports/stream_handle.ts";
 import { BufferedRecorder, bytes, concat, loop, Recorder, text, turn } from "../kit.ts";
 import { makeTransport, readBytes, serveRaw, writeAll } from "../streams/kit.ts";
-import { ANSWERING, WireHandle } from "./kit.ts";
+import { ANSWERING, pump, WireHandle } from "./kit.ts";
 
 const COMMAND = "STARTTLS\r\n";
 
@@ -292,14 +292,3 @@ Deno.test("dataReceived() is given all of one segment, the command and what is b
   assertEquals((await readBytes(conn, 1))[0], 21);
   await protocol.untilLost();
 });
-
-/** Takes what a connection brings to a client of node:tls, and back, until it ends. */
-async function pump(conn: Deno.Conn, client: WireHandle): Promise<void> {
-  client.onSaid = (data) => writeAll(conn, data).catch(() => {});
-  const buffer = new Uint8Array(65536);
-  try {
-    for (let count; (count = await conn.read(buffer)) !== null;) client.write(buffer.slice(0, count));
-  } catch {
-    // Closed by the test.
-  }
-}
