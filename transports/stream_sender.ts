@@ -176,6 +176,8 @@ export class StreamSender {
         this.#host.fail(toError(error));
         return;
       }
+      // The handle may have failed meanwhile, and with it the connection, whose buffer is dropped.
+      if (this.#stopped) return;
       if (!this.#taken(result)) return;
     }
     this.#afterDrain();

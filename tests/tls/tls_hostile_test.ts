@@ -202,6 +202,24 @@ for (const { name, native } of ENGINES) {
       });
     }
 
+    for (const size of [4, 300_000]) {
+      Deno.test(`a ${side} that answers ${size} bytes is lost if garbage came behind what it answers, and once (${name} engine)`, async () => {
+        await using met = await meet(side, native);
+        const { victim, peer, meddler } = met;
+        const received = victim.dataReceived;
+        victim.dataReceived = (data: Uint8Array) => {
+          received.call(victim, data);
+          victim.transport.write(pattern(size));
+        };
+        // In one segment: when the answer is encrypted, OpenSSL has already seen the garbage.
+        meddler.meddling = (record, victim) => void victim.write(concat([record, pattern(1000, 99)]));
+        await writeAll(peer, bytes("after"));
+        await victim.untilLost();
+        assertInstanceOf(victim.error, TlsError);
+        assertEquals(victim.log.entries.filter((entry) => entry.startsWith("connectionLost")).length, 1);
+      });
+    }
+
     Deno.test(`a ${side} takes a handshake and data that come byte by byte (${name} engine)`, async () => {
       const meddling: Meddling = async (record, victim) => {
         for (let i = 0; i < record.length; i++) {
