@@ -162,7 +162,10 @@ export abstract class Framer<F> implements Iterable<F> {
     if (this.#error !== null) throw this.#error;
     this.needed = 0;
     if (this.skipping > 0 && !this.skip()) return undefined;
-    if (this.start === this.end) return undefined;
+    if (this.start === this.end) {
+      this.#dropLarge();
+      return undefined;
+    }
     const frame = this.parse();
     if (frame !== undefined) this.#ended++;
     return frame;
@@ -270,6 +273,14 @@ export abstract class Framer<F> implements Iterable<F> {
     this.#reserve(data.length, this.end - this.start);
     this.bytes.set(data, this.end);
     this.end += data.length;
+  }
+
+  /** Drops memory that a large frame needed: the peer may be silent from now on. */
+  #dropLarge(): void {
+    if (this.bytes.length <= KEPT_SIZE || this.#lent !== null) return;
+    this.bytes = NOTHING;
+    this.start = this.end = 0;
+    this.rewound();
   }
 
   /**

@@ -189,6 +189,25 @@ Deno.test("a frame with bytes of its header is sent as it is received", () => {
   }));
 });
 
+Deno.test("the memory of a large frame is dropped when no other follows, so that a silent peer does not hold it", () => {
+  class Watched extends LengthPrefixedFramer {
+    get memory(): number {
+      return this.bytes.buffer.byteLength;
+    }
+  }
+  const framer = new Watched();
+  const frame = new Uint8Array(1_000_000).fill(7);
+  for (const piece of framer.encode(frame)) framer.push(piece);
+  assert(framer.memory >= frame.length);
+  const received = framer.nextFrame()!;
+  assertEquals(framer.nextFrame(), undefined);
+  assert(framer.memory <= 64 * 1024, `${framer.memory} bytes of memory`);
+  // Still valid, as it is until the next call of push(), getBuffer() or unread().
+  assertEquals(received, frame);
+  framer.push(Uint8Array.of(0, 0, 0, 1, 5));
+  assertEquals(framer.nextFrame(), Uint8Array.of(5));
+});
+
 Deno.test("memory is bounded by the limit, whatever arrives", () => {
   const large = fc.array(
     fc.record({ byte: fc.constantFrom(0, 1, 10, 13, 44, 48, 49, 58, 255), count: fc.integer({ min: 1, max: 20_000 }) }),
