@@ -4,6 +4,9 @@ import { describe } from "../errors.ts";
 /** Bytes up to here are compared one by one; `indexOf` is faster for what follows. */
 const NEAR = 96;
 
+/** Delimiters that are not of the usual kind: `\r\n`, `\n` or both. */
+const OTHER = -2;
+
 /** Finds the ends of lines. */
 export class Delimiters {
   /** The delimiter that ends a line that is sent. */
@@ -15,8 +18,15 @@ export class Delimiters {
   /** The same as a string, or `""`. */
   readonly lastText: string;
 
+  /** The length of the delimiter that `endIn` has found last. */
+  matched = 0;
+
   /** The delimiters as strings, the longest first. */
   #texts: readonly string[];
+  /** If there is one delimiter of two bytes at most, and no longer one: its first byte, or -1. Otherwise `OTHER`. */
+  #before: number;
+  /** 1 if there is a delimiter of one byte, otherwise 0. */
+  #alone: number;
   #all: Uint8Array[];
   /** Whether a byte can end a delimiter. */
   #lasts = new Uint8Array(256);
@@ -34,6 +44,9 @@ export class Delimiters {
     this.last = isAscii && this.#lasts.reduce((sum, one) => sum + one) === 1 ? last : -1;
     this.lastText = this.last < 0 ? "" : String.fromCharCode(last);
     this.#texts = this.last < 0 ? [] : this.#all.map((delimiter) => String.fromCharCode(...delimiter));
+    const pairs = this.#all.filter((delimiter) => delimiter.length === 2);
+    this.#before = this.longest > 2 || pairs.length > 1 ? OTHER : pairs[0]?.[0] ?? -1;
+    this.#alone = this.#all.at(-1)!.length === 1 ? 1 : 0;
     this.#checkEnds(method);
   }
 
@@ -64,15 +77,27 @@ export class Delimiters {
     return 0;
   }
 
-  /** Does the same for text of ASCII, at a place where `lastText` is. */
-  matchText(text: string, start: number, last: number): number {
+  /** Returns the place behind the delimiter of the line of a text that begins at `start`, or -1. Sets `matched`. */
+  endIn(text: string, start: number): number {
+    const { lastText } = this;
+    for (let i = text.indexOf(lastText, start); i >= 0; i = text.indexOf(lastText, i + 1)) {
+      const length = this.#matchText(text, start, i);
+      if (length === 0) continue;
+      this.matched = length;
+      return i + 1;
+    }
+    return -1;
+  }
+
+  #matchText(text: string, start: number, last: number): number {
+    if (this.#before !== OTHER) {
+      // The loop below would take 3 ns more.
+      return this.#before >= 0 && last > start && text.charCodeAt(last - 1) === this.#before ? 2 : this.#alone;
+    }
     for (const delimiter of this.#texts) {
       const { length } = delimiter;
       if (last + 1 - length < start) continue;
-      if (length === 1) return 1;
-      // Compared before endsWith(), which takes longer: most lines end with two bytes or one.
-      if (text.charCodeAt(last - 1) !== delimiter.charCodeAt(length - 2)) continue;
-      if (length === 2 || text.endsWith(delimiter, last + 1)) return length;
+      if (length === 1 || text.endsWith(delimiter, last + 1)) return length;
     }
     return 0;
   }

@@ -38,6 +38,9 @@ export interface FrameProtocolOptions {
 
 const NAMES = namesOf<FrameProtocolOptions>({ frameTimeout: true, loop: true, tooLong: true });
 
+/** Reports whether a protocol delivers nothing at present: it has paused reading, or its transport is closing. */
+export let isStopped: (protocol: FrameProtocol<unknown>) => boolean;
+
 /**
  * A protocol that is called with frames. Extend {@linkcode LineProtocol}, {@linkcode LengthPrefixedProtocol},
  * {@linkcode FixedLengthProtocol} or {@linkcode NetstringProtocol}, or this class with a {@linkcode Framer} of your own.
@@ -68,6 +71,7 @@ export class FrameProtocol<F> extends BufferedProtocol {
   static {
     markLibraryClass(this, ["frameReceived", "frameTooLong"]);
     addTaker((protocol) => #framer in protocol ? (protocol as FrameProtocol<unknown>).#takeUnread() : null);
+    isStopped = (protocol) => protocol.#paused || protocol.transport.isClosing();
   }
 
   /**
@@ -215,26 +219,21 @@ export class FrameProtocol<F> extends BufferedProtocol {
    * @returns Whether something was delivered.
    */
   protected deliverNext(): boolean {
-    let frame = this.#held;
-    this.#held = undefined;
-    if (frame === undefined) {
-      try {
-        frame = this.#framer.nextFrame();
-      } catch (error) {
-        this.#frameFailed(error);
-        return false;
-      }
-      if (frame === undefined) return false;
-      if (this.#paused) {
-        // By frameTooLong(), for a frame before this one.
-        this.#held = frame;
-        this.#framer.releaseMemory();
-        return false;
-      }
+    let frame: F | undefined;
+    try {
+      frame = this.#framer.nextFrame();
+    } catch (error) {
+      this.#frameFailed(error);
+      return false;
     }
-    const result = this.frameReceived(frame) as unknown;
-    // Checked here, because most frames have no result.
-    if (result !== undefined) this.adopt("frameReceived", result);
+    if (frame === undefined) return false;
+    if (this.#paused) {
+      // By frameTooLong(), for a frame before this one.
+      this.#held = frame;
+      this.#framer.releaseMemory();
+      return false;
+    }
+    this.#receive(frame);
     return true;
   }
 
@@ -284,10 +283,19 @@ export class FrameProtocol<F> extends BufferedProtocol {
     };
   }
 
+  #receive(frame: F): void {
+    const result = this.frameReceived(frame) as unknown;
+    // Checked here, because most frames have no result.
+    if (result !== undefined) this.adopt("frameReceived", result);
+  }
+
   #deliver(): void {
-    while (!this.#paused && !this.transport.isClosing()) {
-      if (!this.deliverNext()) break;
+    const held = this.#held;
+    if (held !== undefined && !isStopped(this)) {
+      this.#held = undefined;
+      this.#receive(held);
     }
+    while (!isStopped(this) && this.deliverNext());
     if (this.#frameTimeout !== undefined) this.#setTimer();
   }
 

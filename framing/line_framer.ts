@@ -1,3 +1,4 @@
+import { Buffer } from "node:buffer";
 import { checkBoolean, checkFunction, checkInteger } from "../checks.ts";
 import { checkOptions, namesOf } from "../check_options.ts";
 import { describe } from "../errors.ts";
@@ -45,11 +46,19 @@ export type ForLines<F extends string | Uint8Array, O extends LineFormat> = F ex
 
 const NAMES = namesOf<LineFramerOptions>({ delimiters: true, limit: true, text: true, onTooLong: true });
 
+/** Does what `nextFrame()` does, if the next line is short enough and was decoded together with others. Never throws. */
+export let nextOfBatch: <F extends string | Uint8Array>(framer: LineFramer<F>) => F | undefined;
+
 /** The default delimiters. */
 const CRLF = new Delimiters("", ["\r\n", "\n"]);
 
 /** So many bytes are decoded at once. A line that is kept can keep so many characters alive. */
 const BATCH = 16 * 1024;
+
+/** Fewer bytes than these are searched byte by byte for the ends of lines of bytes. */
+const FEW = 256;
+
+const EMPTY = new ArrayBuffer(0);
 
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 const encoder = new TextEncoder();
@@ -71,19 +80,32 @@ const encoder = new TextEncoder();
  * ```
  */
 export class LineFramer<F extends string | Uint8Array = string> extends Framer<F> {
+  static {
+    nextOfBatch = (framer) => {
+      const line = framer.#nextOfBatch();
+      if (line !== undefined) framer.skipped();
+      return line;
+    };
+  }
+
   #delimiters: Delimiters;
   #limit: number;
-  #text: boolean;
+  #decodes: boolean;
   /** Bytes before this place do not end a delimiter of the line that begins at `start`. */
   #scanned = 0;
   /** The end of the line is awaited to skip the line. */
   #skipsLine = false;
 
-  /** Lines that were decoded together, all ASCII, and the place in them that belongs to `start`. */
+  /** Several whole lines, with one character for each byte; `""` if there are none. */
   #batch = "";
-  #at = 0;
-  /** Bytes before this place are not all ASCII: lines are decoded one by one. */
-  #singlesUntil = 0;
+  /** Where the batch begins, in `bytes`. */
+  #batchStart = 0;
+  /** The text of the batch, if that is not all ASCII, and the place in it that belongs to `start`. */
+  #text = "";
+  #textAt = 0;
+  /** The memory of `bytes`, and where they begin in it. */
+  #memory: ArrayBufferLike = EMPTY;
+  #offset = 0;
 
   /**
    * Creates a framer.
@@ -101,7 +123,7 @@ export class LineFramer<F extends string | Uint8Array = string> extends Framer<F
     const { delimiters, limit, text } = checkLineFormat("LineFramer()", options);
     this.#delimiters = delimiters;
     this.#limit = limit;
-    this.#text = text;
+    this.#decodes = text;
   }
 
   /** Whether a line has begun that has not ended. */
@@ -133,27 +155,29 @@ export class LineFramer<F extends string | Uint8Array = string> extends Framer<F
 
   /** Forgets what was scanned and decoded. */
   protected override rewound(): void {
-    this.#batch = "";
-    this.#scanned = this.#singlesUntil = 0;
+    this.#batch = this.#text = "";
+    this.#memory = EMPTY;
+    this.#scanned = 0;
   }
 
   /** Parses the next frame. */
   protected override parse(): F | undefined {
     for (;;) {
-      if (this.#batch !== "") {
-        const line = this.#parseText();
-        if (line !== undefined) return line as F;
-        this.#batch = "";
-      }
-      if (!this.#decodeBatch()) return this.#parseBytes();
+      const line = this.#nextOfBatch();
+      if (line !== undefined) return line;
+      if (this.#batch !== "") this.#skipLineOfBatch();
+      else if (!this.#makeBatch()) return this.#parseBytes();
     }
   }
 
-  /** Decodes several whole lines together, if they are all ASCII: that takes a tenth of the time of each on its own. */
-  #decodeBatch(): boolean {
+  /**
+   * Makes a string of several whole lines, because the end of a line is found faster in a string than in bytes: lines of 64
+   * bytes take 15 ns each, and as bytes 22; decoded one by one they took 150, searched byte by byte 56.
+   */
+  #makeBatch(): boolean {
     const { start, bytes } = this;
     const { last } = this.#delimiters;
-    if (!this.#text || last < 0 || this.#skipsLine || this.#scanned > start || start < this.#singlesUntil) return false;
+    if (last < 0 || this.#skipsLine || this.#scanned > start) return false;
     let stop = Math.min(start + BATCH, this.end);
     while (stop > start && bytes[stop - 1] !== last) stop--;
     if (stop === start) {
@@ -161,38 +185,63 @@ export class LineFramer<F extends string | Uint8Array = string> extends Framer<F
       this.#scanned = Math.min(start + BATCH, this.end);
       return false;
     }
-    const text = decoder.decode(bytes.subarray(start, stop));
-    // No sequence of bytes is decoded to more characters than it has bytes: as many means one for each.
-    if (text.length !== stop - start) {
-      this.#singlesUntil = stop;
-      return false;
+    let batch: string;
+    if (this.#decodes) {
+      const text = batch = decoder.decode(bytes.subarray(start, stop));
+      // No sequence of bytes is decoded to more characters than it has bytes: as many means one for each.
+      const isAscii = text.length === stop - start;
+      if (!isAscii) batch = toLatin1(bytes, start, stop);
+      this.#text = isAscii ? "" : text;
+      this.#textAt = 0;
+    } else {
+      // A string of one line takes longer than a search for its end.
+      if (stop - start < FEW) return false;
+      batch = toLatin1(bytes, start, stop);
+      this.#memory = bytes.buffer;
+      this.#offset = bytes.byteOffset;
     }
-    this.#batch = text;
-    this.#at = 0;
+    this.#batch = batch;
+    this.#batchStart = start;
     return true;
   }
 
-  /** Returns the next line of the batch. */
-  #parseText(): string | undefined {
-    const text = this.#batch;
-    const last = this.#delimiters.lastText;
-    let begin = this.#at;
-    for (let i = text.indexOf(last, begin); i >= 0; i = text.indexOf(last, i + 1)) {
-      const length = this.#delimiters.matchText(text, begin, i);
-      if (length === 0) continue;
-      const stop = i + 1 - length;
-      const line = stop - begin;
-      this.start += i + 1 - begin;
-      this.#at = i + 1;
-      if (line <= this.#limit) return text.slice(begin, stop);
-      begin = i + 1;
-      this.skipped();
-      this.tooLong(this.#limit, null);
-      // The callback has taken bytes.
-      if (this.#batch === "") return undefined;
+  /** Returns the next line of the batch; `undefined` if there is none or it is too long. */
+  #nextOfBatch(): F | undefined {
+    const batch = this.#batch;
+    if (batch === "") return undefined;
+    const delimiters = this.#delimiters;
+    const first = this.#batchStart;
+    const begin = this.start - first;
+    const end = delimiters.endIn(batch, begin);
+    if (end < 0) {
+      this.#scanned = first + batch.length;
+      this.#batch = this.#text = "";
+      return undefined;
     }
-    this.#scanned = this.start + text.length - begin;
-    return undefined;
+    const size = end - delimiters.matched - begin;
+    if (size > this.#limit) return undefined;
+    this.start = first + end;
+    // Two thirds of the time of subarray().
+    if (!this.#decodes) return new Uint8Array(this.#memory, this.#offset + first + begin, size) as F;
+    return (this.#text === "" ? batch.slice(begin, begin + size) : this.#nextText()) as F;
+  }
+
+  /** Returns the next line of a text that is not all ASCII. Delimiters are ASCII: they are found where they are in the bytes. */
+  #nextText(): string {
+    const text = this.#text;
+    const delimiters = this.#delimiters;
+    const begin = this.#textAt;
+    const end = this.#textAt = delimiters.endIn(text, begin);
+    return text.slice(begin, end - delimiters.matched);
+  }
+
+  /** Skips the next line of the batch, which is too long. */
+  #skipLineOfBatch(): void {
+    const first = this.#batchStart;
+    this.start = first + this.#delimiters.endIn(this.#batch, this.start - first);
+    if (this.#text !== "") this.#nextText();
+    this.skipped();
+    this.tooLong(this.#limit, null);
   }
 
   /** Returns the next line, decoded on its own. */
@@ -214,7 +263,7 @@ export class LineFramer<F extends string | Uint8Array = string> extends Framer<F
       const stop = last + 1 - length;
       if (stop - start <= this.#limit) {
         const line = bytes.subarray(start, stop);
-        return (this.#text ? decoder.decode(line) : line) as F;
+        return (this.#decodes ? decoder.decode(line) : line) as F;
       }
       this.skipped();
       this.tooLong(this.#limit, null);
@@ -234,6 +283,11 @@ export class LineFramer<F extends string | Uint8Array = string> extends Framer<F
     this.start = Math.max(this.start, this.end - kept);
     if (isNew) this.tooLong(this.#limit, null);
   }
+}
+
+/** Returns a string with one character for each byte. */
+function toLatin1(bytes: Uint8Array, start: number, stop: number): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset + start, stop - start).toString("latin1");
 }
 
 /** Options of lines that have been checked. */

@@ -239,3 +239,24 @@ Deno.test("memory is bounded by the limit, whatever arrives", () => {
     }
   }));
 });
+
+Deno.test("lines that are decoded together are the same lines as those that are decoded one by one", () => {
+  const list = Array.from(
+    { length: 400 },
+    (_, i) => `${"é日a".repeat(i % 7)}${"x".repeat(i % 90)}${i % 3 ? "\r\n" : "\n"}`,
+  );
+  const ascii = list.map((line) => line.replace(/[é日]/g, "-"));
+  for (const [name, lines] of Object.entries({ ascii, list, mixed: [...ascii, ...list, ...ascii] })) {
+    const data = new TextEncoder().encode(lines.join(""));
+    for (const delimiters of [undefined, "\n", "\r\n", ["a\r\n", "\n"]]) {
+      for (const limit of [40, 1000]) {
+        const options = { ...(delimiters && { delimiters }), limit, onTooLong: () => {} };
+        const texts = () => new LineFramer(options);
+        assertEquals(feed(texts(), [data]), feed(texts(), byteByByte(data)), `${name} ${delimiters} ${limit}`);
+        const views = () => new LineFramer<Uint8Array>({ ...options, text: false });
+        assertEquals(feed(views(), [data]), feed(views(), byteByByte(data)), `${name} ${delimiters} ${limit}`);
+        assertEquals(feedBuffers(views(), [data]), feed(views(), [data]));
+      }
+    }
+  }
+});
