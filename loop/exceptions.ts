@@ -8,9 +8,9 @@ import type { BaseTransport } from "../transports/transport.ts";
 /** A function that is called with exceptions. Its own exceptions are printed. */
 export type ExceptionHandler = (context: ExceptionContext) => void;
 
-/** The number of failed handshakes in a burst that are printed one by one. */
+/** The number of failures of peers in a burst that are printed one by one. */
 const BURST_PRINTED = 10;
-/** A burst ends after this many milliseconds without a failed handshake. */
+/** A burst ends after this many milliseconds without a failure of a peer. */
 const BURST_GAP = 60_000;
 
 /** Calls the exception handler, and reports what debug mode looks for. Never throws. */
@@ -26,7 +26,7 @@ export class Exceptions {
   #numbers = new WeakMap<BaseTransport, number>();
   #count = 0;
   #collected: FinalizationRegistry<[number, string]> | undefined;
-  /** The number of failed handshakes in this burst, and the time of the last one. */
+  /** The number of failures of peers in this burst, and the time of the last one. */
   #failures = 0;
   #lastFailure = -Infinity;
   #onUnload: () => void = () => this.#reportOpen();
@@ -70,7 +70,7 @@ export class Exceptions {
   reportByDefault(context: ExceptionContext): void {
     try {
       if (context?.peername !== undefined) {
-        this.#reportHandshake(context);
+        this.#reportPeer(context);
         return;
       }
       // With "%s", so that the console does not interpret the message as a format.
@@ -80,14 +80,14 @@ export class Exceptions {
     }
   }
 
-  /** Prints the first failed handshakes of a burst, then one each time their number has doubled: any peer can cause them. */
-  #reportHandshake({ message, error }: ExceptionContext): void {
+  /** Prints the first failures of a burst, then one each time their number has doubled: any peer can cause them. */
+  #reportPeer({ message, error }: ExceptionContext): void {
     const now = this.#clock.now();
     if (now - this.#lastFailure > BURST_GAP) this.#failures = 0;
     this.#lastFailure = now;
     const count = ++this.#failures;
     if (count > BURST_PRINTED && !Number.isInteger(Math.log2(count / BURST_PRINTED))) return;
-    const flood = count > BURST_PRINTED ? ` (${count} failed handshakes; most are no longer printed)` : "";
+    const flood = count > BURST_PRINTED ? ` (${count} failures of peers; most are no longer printed)` : "";
     console.error("%s", `${message}: ${error?.name}: ${error?.message}${flood}`.replace(/[\s\p{Cc}]+/gu, " "));
   }
 

@@ -2,6 +2,7 @@ import { type EventLoop, getRunningLoop, type StartTlsOptions } from "../loop/mo
 import type { StreamCallbacks, SubprocessTransport, Transport } from "../transports/mod.ts";
 import { ChildTransport } from "./child_transport.ts";
 import { DirectProtocol } from "./direct_protocol.ts";
+import { IncompleteReadError, LimitOverrunError } from "./errors.ts";
 import { ReadSide } from "./read_side.ts";
 import { WriteSide } from "./write_side.ts";
 
@@ -106,6 +107,13 @@ export class StreamLink {
   drain(): void {
     if (this.#draining === null) this.transport.close();
     else this.#draining.abort(new DOMException("the server ends soon", "AbortError"));
+  }
+
+  /** Reports whether a peer can cause an error whenever it likes: by what it sends, or by the end of the connection. */
+  isOfPeer(error: Error): boolean {
+    const { read, write } = this;
+    return error === read.error || error === write.error || error instanceof IncompleteReadError ||
+      error instanceof LimitOverrunError || (write.lost && error instanceof Deno.errors.ConnectionReset);
   }
 
   lose(error: Error | null): void {

@@ -124,7 +124,10 @@ export class StreamProtocol extends Protocol {
     const failed = (thrown: unknown) => {
       const { loop, transport } = this.#link;
       const message = "Exception in the handler of a connection";
-      loop.callExceptionHandler({ message, error: toError(thrown), transport, protocol: this });
+      const error = toError(thrown);
+      // With it, the default handler prints a line, and no more than a few of a flood.
+      const peername = this.#link.isOfPeer(error) ? transport.getExtraInfo("peername") : null;
+      loop.callExceptionHandler({ message, error, transport, protocol: this, ...peername && { peername } });
       transport.close();
     };
     try {

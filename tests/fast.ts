@@ -34,6 +34,7 @@ import "./loop/timer_heap_test.ts";
 import "./proxy_protocol/header_test.ts";
 import "./servers/drain_clock_test.ts";
 import "./stream_pairs/asyncio_test.ts";
+import "./stream_pairs/flood_test.ts";
 import "./stream_pairs/reader_test.ts";
 import "./streams/coalescing_test.ts";
 import "./streams/counts_test.ts";

@@ -26,7 +26,11 @@ export interface ExceptionContext {
   message: string;
   /** The exception. A thrown value that is not an `Error` is its `cause`. */
   error?: Error;
-  /** The address of the peer whose TLS handshake or PROXY header a server has refused. There is no transport yet. */
+  /**
+   * The address of a peer that has failed, and can do so as often as it likes: its TLS handshake or PROXY header was refused,
+   * and there is no transport yet; or a handler of `@tandem/io/streams` threw the error that ended the connection, or one
+   * about bytes that did not come. The default handler prints the first of a flood.
+   */
   peername?: Deno.Addr;
   /** The transport concerned. */
   transport?: BaseTransport;

@@ -104,7 +104,7 @@ Deno.test("a failed handshake is one line of the default handler, whatever its e
 
 Deno.test("a flood of failed handshakes is summed up by the default handler, and over after a minute", () => {
   const flood = printed(Array.from({ length: 2700 }, (_, i) => i));
-  const sums = flood.slice(10).map((line) => /\((\d+) failed handshakes; most are no longer printed\)$/.exec(line)![1]);
+  const sums = flood.slice(10).map((line) => /\((\d+) failures of peers; most are no longer printed\)$/.exec(line)![1]);
   assertEquals(sums, ["20", "40", "80", "160", "320", "640", "1280", "2560"]);
   assertEquals(printed([...Array.from({ length: 15 }, () => 0), 60_001, 60_002]).length, 12);
 });
