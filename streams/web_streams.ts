@@ -8,7 +8,7 @@ export function makeReadable(link: StreamLink): ReadableStream<Bytes> {
   const { read } = link;
   const { queue } = read;
   let cancelled = false;
-  return new ReadableStream({
+  const stream: ReadableStream<Bytes> = new ReadableStream({
     type: "bytes",
     async pull(controller): Promise<void> {
       if (controller.byobRequest !== null) link.readDirectly();
@@ -23,6 +23,8 @@ export function makeReadable(link: StreamLink): ReadableStream<Bytes> {
           return null;
         }
         if (queue.size > 0) {
+          // After releaseLock(), no read waits: the stream would keep what is given to it, even behind startTls().
+          if (request === null && !stream.locked) return null;
           if (request === null) controller.enqueue(queue.takeTransferable());
           else request.respond(queue.takeInto(toBytes(request.view!)));
           return null;
@@ -50,6 +52,7 @@ export function makeReadable(link: StreamLink): ReadableStream<Bytes> {
       link.cancelReading();
     },
   });
+  return stream;
 }
 
 function toBytes(view: ArrayBufferView): Uint8Array {

@@ -154,3 +154,19 @@ Deno.test("a read that waits begins anew with what arrives over TLS, if the plai
   ends.client.writer.write(bytes("a secret; the end"));
   assertEquals(text(await waiting), "a secret; the end");
 });
+
+Deno.test("readable keeps no plain bytes for a read that was given up before startTls()", async () => {
+  await using ends = await connectPairs();
+  const { reader, readable, writer } = ends.served;
+  const abandoned = readable.getReader();
+  abandoned.read().catch(() => {});
+  await turn();
+  abandoned.releaseLock();
+  ends.client.writer.write(bytes("STARTTLS\n"));
+  // The read that was given up waits until something arrives.
+  while (await reader.peek(1).then(() => false, (error) => error instanceof InvalidStateError)) await turn();
+  assertEquals(text(await reader.readLine()), "STARTTLS\n");
+  await Promise.all([ends.client.writer.startTls(TRUSTING), writer.startTls(SERVER)]);
+  ends.client.writer.write(bytes("a secret"));
+  assertEquals(text((await readable.getReader().read()).value!), "a secret");
+});
