@@ -141,6 +141,9 @@ Deno.test("parseProxyHeader() throws ProxyHeaderError for headers of version 2 t
   assertMalformed(binary(0x21, 0x11, [...IPV4, 0x20, 0, 4, 0, 0, 0, 0]), "its field of TLS is cut off");
   assertMalformed(binary(0x21, 0x11, [...IPV4, 0x20, 0, 7, 0, 0, 0, 0, 0, 0x21, 0]), "its field of TLS is cut off");
   assertMalformed(binary(0x21, 0x11, [...IPV4, 3, 0, 1, 0]), "its checksum has 1 bytes");
+  // Before any of them is computed.
+  const checksums = new Array(2000).fill([3, 0, 4, 0, 0, 0, 0]).flat();
+  assertMalformed(binary(0x21, 0x11, [...IPV4, ...checksums]), "it has 2000 checksums");
   assertMalformed(
     binary(0x21, 0x11, [...IPV4, 5, 0, 129, ...new Array(129).fill(0)]),
     "unique id has more than 128 bytes",
