@@ -7,6 +7,7 @@ import type { StreamEnd, StreamHandle } from "../transports/stream_handle.ts";
 import type { TlsProvider, TlsSettings } from "../transports/tls_provider.ts";
 import type { ExtraInfo } from "../transports/transport.ts";
 import { defaultProvider } from "./default_provider.ts";
+import { hasIdentity } from "./openssl_options.ts";
 import { loadContext, optionsOf, TlsContext, type TlsContextOptions } from "./tls_context.ts";
 import { toTlsError } from "./tls_error.ts";
 import { handshakeTimedOut, TlsHandle } from "./tls_handle.ts";
@@ -70,7 +71,7 @@ function chooser(provider: TlsProvider, sni: NonNullable<TlsContextOptions["sni"
   return async (serverName: string): Promise<TlsSettings | null> => {
     const context = await toPromise(sni(serverName));
     if (context === null) return null;
-    if (!(context instanceof TlsContext) || optionsOf(context).cert === undefined) {
+    if (!(context instanceof TlsContext) || !hasIdentity(optionsOf(context))) {
       throw new TypeError(`sni must return a TlsContext with cert and key, or null, got ${describe(context)}`);
     }
     await loadContext(context, provider);

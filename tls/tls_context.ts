@@ -2,8 +2,10 @@
 import { checkOptions } from "../check_options.ts";
 import { checkBoolean, checkFunction, checkOneOf, checkString, checkStrings } from "../checks.ts";
 import { describe } from "../errors.ts";
+import type { OpensslSettings } from "../transports/openssl_settings.ts";
 import type { TlsProvider, TlsSettings, TlsVersion } from "../transports/tls_provider.ts";
 import { defaultProvider } from "./default_provider.ts";
+import { checkOpensslOptions, OPENSSL_OPTIONS, withoutRivals } from "./openssl_options.ts";
 
 /** The certificates that a context trusts, its own certificate, and what it negotiates. */
 export interface TlsContextOptions extends TlsSettings {
@@ -113,7 +115,8 @@ async function replace(context: TlsContext, options: TlsContextOptions): Promise
   checkOptions("reload()", options, KNOWN);
   const state = states.get(context)!;
   const former = state.options;
-  const next = { ...former, ...pickContextOptions(options) };
+  const picked = pickContextOptions(options);
+  const next = { ...withoutRivals(former, picked), ...picked };
   checkContextOptions(next, "reload()");
   // A provider that is added meanwhile is visited, too.
   for (const provider of providersOf(context)) await provider.load(next, former);
@@ -162,6 +165,7 @@ export const CONTEXT_OPTIONS = [
   "maxVersion",
   "ciphers",
   "sni",
+  ...Object.keys(OPENSSL_OPTIONS) as (keyof OpensslSettings)[],
 ] as const satisfies readonly (keyof TlsContextOptions)[];
 
 const KNOWN: ReadonlySet<string> = new Set(CONTEXT_OPTIONS);
@@ -201,11 +205,13 @@ export function checkContextOptions(options: TlsContextOptions, method: string, 
     if (length <= 255) return;
     throw new TypeError(`${method}: ${prefix}alpnProtocols[${i}] must have at most 255 bytes, got ${length} bytes`);
   });
-  for (const name of ["requestCert", "rejectUnauthorized"] as const) checkBoolean(method, prefix + name, options[name]);
+  if (options.requestCert !== "optional") checkBoolean(method, `${prefix}requestCert`, options.requestCert);
+  checkBoolean(method, `${prefix}rejectUnauthorized`, options.rejectUnauthorized);
   if ((cert === undefined) !== (key === undefined)) {
     const [given, missing] = cert === undefined ? ["key", "cert"] : ["cert", "key"];
     throw new TypeError(`${method}: ${prefix}${given} requires ${prefix}${missing}`);
   }
+  checkOpensslOptions(options, method, prefix);
   checkOneOf(method, `${prefix}minVersion`, minVersion, VERSIONS);
   checkOneOf(method, `${prefix}maxVersion`, maxVersion, VERSIONS);
   if (minVersion > maxVersion) {

@@ -2,6 +2,7 @@
 import { describe } from "../errors.ts";
 import { checkOptions, namesOf } from "../check_options.ts";
 import { checkBoolean, checkHostname, checkInteger, checkTimeout } from "../checks.ts";
+import { hasIdentity, OPENSSL_OPTIONS } from "./openssl_options.ts";
 import {
   checkContextOptions,
   optionsOf,
@@ -67,6 +68,7 @@ const TLS_OPTIONS = namesOf<TlsOptions>({
   maxVersion: true,
   ciphers: true,
   sni: true,
+  ...OPENSSL_OPTIONS,
   context: true,
   serverHostname: true,
   handshakeTimeout: true,
@@ -123,8 +125,8 @@ function plan(method: string, prefix: string, options: TlsOptions, serverSide: b
   checkTimeout(method, `${prefix}shutdownTimeout`, options.shutdownTimeout);
   if (options.maxHandshakes !== undefined) checkInteger(method, `${prefix}maxHandshakes`, options.maxHandshakes, 1);
   const context = contextOf(options, method, prefix);
-  const { cert, sni, rejectUnauthorized } = optionsOf(context);
-  if (serverSide && cert === undefined && sni === undefined) {
+  const { sni, rejectUnauthorized } = optionsOf(context);
+  if (serverSide && !hasIdentity(optionsOf(context)) && sni === undefined) {
     throw new TypeError(`${method}: a TLS server requires ${prefix}cert and ${prefix}key, or ${prefix}sni`);
   }
   const { serverHostname = hostname } = options;

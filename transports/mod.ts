@@ -46,6 +46,7 @@ export { ProxyHeaderError } from "../proxy_protocol/proxy_header_error.ts";
 export type * from "./datagram_handle.ts";
 export type * from "./listen_handle.ts";
 export type * from "./process_handle.ts";
+export type * from "./openssl_settings.ts";
 export type * from "./tls_provider.ts";
 export type * from "./watcher.ts";
 export type * from "../memory/read_memory.ts";

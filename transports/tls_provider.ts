@@ -1,13 +1,14 @@
 /**
  * The seam below TLS. A provider creates an engine for each connection. An engine encrypts and decrypts, and has no socket.
  */
+import type { OpensslSettings } from "./openssl_settings.ts";
 import type { PeerCertificate, TlsCipher } from "./transport.ts";
 
 /** A version of TLS. */
 export type TlsVersion = "TLSv1.2" | "TLSv1.3";
 
 /** The certificates that a side of TLS trusts, its own certificate, and what it negotiates. */
-export interface TlsSettings {
+export interface TlsSettings extends OpensslSettings {
   /**
    * Certificates of trusted CAs, PEM, each self-signed and with `CA:TRUE`. A client trusts them and the CAs that Deno
    * trusts (with `--cert` and `DENO_CERT`). A server trusts them alone, and requires them for `requestCert`. A CA
@@ -21,7 +22,7 @@ export interface TlsSettings {
    * requires it, or `sni`.
    */
   cert?: string | undefined;
-  /** The private key of `cert`, PEM, without a password. */
+  /** The private key of `cert`, PEM. OpenSSL also takes an encrypted one, with its `passphrase`. */
   key?: string | undefined;
   /**
    * The application protocols to negotiate (ALPN), such as `["h2", "http/1.1"]`. The first protocol of the server that
@@ -34,11 +35,12 @@ export interface TlsSettings {
   /**
    * Server: request a certificate from the client, signed by one of `caCerts` (mutual TLS). In TLS 1.3, the handshake of
    * a client completes before the server has verified the certificate: if the server rejects it, the client gets the
-   * error in `connectionLost`.
+   * error in `connectionLost`. With `"optional"`, which only OpenSSL has, a client may have none; if it has one, it is
+   * verified (Python's `CERT_OPTIONAL`).
    *
    * @default {false}
    */
-  requestCert?: boolean | undefined;
+  requestCert?: boolean | "optional" | undefined;
   /**
    * Reject a certificate that cannot be verified or is for another name, and a client without a certificate if
    * `requestCert` is set. With `false`, the peer can be anyone: check `peercert` yourself.

@@ -122,7 +122,7 @@ opensslTest("a key with a password is a TypeError, and asks nobody at the termin
   await assertRejects(
     () => opensslLoop().createServer(() => ({}), { port: 0, tls }),
     TypeError,
-    "key must be a PEM private key, got a PEM ENCRYPTED PRIVATE KEY that cannot be parsed",
+    "key is encrypted and requires passphrase",
   );
 });
 

@@ -1,5 +1,6 @@
 /** TLS by Deno's `node:tls`. */
 import type { TlsProvider, TlsSettings } from "../../transports/tls_provider.ts";
+import { refuseOpensslOptions } from "../openssl_options.ts";
 import { reportsUnknownIssuer } from "./canary.ts";
 import { DuplexEngine } from "./duplex_engine.ts";
 import { NodeContext } from "./node_context.ts";
@@ -23,6 +24,7 @@ export const nodeProvider: TlsProvider = {
   },
 
   async load(settings, former) {
+    refuseOpensslOptions(settings, "node:tls");
     tls = await loadNodeTls();
     if (contexts.has(settings)) return;
     const authorities = parseSettings(tls, settings);

@@ -5,6 +5,8 @@ export const SSL_CTRL_MODE = 33;
 export const SSL_CTRL_SET_SESS_CACHE_MODE = 44;
 export const SSL_CTRL_SET_MAX_CERT_LIST = 51;
 export const SSL_CTRL_SET_TLSEXT_HOSTNAME = 55;
+export const SSL_CTRL_SET_GROUPS_LIST = 92;
+export const SSL_CTRL_SET_SIGALGS_LIST = 98;
 export const SSL_CTRL_SET_MIN_PROTO_VERSION = 123;
 export const SSL_CTRL_SET_MAX_PROTO_VERSION = 124;
 export const SSL_CTRL_GET_NEGOTIATED_GROUP = 134;
@@ -43,6 +45,10 @@ export const BIO_CTRL_PENDING = 10;
 /** How names are compared with a certificate: x509v3.h. */
 export const X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS = 0x4;
 export const X509_CHECK_FLAG_NEVER_CHECK_SUBJECT = 0x20;
+
+/** Each certificate of a chain must be covered by a revocation list: x509_vfy.h. */
+export const X509_V_FLAG_CRL_CHECK = 0x4n;
+export const X509_V_FLAG_CRL_CHECK_ALL = 0x8n;
 
 /** Why a chain was rejected: x509_vfy.h. */
 export const X509_V_OK = 0;

@@ -33,14 +33,6 @@ export interface Root {
   x509: Pointer;
 }
 
-/** A certificate, those of the CAs above it, and its key. */
-export interface Identity {
-  cert: Pointer;
-  key: Pointer;
-  /** An `OPENSSL_STACK`. */
-  chain: Pointer;
-}
-
 /** Without one, OpenSSL would ask for the password of a key at the terminal. */
 const NO_PASSWORD = new Uint8Array(1);
 
@@ -53,23 +45,6 @@ export function parseRoots(ssl: Libssl, handles: Handles, { caCerts = [] }: TlsS
       return { x509: x509!, certificate: parse(name, "certificate", pem, () => readAuthority(derOf(block))) };
     });
   });
-}
-
-/** Parses `cert` and `key`; `null` if there are none. */
-export function parseIdentity(ssl: Libssl, handles: Handles, { cert, key }: TlsSettings): Identity | null {
-  if (cert === undefined || key === undefined) return null;
-  const [own, ...others] = parseCertificates(ssl, handles, "cert", cert);
-  const privateKey = parse("key", "private key", key, () => {
-    const pointer = readPem(ssl, key, (bio) => ssl.PEM_read_bio_PrivateKey(bio, null, null, NO_PASSWORD));
-    return handles.own(pointer, (key) => ssl.EVP_PKEY_free(key));
-  });
-  ssl.ERR_clear_error();
-  const fits = ssl.X509_check_private_key(own!, privateKey) === 1;
-  ssl.ERR_clear_error();
-  if (!fits) throw new TypeError("key must be the private key of cert");
-  const chain = handles.own(made(ssl.OPENSSL_sk_new_null()), (stack) => ssl.OPENSSL_sk_free(stack));
-  for (const other of others) if (ssl.OPENSSL_sk_push(chain, other) <= 0) throw outOfMemory();
-  return { cert: own!, key: privateKey, chain };
 }
 
 /** Parses PEM with any number of certificates. */
@@ -118,12 +93,13 @@ export function made(pointer: Deno.PointerValue): Pointer {
   return pointer;
 }
 
-function outOfMemory(): Error {
+/** Makes the error of a function of OpenSSL that fails for no other reason. */
+export function outOfMemory(): Error {
   return new Error("OpenSSL is out of memory");
 }
 
 /** Reads PEM from memory, which is wiped afterwards: it may be a key. */
-function readPem(ssl: Libssl, text: string, read: (bio: Pointer) => Deno.PointerValue): Pointer {
+export function readPem(ssl: Libssl, text: string, read: (bio: Pointer) => Deno.PointerValue): Pointer {
   const bytes = new TextEncoder().encode(text);
   const bio = made(ssl.BIO_new_mem_buf(bytes, bytes.length));
   try {
@@ -145,7 +121,7 @@ function readAuthority(der: Uint8Array): Certificate {
 }
 
 /** Makes the error for what cannot be parsed. It never has the text itself, which may be a key. */
-function parse<T>(name: string, what: string, text: string, make: () => T): T {
+export function parse<T>(name: string, what: string, text: string, make: () => T): T {
   try {
     return make();
   } catch (cause) {

@@ -3,12 +3,15 @@ import { describe } from "../../errors.ts";
 import type { TlsSettings } from "../../transports/tls_provider.ts";
 import { CLIENT_PURPOSE, type Purpose, SERVER_PURPOSE, whyNotRoot } from "../purpose.ts";
 import { TlsError } from "../tls_error.ts";
+import { checkAlgorithms, setAlgorithms } from "./algorithms.ts";
 import { callbacks } from "./callbacks.ts";
 import * as c from "./constants.ts";
-import { Handles, type Identity, made, parseIdentity, parseRoots, type Root } from "./credentials.ts";
+import { Handles, made, parseRoots, type Root } from "./credentials.ts";
 import { denoAuthorities } from "./deno_authorities.ts";
+import { type Identity, parseIdentity } from "./identity.ts";
 import { cString, type Libssl, type Pointer, textOf } from "./libssl.ts";
 import { takeError } from "./openssl_error.ts";
+import { parseCrls } from "./revocation.ts";
 
 /** The cipher suites of TLS 1.2, unless `ciphers` chooses: those of Deno, which have forward secrecy and are AEADs. */
 const CIPHERS_12 = ["ECDSA", "RSA"].flatMap((key) =>
@@ -52,6 +55,7 @@ export class OpensslContext {
   #roots: Root[];
   #identity: Identity | null;
   #suites: Suites;
+  #crls: Pointer[];
   #made: Partial<Record<"client" | "server", MadeContext>> = {};
 
   /** Throws a `TypeError` for a certificate, a key or a cipher suite that cannot be used. */
@@ -63,6 +67,8 @@ export class OpensslContext {
       this.#roots = parseRoots(ssl, this.#handles, settings);
       this.#identity = parseIdentity(ssl, this.#handles, settings);
       this.#suites = chooseSuites(ssl, settings);
+      this.#crls = parseCrls(ssl, this.#handles, settings.crl ?? []);
+      checkAlgorithms(ssl, settings);
       // What is wrong with a certificate or a key is an error of the call, not of the first connection.
       if (this.#identity !== null) this.server();
     } catch (error) {
@@ -98,7 +104,7 @@ export class OpensslContext {
       const { requestCert = false, rejectUnauthorized = true } = this.settings;
       ssl.SSL_CTX_set_options(ctx, c.SSL_OP_CIPHER_SERVER_PREFERENCE);
       if (requestCert) {
-        const fail = rejectUnauthorized ? c.SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0;
+        const fail = rejectUnauthorized && requestCert !== "optional" ? c.SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0;
         ssl.SSL_CTX_set_verify(ctx, c.SSL_VERIFY_PEER | fail, callbacks().verify);
         this.#trust(ctx, roots.map(({ x509 }) => x509));
         for (const { x509 } of roots) this.#require(ssl.SSL_CTX_add_client_CA(ctx, x509) === 1, "caCerts");
@@ -180,6 +186,9 @@ export class OpensslContext {
     this.#require(setVersion(c.SSL_CTRL_SET_MIN_PROTO_VERSION, minVersion), "minVersion");
     this.#require(setVersion(c.SSL_CTRL_SET_MAX_PROTO_VERSION, maxVersion), "maxVersion");
     this.#require(list12 === "" || ssl.SSL_CTX_set_cipher_list(ctx, cString(list12)) === 1, "ciphers");
+    setAlgorithms(ssl, ctx, this.settings);
+    const { verifyDepth } = this.settings;
+    if (verifyDepth !== undefined) ssl.SSL_CTX_set_verify_depth(ctx, verifyDepth);
     this.#require(list13 === "" || ssl.SSL_CTX_set_ciphersuites(ctx, cString(list13)) === 1, "ciphers");
     const id = new TextEncoder().encode("@tandem/io");
     this.#require(ssl.SSL_CTX_set_session_id_context(ctx, id, id.length) === 1, "sessions");
@@ -193,6 +202,10 @@ export class OpensslContext {
     const store = made(ssl.X509_STORE_new());
     try {
       for (const x509 of x509s) this.#require(ssl.X509_STORE_add_cert(store, x509) === 1, "caCerts");
+      if (this.#crls.length > 0) {
+        for (const crl of this.#crls) this.#require(ssl.X509_STORE_add_crl(store, crl) === 1, "crl");
+        ssl.X509_STORE_set_flags(store, c.X509_V_FLAG_CRL_CHECK | c.X509_V_FLAG_CRL_CHECK_ALL);
+      }
       ssl.SSL_CTX_set1_cert_store(ctx, store);
     } finally {
       ssl.X509_STORE_free(store);

@@ -288,6 +288,7 @@ export class OpensslEngine implements TlsEngine, Handshaking {
       return new TlsError("FAILED", "TLS: the peer has selected an application protocol that was not offered");
     }
     if (!rejectUnauthorized || serverSide && !requestCert) return null;
+    if (serverSide && requestCert === "optional" && peercert === null) return null;
     const isKnown = reused ? peercert !== null && isValidToday(readCertificate(peercert.raw)) : this.#verifier.verified;
     return isKnown ? null : new TlsError("FAILED", "TLS: OpenSSL has not verified the peer");
   }

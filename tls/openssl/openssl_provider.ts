@@ -1,6 +1,7 @@
 /** TLS by OpenSSL 3. */
 import type { TlsProvider, TlsSettings } from "../../transports/tls_provider.ts";
 import { loadDenoTrust } from "../default_provider.ts";
+import { hasIdentity } from "../openssl_options.ts";
 import { loadDenoAuthorities } from "./deno_authorities.ts";
 import { type Libssl, openLibssl, textOf } from "./libssl.ts";
 import { OpensslContext } from "./openssl_context.ts";
@@ -42,14 +43,20 @@ function find(settings: TlsSettings): OpensslContext {
   return context;
 }
 
+/** Returns settings as what JSON can have, whatever their order. */
+function toEntries(settings: TlsSettings): [name: string, value: unknown][] {
+  return Object.entries(settings).filter(([, value]) => value !== undefined).sort(([a], [b]) => a < b ? -1 : 1)
+    .map(([name, value]) => [name, value instanceof Uint8Array ? value.toBase64() : value]);
+}
+
 function contextOf(lib: Libssl, settings: TlsSettings): OpensslContext {
   // `sni` is a function, and no part of a context.
-  const bytes = new TextEncoder().encode(JSON.stringify(settings, Object.keys(settings).sort()));
+  const bytes = new TextEncoder().encode(JSON.stringify(toEntries(settings)));
   const id = sha256(lib, bytes);
   bytes.fill(0); // The key is in it.
   const context = recent.get(id)?.deref() ?? new OpensslContext(lib, settings);
   recent.delete(id);
-  recent.set(id, settings.key === undefined ? { deref: () => context } : new WeakRef(context));
+  recent.set(id, !hasIdentity(settings) ? { deref: () => context } : new WeakRef(context));
   if (recent.size > MAX_RECENT) {
     for (const oldest of recent.keys()) {
       recent.delete(oldest);

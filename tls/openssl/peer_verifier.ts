@@ -107,7 +107,11 @@ export class PeerVerifier {
   #askDeno(storeContext: Pointer): boolean {
     const lib = this.#lib;
     if (!UNKNOWN_ISSUER.has(lib.X509_STORE_CTX_get_error(storeContext))) return false;
-    this.#trustedByDeno ??= denoTrusts(toDers(lib, lib.X509_STORE_CTX_get0_untrusted(storeContext)));
+    const untrusted = toDers(lib, lib.X509_STORE_CTX_get0_untrusted(storeContext));
+    // Deno knows neither of these, and may use all that the server has sent.
+    const { verifyDepth = Infinity, crl = [] } = this.#side.settings;
+    if (untrusted.length - 1 > verifyDepth || crl.length > 0) return false;
+    this.#trustedByDeno ??= denoTrusts(untrusted);
     if (this.#trustedByDeno) lib.X509_STORE_CTX_set_error(storeContext, c.X509_V_OK);
     return this.#trustedByDeno;
   }
