@@ -51,7 +51,10 @@ export interface TlsInfo {
   peercert: PeerCertificate;
   /** The `TlsContext` of the connection. Missing on a `Deno.TlsConn`. */
   sslcontext: TlsContextLike;
-  /** The object that encrypts: the `Deno.TlsConn`, or a `TLSSocket` of `node:tls`, which you must not read or write. */
+  /**
+   * The object that encrypts: the `Deno.TlsConn`; a `TLSSocket` of `node:tls`, which you must not read or write; or with
+   * OpenSSL an `OpensslObject` of `@tandem/io/epoll`.
+   */
   sslObject: object;
   /** The protocol that was negotiated by ALPN; missing if none was. */
   alpnProtocol: string;

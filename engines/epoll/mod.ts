@@ -31,6 +31,7 @@
 export { install } from "../../loop/install_epoll.ts";
 export { DatagramSocket, type MulticastOptions } from "./datagram_socket.ts";
 export { EpollEngine, type EpollEngineOptions, type Support } from "./epoll_engine.ts";
+export { type ChannelBinding, OpensslObject } from "../../tls/openssl/openssl_object.ts";
 export { type ListenFd, listenFds } from "./listen_fds.ts";
 export { OwnedSocket, type PeerCredentials, Socket } from "./socket.ts";
 export { type SocketHolder, socketOf } from "./socket_of.ts";

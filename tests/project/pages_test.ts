@@ -81,7 +81,7 @@ Deno.test("docs/tls.md: the server upgrades to TLS", async () => {
 Deno.test("docs/tls.md: Tandem serves and connects over Deno's own TLS", async () => {
   using temp = tempPath();
   await copyCerts(temp.directory);
-  const source = `${blocks("docs/tls.md", "ts")[2]!.replaceAll("8443", `${freePort()}`)}
+  const source = `${blocks("docs/tls.md", "ts").at(-1)!.replaceAll("8443", `${freePort()}`)}
 console.log((conn as Deno.TlsConn).remoteAddr.transport);
 Deno.exit();
 `;

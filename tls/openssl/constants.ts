@@ -9,6 +9,7 @@ export const SSL_CTRL_SET_GROUPS_LIST = 92;
 export const SSL_CTRL_SET_SIGALGS_LIST = 98;
 export const SSL_CTRL_SET_MIN_PROTO_VERSION = 123;
 export const SSL_CTRL_SET_MAX_PROTO_VERSION = 124;
+export const SSL_CTRL_GET_EXTMS_SUPPORT = 122;
 export const SSL_CTRL_GET_NEGOTIATED_GROUP = 134;
 
 /** Options of a context: ssl.h. */

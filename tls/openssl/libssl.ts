@@ -100,6 +100,11 @@ const SYMBOLS = {
   X509_STORE_add_crl: { parameters: [P, P], result: "i32" },
   X509_STORE_set_flags: { parameters: [P, "u64"], result: "i32" },
   SSL_CTX_set_verify_depth: { parameters: [P, "i32"], result: "void" },
+  SSL_export_keying_material: { parameters: [P, B, "usize", B, "usize", B, "usize", "i32"], result: "i32" },
+  SSL_get_certificate: { parameters: [P], result: P },
+  X509_get_signature_info: { parameters: [P, B, P, P, P], result: "i32" },
+  X509_digest: { parameters: [P, P, B, B], result: "i32" },
+  EVP_get_digestbyname: { parameters: [B], result: P },
   // The queue of errors, one for each thread.
   ERR_clear_error: { parameters: [], result: "void" },
   ERR_get_error: { parameters: [], result: "u64" },

@@ -18,8 +18,9 @@ import { made } from "./credentials.ts";
 import { cString, type Libssl, type Pointer } from "./libssl.ts";
 import type { OpensslContext } from "./openssl_context.ts";
 import { takeError, toConnectionError } from "./openssl_error.ts";
+import { attachConnection, OpensslObject } from "./openssl_object.ts";
 import { PeerVerifier } from "./peer_verifier.ts";
-import { OpensslObject, readSession } from "./read_session.ts";
+import { readSession } from "./read_session.ts";
 
 /** How much is encrypted or decrypted in one call: one record. More would make OpenSSL's buffers grow, and stay. */
 const MAX_RECORD = 16 * 1024;
@@ -282,6 +283,7 @@ export class OpensslEngine implements TlsEngine, Handshaking {
     const { serverSide, settings: { alpnProtocols = [], requestCert = false, rejectUnauthorized = true } } = this.#side;
     const { object, session, reused } = readSession(lib, ssl);
     Object.assign(this.sslObject, object);
+    attachConnection(this.sslObject, lib, () => this.#ssl, { serverSide, verified: this.#verifier.verified });
     this.#session = session;
     const { alpnProtocol, peercert } = session;
     if (alpnProtocol !== null && !alpnProtocols.includes(alpnProtocol)) {

@@ -6,7 +6,7 @@ import { loadDenoAuthorities } from "./deno_authorities.ts";
 import { type Libssl, openLibssl, textOf } from "./libssl.ts";
 import { OpensslContext } from "./openssl_context.ts";
 import { OpensslEngine } from "./openssl_engine.ts";
-import { sha256 } from "./read_session.ts";
+import { sha256 } from "./openssl_object.ts";
 
 /** How many contexts are kept for settings that are given again, such as `tls: true` of many clients. */
 const MAX_RECENT = 64;

@@ -4,22 +4,13 @@ import { toPeerCertificate } from "../peer_certificate.ts";
 import { SSL_CTRL_GET_NEGOTIATED_GROUP, VERSION_NUMBERS } from "./constants.ts";
 import { toDer } from "./credentials.ts";
 import { type Libssl, type Pointer, textOf } from "./libssl.ts";
-
-/** What `getExtraInfo("sslObject")` returns over OpenSSL. */
-export class OpensslObject {
-  /** `"TLSv1.2"` or `"TLSv1.3"`. */
-  version = "";
-  /** Whether a session was resumed. */
-  sessionReused = false;
-  /** The group of the key exchange, such as `"X25519"`; `null` if there was none. */
-  group: string | null = null;
-}
+import { type OpensslObject, sha256 } from "./openssl_object.ts";
 
 /** Reads the results of a handshake. Without a certificate of the peer, it takes 2 µs. */
 export function readSession(
   lib: Libssl,
   ssl: Pointer,
-): { object: OpensslObject; session: TlsSession; reused: boolean } {
+): { object: Pick<OpensslObject, "version" | "sessionReused" | "group">; session: TlsSession; reused: boolean } {
   const version = BigInt(lib.SSL_version(ssl)) === VERSION_NUMBERS["TLSv1.3"] ? "TLSv1.3" : "TLSv1.2";
   const cipher = lib.SSL_get_current_cipher(ssl);
   const reused = lib.SSL_session_reused(ssl) === 1;
@@ -34,13 +25,6 @@ export function readSession(
       alpnProtocol: readProtocol(lib, ssl),
     },
   };
-}
-
-/** Returns a digest in hexadecimal. */
-export function sha256(lib: Libssl, data: Uint8Array): string {
-  const digest = new Uint8Array(32);
-  lib.SHA256(data, BigInt(data.length), digest);
-  return digest.toHex();
 }
 
 /** Numbers above this are groups that have no NID: tls1.h. */
