@@ -1,5 +1,5 @@
 /** Checks of the options that only OpenSSL has. */
-import { checkBytes, checkInteger, checkString, checkStrings } from "../checks.ts";
+import { checkBytes, checkFunction, checkInteger, checkString, checkStrings } from "../checks.ts";
 import { describe } from "../errors.ts";
 import type { OpensslSettings } from "../transports/openssl_settings.ts";
 import type { TlsSettings } from "../transports/tls_provider.ts";
@@ -12,6 +12,9 @@ export const OPENSSL_OPTIONS: Record<keyof OpensslSettings, true> = {
   verifyDepth: true,
   groups: true,
   signatureAlgorithms: true,
+  ocspResponse: true,
+  requestOcsp: true,
+  keylog: true,
 };
 
 /** The highest number of CAs: one more is added to it in C. */
@@ -22,15 +25,18 @@ export function hasIdentity({ cert, pfx }: TlsSettings): boolean {
   return cert !== undefined || pfx !== undefined;
 }
 
-/** Returns options without those that others replace: a PKCS #12 by a certificate with its key, and the reverse. */
+/**
+ * Returns options without those that others replace: a PKCS #12 by a certificate with its key, the reverse, and the OCSP
+ * response by another certificate.
+ */
 export function withoutRivals<T extends TlsSettings>(options: T, by: TlsSettings): T {
-  if (by.pfx !== undefined) return { ...options, cert: undefined, key: undefined };
-  return by.cert === undefined ? options : { ...options, pfx: undefined };
+  if (by.pfx !== undefined) return { ...options, cert: undefined, key: undefined, ocspResponse: undefined };
+  return by.cert === undefined ? options : { ...options, pfx: undefined, ocspResponse: undefined };
 }
 
 /** Checks the values of options that are given. Throws a `TypeError`, or a `RangeError` for a number out of range. */
 export function checkOpensslOptions(options: TlsSettings, method: string, prefix: string): void {
-  const { passphrase, pfx, crl, verifyDepth } = options;
+  const { passphrase, pfx, crl, verifyDepth, requestOcsp, keylog } = options;
   if (passphrase !== undefined) {
     if (typeof passphrase !== "string" || passphrase === "" || passphrase.includes("\0")) {
       // Never the value, which may be the secret.
@@ -47,6 +53,18 @@ export function checkOpensslOptions(options: TlsSettings, method: string, prefix
       throw new TypeError(`${method}: ${prefix}pfx and ${prefix}${rival} cannot both be given`);
     }
   }
+  if (options.ocspResponse !== undefined) {
+    checkBytes(method, `${prefix}ocspResponse`, options.ocspResponse);
+    if (!hasIdentity(options)) {
+      throw new TypeError(`${method}: ${prefix}ocspResponse requires ${prefix}cert or ${prefix}pfx`);
+    }
+  }
+  if (requestOcsp !== undefined && typeof requestOcsp !== "boolean" && requestOcsp !== "required") {
+    throw new TypeError(
+      `${method}: ${prefix}requestOcsp must be a boolean or "required", got ${describe(requestOcsp)}`,
+    );
+  }
+  if (keylog !== undefined) checkFunction(method, `${prefix}keylog`, keylog, "a function that takes a line");
   if (crl !== undefined) checkStrings(method, `${prefix}crl`, crl);
   if (verifyDepth !== undefined) checkInteger(method, `${prefix}verifyDepth`, verifyDepth, 0, MAX_DEPTH);
   for (const name of ["groups", "signatureAlgorithms"] as const) {

@@ -205,7 +205,12 @@ export function checkContextOptions(options: TlsContextOptions, method: string, 
     if (length <= 255) return;
     throw new TypeError(`${method}: ${prefix}alpnProtocols[${i}] must have at most 255 bytes, got ${length} bytes`);
   });
-  if (options.requestCert !== "optional") checkBoolean(method, `${prefix}requestCert`, options.requestCert);
+  const { requestCert } = options;
+  if (requestCert !== undefined && typeof requestCert !== "boolean" && requestCert !== "optional") {
+    throw new TypeError(
+      `${method}: ${prefix}requestCert must be a boolean or "optional", got ${describe(requestCert)}`,
+    );
+  }
   checkBoolean(method, `${prefix}rejectUnauthorized`, options.rejectUnauthorized);
   if ((cert === undefined) !== (key === undefined)) {
     const [given, missing] = cert === undefined ? ["key", "cert"] : ["cert", "key"];

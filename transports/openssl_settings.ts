@@ -42,4 +42,26 @@ export interface OpensslSettings {
    * @default {undefined} those of OpenSSL at security level 2
    */
   signatureAlgorithms?: string | undefined;
+  /**
+   * Server: the OCSP response for `cert` (RFC 6960, DER) to send to clients that request it ("stapling"). When it has
+   * expired, it is no longer sent; `reload()` replaces it.
+   *
+   * @default {undefined} none is sent
+   */
+  ocspResponse?: Uint8Array | undefined;
+  /**
+   * Client: request the OCSP response of the server's certificate, and reject the server if the response is not valid or
+   * does not say that the certificate is good. With `"required"`, a server that sends none is rejected as well.
+   *
+   * @default {false}
+   */
+  requestOcsp?: boolean | "required" | undefined;
+  /**
+   * Called with each line of the key log (NSS Key Log Format, without a line break), by which Wireshark decrypts the
+   * connections. Who has the lines can read and change everything: for tests only. An error that it throws ends the
+   * connection.
+   *
+   * @default {undefined}
+   */
+  keylog?: ((line: string) => void) | undefined;
 }

@@ -2,13 +2,17 @@
 import { EventLoop, type Protocol, type TlsOptions, type Transport } from "../../mod.ts";
 import { EpollEngine } from "../../engines/epoll/mod.ts";
 import { callbacks } from "../../tls/openssl/callbacks.ts";
+import { hookCallbacks } from "../../tls/openssl/hooks.ts";
 import { hasLibssl, type Libssl, openLibssl } from "../../tls/openssl/libssl.ts";
 import { portOf, Recorder } from "../kit.ts";
 import { HOST, SERVER, TRUSTING } from "./kit.ts";
 
 export const hasOpenssl = EpollEngine.isSupported().supported && hasLibssl();
 // Here, because a callback that is made inside a test is a leak for Deno's sanitizer.
-if (hasOpenssl) callbacks();
+if (hasOpenssl) {
+  callbacks();
+  hookCallbacks();
+}
 
 /** A test that needs OpenSSL 3. */
 export function opensslTest(name: string, fn: () => Promise<void> | void): void {

@@ -238,7 +238,11 @@ Deno.test("new TlsContext() rejects a value of the wrong kind of each option of 
     [{ groups: "a b" }, /groups must be names separated by colons, got string "a b"$/],
     [{ groups: 1 }, /groups must be a non-empty string, got number 1$/],
     [{ signatureAlgorithms: ":" }, /signatureAlgorithms must be names separated by colons, got string ":"$/],
-    [{ requestCert: "always" }, /requestCert must be a boolean, got string "always"$/],
+    [{ ocspResponse: new Uint8Array(1) }, /ocspResponse requires cert or pfx$/],
+    [{ ...SERVER, ocspResponse: "text" }, /ocspResponse must be a Uint8Array, got string "text"$/],
+    [{ requestOcsp: "optional" }, /requestOcsp must be a boolean or "required", got string "optional"$/],
+    [{ keylog: "file" }, /keylog must be a function that takes a line, got string "file"$/],
+    [{ requestCert: "always" }, /requestCert must be a boolean or "optional", got string "always"$/],
     [{ verifyDepth: "1" }, /verifyDepth must be a whole number from 0 to 2147483646, got string "1"$/],
   ];
   for (const [options, message] of wrong) {
@@ -256,6 +260,9 @@ Deno.test("an option that only OpenSSL has is NotSupported at the call where TLS
     ["verifyDepth", { verifyDepth: 1 }],
     ["groups", { groups: "X25519" }],
     ["signatureAlgorithms", { signatureAlgorithms: "ed25519" }],
+    ["ocspResponse", { ocspResponse: new Uint8Array(1) }],
+    ["requestOcsp", { requestOcsp: true }],
+    ["keylog", { keylog: () => {} }],
     ['requestCert: "optional"', { requestCert: "optional", caCerts: [CA] }],
   ];
   for (const [option, tls] of given) {

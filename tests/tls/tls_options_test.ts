@@ -96,7 +96,7 @@ const wrong: [what: string, tls: unknown, ErrorClass: new (...args: never[]) => 
     TypeError,
     /^alpnProtocols\[0\] must have at most 255 bytes, got 256 bytes$/,
   ],
-  ["requestCert", { requestCert: 1 }, TypeError, /^requestCert must be a boolean, got number 1$/],
+  ["requestCert", { requestCert: 1 }, TypeError, /^requestCert must be a boolean or "optional", got number 1$/],
   ["rejectUnauthorized", { rejectUnauthorized: 0 }, TypeError, /^rejectUnauthorized must be a boolean, got number 0$/],
   [
     "minVersion",

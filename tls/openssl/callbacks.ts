@@ -1,7 +1,8 @@
 /**
- * The two functions that OpenSSL calls, both only during a handshake: `SSL_CTX_set_alpn_select_cb` and `SSL_CTX_set_verify` have
+ * The two functions that OpenSSL always calls (`hooks.ts` has others), both only during a handshake: `SSL_CTX_set_alpn_select_cb` and `SSL_CTX_set_verify` have
  * no counterpart without. They run inside the `SSL_do_handshake` of a connection, which is `current` then. A call takes 1 µs.
  */
+import type { TlsError } from "../tls_error.ts";
 import { SSL_TLSEXT_ERR_ALERT_FATAL, SSL_TLSEXT_ERR_OK } from "./constants.ts";
 import type { Pointer } from "./libssl.ts";
 
@@ -11,9 +12,18 @@ export interface Handshaking {
   selectProtocol(offered: Uint8Array): number;
   /** Accepts or rejects what OpenSSL has found about a certificate. `ok`: whether OpenSSL accepts it. */
   verify(ok: boolean, storeContext: Pointer): boolean;
+  /** Keeps why a callback makes the handshake fail, for the error that follows. */
+  reject(error: TlsError): void;
+  /** Ends the connection: a function of the program has failed. Not called while OpenSSL runs. */
+  fail(error: Error): void;
 }
 
 let current: Handshaking | null = null;
+
+/** Returns the connection whose handshake runs. */
+export function handshaking(): Handshaking | null {
+  return current;
+}
 
 /** Runs a function of OpenSSL that may call back. */
 export function handshakeOf<T>(connection: Handshaking, call: () => T): T {

@@ -38,6 +38,20 @@ export const SSL_ERROR_ZERO_RETURN = 6;
 export const SSL_TLSEXT_ERR_OK = 0;
 export const SSL_TLSEXT_ERR_ALERT_FATAL = 2;
 
+export const SSL_TLSEXT_ERR_NOACK = 3;
+
+/** OCSP responses: tls1.h. */
+export const SSL_CTRL_SET_STATUS_REQ_CB = 63;
+export const SSL_CTRL_SET_STATUS_REQ_TYPE = 65;
+export const SSL_CTRL_GET_STATUS_REQ_OCSP_RESP = 70;
+export const SSL_CTRL_SET_STATUS_REQ_OCSP_RESP = 71;
+export const TLSEXT_STATUSTYPE_OCSP = 1n;
+
+/** What the callback of a client returns about an OCSP response. */
+export const STATUS_ACCEPTED = 1;
+export const STATUS_REJECTED = 0;
+export const STATUS_FAILED = -1;
+
 /** The numbers of the versions in the protocol. */
 export const VERSION_NUMBERS = { "TLSv1.2": 0x0303n, "TLSv1.3": 0x0304n } as const;
 

@@ -8,8 +8,10 @@ import { callbacks } from "./callbacks.ts";
 import * as c from "./constants.ts";
 import { Handles, made, parseRoots, type Root } from "./credentials.ts";
 import { denoAuthorities } from "./deno_authorities.ts";
+import { addHooks, type Hooks, removeHooks, stapleFor } from "./hooks.ts";
 import { type Identity, parseIdentity } from "./identity.ts";
 import { cString, type Libssl, type Pointer, textOf } from "./libssl.ts";
+import { checkStaple, parseStaple } from "./ocsp.ts";
 import { takeError } from "./openssl_error.ts";
 import { parseCrls } from "./revocation.ts";
 
@@ -56,6 +58,7 @@ export class OpensslContext {
   #identity: Identity | null;
   #suites: Suites;
   #crls: Pointer[];
+  #staple: (() => Uint8Array | null) | undefined;
   #made: Partial<Record<"client" | "server", MadeContext>> = {};
 
   /** Throws a `TypeError` for a certificate, a key or a cipher suite that cannot be used. */
@@ -67,6 +70,8 @@ export class OpensslContext {
       this.#roots = parseRoots(ssl, this.#handles, settings);
       this.#identity = parseIdentity(ssl, this.#handles, settings);
       this.#suites = chooseSuites(ssl, settings);
+      const { ocspResponse } = settings;
+      this.#staple = ocspResponse && this.#identity ? parseStaple(ssl, ocspResponse, this.#identity.cert) : undefined;
       this.#crls = parseCrls(ssl, this.#handles, settings.crl ?? []);
       checkAlgorithms(ssl, settings);
       // What is wrong with a certificate or a key is an error of the call, not of the first connection.
@@ -136,6 +141,7 @@ export class OpensslContext {
     const done = ssl.SSL_use_cert_and_key(connection, cert, key, chain, 1) === 1 &&
       ssl.SSL_ctrl(connection, c.SSL_CTRL_SET_MIN_PROTO_VERSION, c.VERSION_NUMBERS[suites.minVersion], null) === 1 &&
       ssl.SSL_ctrl(connection, c.SSL_CTRL_SET_MAX_PROTO_VERSION, c.VERSION_NUMBERS[suites.maxVersion], null) === 1;
+    stapleFor(ssl, connection, chosen.server());
     if (!done) throw new TlsError("FAILED", `TLS: the context that sni has returned cannot be used: ${this.#reason()}`);
   }
 
@@ -157,10 +163,15 @@ export class OpensslContext {
     const ssl = this.#ssl;
     ssl.ERR_clear_error();
     const method = side === "client" ? ssl.TLS_client_method() : ssl.TLS_server_method();
-    const pointer = this.#handles.own(made(ssl.SSL_CTX_new(method)), (ctx) => ssl.SSL_CTX_free(ctx));
+    const pointer = this.#handles.own(made(ssl.SSL_CTX_new(method)), (ctx) => {
+      removeHooks(ctx);
+      ssl.SSL_CTX_free(ctx);
+    });
     try {
       this.#configure(pointer);
       configure(roots, pointer);
+      const { keylog } = this.settings;
+      addHooks(ssl, pointer, side === "client" ? { keylog, check: this.#check() } : { keylog, staple: this.#staple });
     } catch (error) {
       this.#handles.free(pointer);
       throw error;
@@ -168,6 +179,15 @@ export class OpensslContext {
     if (before !== undefined) this.#handles.free(before.pointer);
     this.#made[side] = { pointer, roots };
     return pointer;
+  }
+
+  /** Returns what decides about the OCSP response of a server; `undefined` if none is requested. */
+  #check(): Hooks["check"] {
+    const { requestOcsp = false, rejectUnauthorized = true } = this.settings;
+    const lib = this.#ssl;
+    if (requestOcsp === false) return undefined;
+    // Without the hook, OpenSSL would not ask for one.
+    return (ssl, response) => rejectUnauthorized ? checkStaple(lib, ssl, response, requestOcsp === "required") : null;
   }
 
   /** Sets what both sides have. */

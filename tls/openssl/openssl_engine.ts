@@ -20,6 +20,7 @@ import type { OpensslContext } from "./openssl_context.ts";
 import { takeError, toConnectionError } from "./openssl_error.ts";
 import { attachConnection, OpensslObject } from "./openssl_object.ts";
 import { PeerVerifier } from "./peer_verifier.ts";
+import { plainAlert } from "./plain_alert.ts";
 import { readSession } from "./read_session.ts";
 
 /** How much is encrypted or decrypted in one call: one record. More would make OpenSSL's buffers grow, and stay. */
@@ -157,6 +158,14 @@ export class OpensslEngine implements TlsEngine, Handshaking {
 
   verify(ok: boolean, storeContext: Pointer): boolean {
     return this.#verifier.verify(ok, storeContext);
+  }
+
+  reject(error: TlsError): void {
+    this.#verifier.rejection = error;
+  }
+
+  fail(error: Error): void {
+    this.#end(error);
   }
 
   /** Keeps a part of a ClientHello. */
@@ -369,17 +378,6 @@ export class OpensslEngine implements TlsEngine, Handshaking {
     if (count > 0) this.#sink.ciphertext(count === size ? data : data.subarray(0, count));
     return count > 0;
   }
-}
-
-/** Alerts of RFC 8446, 6.2. */
-const PROTOCOL_VERSION = 70;
-const INTERNAL_ERROR = 80;
-
-/** Makes an alert that is not encrypted, as all are before the handshake. */
-function plainAlert(error: Error): Uint8Array {
-  const { code } = error as Partial<TlsError>;
-  const alert = code === "NOT_TLS" ? PROTOCOL_VERSION : INTERNAL_ERROR;
-  return new Uint8Array([21, 3, 3, 0, 2, 2, alert]);
 }
 
 function join(parts: Uint8Array[], rest: Uint8Array | null): Uint8Array {

@@ -5,6 +5,7 @@ import type { PeerCertificate } from "../../transports/transport.ts";
 import { toPeerCertificate } from "../peer_certificate.ts";
 import * as c from "./constants.ts";
 import { toDers } from "./credentials.ts";
+import { receivedResponse } from "./hooks.ts";
 import { cString, type Libssl, type Pointer, textOf } from "./libssl.ts";
 import { takeError } from "./openssl_error.ts";
 
@@ -18,6 +19,7 @@ interface State {
   live: () => Pointer | null;
   chain: Uint8Array[];
   serverSide: boolean;
+  response: Uint8Array | null;
 }
 
 const states = new WeakMap<OpensslObject, State>();
@@ -99,8 +101,19 @@ export class OpensslObject {
    * or a session was resumed. The CA is missing if only Deno knows it.
    */
   getVerifiedChain(): PeerCertificate[] {
-    const { lib, chain } = states.get(this)!;
+    const state = states.get(this);
+    if (state === undefined) return [];
+    const { lib, chain } = state;
     return chain.map((der) => toPeerCertificate(der, (data) => sha256(lib, data)));
+  }
+
+  /**
+   * Returns the OCSP response that a client has requested by `requestOcsp`.
+   *
+   * @returns The response (RFC 6960, DER); `null` if the server has sent none or a session was resumed.
+   */
+  getOcspResponse(): Uint8Array | null {
+    return states.get(this)?.response?.slice() ?? null;
   }
 }
 
@@ -113,7 +126,8 @@ export function attachConnection(
 ): void {
   const ssl = live();
   const chain = verified && ssl !== null ? toDers(lib, lib.SSL_get0_verified_chain(ssl)) : [];
-  states.set(object, { lib, live, serverSide, chain });
+  const response = serverSide || ssl === null ? null : receivedResponse(lib, ssl);
+  states.set(object, { lib, live, serverSide, chain, response });
 }
 
 /** Returns a digest in hexadecimal. */

@@ -54,6 +54,8 @@ function contextOf(lib: Libssl, settings: TlsSettings): OpensslContext {
   const bytes = new TextEncoder().encode(JSON.stringify(toEntries(settings)));
   const id = sha256(lib, bytes);
   bytes.fill(0); // The key is in it.
+  // Those with a function are not shared: it would get what belongs to another.
+  if (settings.keylog !== undefined) return new OpensslContext(lib, settings);
   const context = recent.get(id)?.deref() ?? new OpensslContext(lib, settings);
   recent.delete(id);
   recent.set(id, !hasIdentity(settings) ? { deref: () => context } : new WeakRef(context));

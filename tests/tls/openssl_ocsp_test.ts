@@ -1,0 +1,255 @@
+/** OCSP stapling, and the key log, which OpenSSL alone has. */
+import { TlsContext, TlsError, type TlsOptions, type Transport } from "../../mod.ts";
+import { OpensslObject } from "../../engines/epoll/mod.ts";
+import { assert, assertEquals, assertMatch, assertRejects } from "../std.ts";
+import { freePort, portOf } from "../kit.ts";
+import { execute } from "../program.ts";
+import { HOST, SECOND, SERVER } from "./kit.ts";
+import { makeCa, sign } from "./openssl_ca.ts";
+import { hasOpenssl, negotiate, opensslLoop, opensslTest, replaceSsl } from "./openssl_kit.ts";
+
+const ca = hasOpenssl ? await makeCa() : null;
+if (ca !== null) globalThis.addEventListener("unload", () => ca[Symbol.dispose]());
+
+/** Makes an OCSP response for a certificate. `signer`: who signs it. `more`: arguments of `openssl ocsp`. */
+async function respond(name: string, signer = "ca", more = "-ndays 7"): Promise<Uint8Array> {
+  const by = `-CA ca.pem -rsigner ${signer}.pem -rkey ${signer}.key -issuer ca.pem`;
+  await ca!.run(`ocsp -index index ${by} -cert ${name}.pem -respout ${name}.ocsp -noverify ${more}`);
+  return await Deno.readFile(ca!.path(`${name}.ocsp`));
+}
+
+function responseOf(transport: Transport): Uint8Array | null {
+  const object = transport.getExtraInfo("sslObject");
+  assert(object instanceof OpensslObject);
+  return object.getOcspResponse();
+}
+
+const meet = (server: TlsOptions, client: TlsOptions, name = "leaf") =>
+  negotiate(
+    { ...ca!.identity(name), ...server },
+    { caCerts: [ca!.read("ca.pem")], ...client },
+    responseOf,
+  );
+
+/** Returns the message of what a client rejects the server with. */
+async function rejection(server: TlsOptions, client: TlsOptions, name = "leaf"): Promise<string> {
+  const alerts: unknown[] = [];
+  const error = await assertRejects(
+    () =>
+      negotiate(
+        { ...ca!.identity(name), ...server },
+        { caCerts: [ca!.read("ca.pem")], ...client },
+        () => {},
+        (error) => alerts.push(error),
+      ),
+    TlsError,
+  );
+  assertEquals(error.code, "BAD_CERTIFICATE");
+  // bad_certificate_status_response.
+  assertMatch(String(alerts[0]), /alert 113/);
+  return error.message.replace("TLS: the certificate is rejected: ", "");
+}
+
+for (const maxVersion of ["TLSv1.2", "TLSv1.3"] as const) {
+  opensslTest(`ocspResponse is sent to a client that requests it, and verified, with ${maxVersion}`, async () => {
+    const ocspResponse = await respond("leaf");
+    assertEquals(await meet({ ocspResponse, maxVersion }, { requestOcsp: true }), ocspResponse);
+    assertEquals(await meet({ ocspResponse, maxVersion }, { requestOcsp: "required" }), ocspResponse);
+    assertEquals(await meet({ ocspResponse, maxVersion }, {}), null);
+    assertEquals(await meet({ maxVersion }, { requestOcsp: true }), null);
+    const why = "the server has sent no OCSP response, and requestOcsp requires one";
+    assertEquals(await rejection({ maxVersion }, { requestOcsp: "required" }), why);
+  });
+
+  opensslTest(`requestOcsp rejects a certificate that was revoked with ${maxVersion}`, async () => {
+    const ocspResponse = await respond("revoked");
+    const why = "it was revoked, by its OCSP response";
+    assertEquals(await rejection({ ocspResponse, maxVersion }, { requestOcsp: true }, "revoked"), why);
+  });
+}
+
+opensslTest("requestOcsp accepts a response of a responder that the CA has authorized, and of no other", async () => {
+  await sign(ca!, "responder", "ocsp");
+  await sign(ca!, "impostor", "leaf");
+  const good = await respond("leaf", "responder");
+  assertEquals(await meet({ ocspResponse: good }, { requestOcsp: "required" }), good);
+  for (const [signer, why] of [["impostor", /missing ocspsigning usage/], ["stranger", /certificate verify error/]]) {
+    if (signer === "stranger") {
+      const ec = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -config ca.cnf";
+      await ca!.run(`req -x509 ${ec} -keyout stranger.key -out stranger.pem -subj /CN=stranger -extensions middle`);
+    }
+    const bad = await respond("leaf", signer as string);
+    assertMatch(await rejection({ ocspResponse: bad }, { requestOcsp: true }), /^the OCSP response is not signed for/);
+    assertMatch(await rejection({ ocspResponse: bad }, { requestOcsp: true }), why as RegExp);
+  }
+});
+
+opensslTest("with rejectUnauthorized: false, a client gets the response, and nothing is verified", async () => {
+  const ocspResponse = await respond("revoked");
+  const client = { requestOcsp: "required" as const, rejectUnauthorized: false };
+  assertEquals(await meet({ ocspResponse }, client, "revoked"), ocspResponse);
+  assertEquals(await meet({}, client), null);
+});
+
+opensslTest("ocspResponse that is no response, is for another certificate or has expired is a TypeError", async () => {
+  const refusal = async (ocspResponse: Uint8Array) => {
+    const tls = { ...ca!.identity("leaf"), ocspResponse };
+    const error = await assertRejects(() => opensslLoop().createServer(() => ({}), { port: 0, tls }), TypeError);
+    return error.message;
+  };
+  const unparsable = "ocspResponse must be an OCSP response (DER), got bytes that cannot be parsed";
+  assertEquals(await refusal(new Uint8Array([1, 2, 3])), unparsable);
+  // tryLater: RFC 6960, 4.2.1.
+  const later = new Uint8Array([0x30, 3, 10, 1, 3]);
+  assertEquals(await refusal(later), "ocspResponse must be a successful OCSP response (DER), got other bytes");
+  const other = "ocspResponse must be about cert, got one about another certificate";
+  assertEquals(await refusal(await respond("revoked")), other);
+});
+
+opensslTest("a response that has expired is a TypeError at the call, and rejected by a client", async () => {
+  const ocspResponse = await respond("leaf");
+  let valid = 1;
+  // A client of another server checks the same bytes later.
+  using _clock = replaceSsl("OCSP_check_validity", () => valid--);
+  const why = "the OCSP response has expired or is not valid yet";
+  assertEquals(await rejection({ ocspResponse }, { requestOcsp: true }), why);
+  valid = 0;
+  const tls = { ...ca!.identity("leaf"), ocspResponse, alpnProtocols: ["new"] };
+  const error = await assertRejects(() => opensslLoop().createServer(() => ({}), { port: 0, tls }), TypeError);
+  assertMatch(error.message, /^ocspResponse must be valid now, got one that is valid from .* GMT until .* GMT$/);
+});
+
+opensslTest("reload() with another certificate drops the response of the old one", async () => {
+  const context = new TlsContext({ ...ca!.identity("leaf"), ocspResponse: await respond("leaf") });
+  const loop = opensslLoop();
+  await using server = await loop.createServer(() => ({}), { hostname: HOST, port: 0, tls: { context } });
+  const ask = async () => {
+    const lost = Promise.withResolvers<unknown>();
+    const tls = { caCerts: [ca!.read("ca.pem")], requestOcsp: true };
+    const options = { hostname: HOST, port: portOf(server), tls };
+    const [transport] = await loop.createConnection(() => ({ connectionLost: lost.resolve }), options);
+    transport.close();
+    await lost.promise;
+    return responseOf(transport)?.length;
+  };
+  assert(await ask() !== undefined);
+  await context.reload(ca!.identity("revoked"));
+  assertEquals(await ask(), undefined);
+});
+
+opensslTest("sni staples what belongs to the certificate that it selects", async () => {
+  await sign(ca!, "chosen", "leaf");
+  const ocspResponse = await respond("chosen");
+  const chosen = new TlsContext({ ...ca!.identity("chosen"), ocspResponse });
+  const plain = new TlsContext(ca!.identity("chosen"));
+  const own = await respond("leaf");
+  assertEquals(await meet({ sni: () => chosen }, { requestOcsp: "required" }), ocspResponse);
+  assertEquals(await meet({ sni: () => chosen, ocspResponse: own }, { requestOcsp: "required" }), ocspResponse);
+  assertEquals(await meet({ sni: () => plain, ocspResponse: own }, { requestOcsp: true }), null);
+  assertEquals(await meet({ sni: () => null, ocspResponse: own }, { requestOcsp: "required" }), own);
+});
+
+opensslTest("openssl s_client gets the response, and a client gets that of openssl s_server", async () => {
+  const ocspResponse = await respond("leaf");
+  const tls = { ...ca!.identity("leaf"), ocspResponse };
+  await using server = await opensslLoop().createServer(() => ({}), { hostname: HOST, port: 0, tls });
+  const { stdout } = await execute("openssl", ["s_client", "-status", "-connect", `${HOST}:${portOf(server)}`]);
+  assertMatch(stdout, /OCSP Response Status: successful \(0x0\)[^]*Cert Status: good/);
+
+  const port = freePort();
+  const flags = ["-accept", `${HOST}:${port}`, "-cert", "leaf.pem", "-key", "leaf.key", "-status_file", "leaf.ocsp"];
+  const child = new Deno.Command("openssl", {
+    args: ["s_server", ...flags, "-naccept", "1"],
+    cwd: ca!.path("."),
+    ...{ stdin: "piped", stdout: "piped", stderr: "null" },
+  }).spawn();
+  const lines = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
+  for (let seen = ""; !seen.includes("ACCEPT");) seen += (await lines.read()).value ?? "ACCEPT";
+  const lost = Promise.withResolvers<unknown>();
+  const client = { caCerts: [ca!.read("ca.pem")], requestOcsp: "required" as const };
+  const [transport] = await opensslLoop().createConnection(
+    () => ({ connectionLost: lost.resolve }),
+    { hostname: HOST, port, tls: client },
+  );
+  transport.close();
+  await lost.promise;
+  assertEquals(responseOf(transport), ocspResponse);
+  await lines.cancel();
+  await child.stdin.close();
+  await child.status;
+});
+
+for (const maxVersion of ["TLSv1.2", "TLSv1.3"] as const) {
+  opensslTest(`keylog gets the same lines on both sides with ${maxVersion}`, async () => {
+    const lines: Record<"server" | "client", string[]> = { server: [], client: [] };
+    await negotiate(
+      { maxVersion, keylog: (line) => void lines.server.push(line) },
+      { keylog: (line) => void lines.client.push(line) },
+      () => {},
+    );
+    assertEquals(lines.server.toSorted(), lines.client.toSorted());
+    const labels = maxVersion === "TLSv1.2" ? ["CLIENT_RANDOM"] : [
+      "SERVER_HANDSHAKE_TRAFFIC_SECRET",
+      "CLIENT_HANDSHAKE_TRAFFIC_SECRET",
+      "EXPORTER_SECRET",
+      "SERVER_TRAFFIC_SECRET_0",
+      "CLIENT_TRAFFIC_SECRET_0",
+    ];
+    assertEquals(lines.client.map((line) => line.split(" ")[0]).toSorted(), labels.toSorted());
+  });
+}
+
+opensslTest("keylog has the lines of openssl s_client", async () => {
+  const lines: string[] = [];
+  const tls = { ...SERVER, keylog: (line: string) => void lines.push(line) };
+  await using server = await opensslLoop().createServer(() => ({}), { hostname: HOST, port: 0, tls });
+  const file = ca!.path("keys.log");
+  await execute("openssl", ["s_client", "-keylogfile", file, "-connect", `${HOST}:${portOf(server)}`]);
+  const theirs = (await Deno.readTextFile(file)).split("\n").filter((line) => /^[A-Z]/.test(line));
+  assertEquals(lines.toSorted(), theirs.toSorted());
+});
+
+opensslTest("keylog of one context gets nothing of another with the same settings", async () => {
+  const lines: string[] = [];
+  await negotiate({}, { keylog: (line) => void lines.push(line) }, () => {});
+  const { length } = lines;
+  assert(length > 0);
+  await negotiate({ keylog: () => {} }, { keylog: () => {} }, () => {});
+  await negotiate({ sni: () => new TlsContext(SECOND) }, { rejectUnauthorized: false }, () => {});
+  assertEquals(lines.length, length);
+});
+
+for (
+  const [how, keylog] of [
+    ["throws", () => {
+      throw new Error("disk full");
+    }],
+    ["rejects", () => Promise.reject(new Error("disk full"))],
+  ] as const
+) {
+  opensslTest(`a keylog that ${how} ends the connection with its error`, async () => {
+    const loop = opensslLoop();
+    loop.setExceptionHandler(() => {});
+    await using server = await loop.createServer(() => ({}), { hostname: HOST, port: 0, tls: SERVER });
+    const tls = { rejectUnauthorized: false, keylog: keylog as () => void };
+    const lost = Promise.withResolvers<unknown>();
+    const factory = () => ({ connectionLost: lost.resolve });
+    // The handshake may be complete before OpenSSL has returned.
+    loop.createConnection(factory, { hostname: HOST, port: portOf(server), tls }).catch(lost.resolve);
+    assertEquals(String(await lost.promise), "Error: disk full");
+    const errors: unknown[] = [];
+    await negotiate({ keylog: keylog as () => void }, {}, () => {}, (error) => errors.push(error)).catch(() => {});
+    assertMatch(String(errors[0]), /disk full/);
+  });
+}
+
+opensslTest("a keylog may abort the connection", async () => {
+  const controller = new AbortController();
+  const loop = opensslLoop();
+  await using server = await loop.createServer(() => ({}), { hostname: HOST, port: 0, tls: SERVER });
+  loop.setExceptionHandler(() => {});
+  const tls = { rejectUnauthorized: false, keylog: () => controller.abort(new Error("enough")) };
+  const options = { hostname: HOST, port: portOf(server), tls, signal: controller.signal };
+  const error = await assertRejects(() => loop.createConnection(() => ({}), options), Error);
+  assertEquals(error.message, "enough");
+});
