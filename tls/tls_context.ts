@@ -13,8 +13,8 @@ export interface TlsContextOptions extends TlsSettings {
    * Server: select the context of a connection by the name that the client requests (SNI).
    *
    * @param serverName The name; `""` if the client requests none.
-   * @returns A context, whose `cert`, `key` and versions are used, or `null` for this one. All other options, and versions
-   * that the other context does not set, are those of this context.
+   * @returns A context, whose `cert` and `key` (or `pfx`), `ocspResponse` and versions are used, or `null` for this one. All
+   * other options, and versions that the other context does not set, are those of this context.
    */
   sni?: ((serverName: string) => TlsContext | null | Promise<TlsContext | null>) | undefined;
 }

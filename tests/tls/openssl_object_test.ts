@@ -138,3 +138,12 @@ opensslTest("getChannelBinding() is NotSupported without an extended master secr
   });
   await both({}, {}, (object) => assertEquals(object.getChannelBinding("tls-exporter").length, 32));
 });
+
+opensslTest("group has a name for a group that has no number of its own in OpenSSL", async () => {
+  const [GET_NEGOTIATED_GROUP, WITHOUT_NID, X25519] = [134, 0x1000000, 0x1d];
+  using _group = replaceSsl("SSL_ctrl", (real, ssl, command, ...rest) => {
+    return command === GET_NEGOTIATED_GROUP ? WITHOUT_NID | X25519 : real(ssl, command, ...rest);
+  });
+  const { answers } = await both({}, {}, (object) => object.group);
+  assertEquals(answers, ["x25519", "x25519"]);
+});

@@ -63,6 +63,17 @@ opensslTest("pfx has the certificate, the key and the intermediate CAs", async (
   assertEquals(await meet({ pfx: await Deno.readFile(ca!.path("leaf.p12")), passphrase: "secret" }, {}), "leaf");
 });
 
+opensslTest("a pfx whose encryption this OpenSSL does not have is a TypeError with its reason", async () => {
+  const made = await ca!.run("pkcs12 -export -legacy -in leaf.pem -inkey leaf.key -out legacy.p12 -passout pass:secret")
+    .then(() => true, () => false);
+  if (!made) return; // This OpenSSL cannot make one.
+  const pfx = await Deno.readFile(ca!.path("legacy.p12"));
+  assertMatch(
+    await refusal({ pfx, passphrase: "secret" }),
+    /^pfx must be a PKCS #12 that OpenSSL can decrypt: (unsupported|.*inner_evp_generic_fetch.*)/,
+  );
+});
+
 opensslTest("reload() replaces a certificate by a pfx, and the reverse", async () => {
   await ca!.run("pkcs12 -export -in revoked.pem -inkey revoked.key -out r.p12 -passout pass:secret");
   const loop = opensslLoop();

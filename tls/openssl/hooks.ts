@@ -20,16 +20,17 @@ export interface Hooks {
   check?: ((ssl: Pointer, response: Uint8Array | null) => TlsError | null) | undefined;
 }
 
-const hooks = new Map<bigint, Hooks>();
+/** By the address of the `SSL_CTX`. Not strongly: a function of the program may refer to its own context. */
+const hooks = new Map<bigint, WeakRef<Hooks>>();
 
 /** The place of the application data of an `SSL`: `SSL_set_app_data`. */
 const APP_DATA = 0;
 
-/** Makes OpenSSL call the hooks for the connections of a context. */
+/** Makes OpenSSL call the hooks for the connections of a context, as long as the caller keeps them. */
 export function addHooks(lib: Libssl, ctx: Pointer, given: Hooks): void {
   const { keylog, staple, check } = given;
   if (keylog === undefined && staple === undefined && check === undefined) return;
-  hooks.set(Deno.UnsafePointer.value(ctx), given);
+  hooks.set(Deno.UnsafePointer.value(ctx), new WeakRef(given));
   if (keylog !== undefined) lib.SSL_CTX_set_keylog_callback(ctx, hookCallbacks().keylog);
   if (staple !== undefined || check !== undefined) setStatusCallback(lib, ctx);
   if (check !== undefined) lib.SSL_CTX_ctrl(ctx, c.SSL_CTRL_SET_STATUS_REQ_TYPE, c.TLSEXT_STATUSTYPE_OCSP, null);
@@ -43,7 +44,7 @@ export function removeHooks(ctx: Pointer): void {
 /** Makes a connection staple what another context has, whose certificate it has got. */
 export function stapleFor(lib: Libssl, connection: Pointer, chosen: Pointer): void {
   lib.SSL_set_ex_data(connection, APP_DATA, chosen);
-  const isNeeded = hooks.get(Deno.UnsafePointer.value(chosen))?.staple !== undefined;
+  const isNeeded = hooksOf(chosen)?.staple !== undefined;
   if (isNeeded) setStatusCallback(lib, made(lib.SSL_get_SSL_CTX(connection)));
 }
 
@@ -56,6 +57,10 @@ export function receivedResponse(lib: Libssl, ssl: Pointer): Uint8Array | null {
   return new Uint8Array(Deno.UnsafePointerView.getArrayBuffer(pointer, size)).slice();
 }
 
+function hooksOf(ctx: Deno.PointerValue): Hooks | undefined {
+  return hooks.get(Deno.UnsafePointer.value(ctx))?.deref();
+}
+
 function setStatusCallback(lib: Libssl, ctx: Pointer): void {
   lib.SSL_CTX_callback_ctrl(ctx, c.SSL_CTRL_SET_STATUS_REQ_CB, hookCallbacks().status);
 }
@@ -64,7 +69,7 @@ function onStatus(ssl: Deno.PointerValue): number {
   try {
     const lib = openLibssl();
     const ctx = lib.SSL_get_ex_data(ssl, APP_DATA) ?? lib.SSL_get_SSL_CTX(ssl);
-    const { staple, check } = hooks.get(Deno.UnsafePointer.value(ctx)) ?? {};
+    const { staple, check } = hooksOf(ctx) ?? {};
     if (lib.SSL_is_server(ssl) === 1) return send(lib, ssl!, staple?.() ?? null);
     const error = check?.(ssl!, receivedResponse(lib, ssl!));
     if (error === null) return c.STATUS_ACCEPTED;
@@ -87,7 +92,7 @@ function send(lib: Libssl, ssl: Pointer, response: Uint8Array | null): number {
 
 function onKeylog(ssl: Deno.PointerValue, line: Deno.PointerValue): void {
   try {
-    const keylog = hooks.get(Deno.UnsafePointer.value(openLibssl().SSL_get_SSL_CTX(ssl)))?.keylog;
+    const keylog = hooksOf(openLibssl().SSL_get_SSL_CTX(ssl))?.keylog;
     if (keylog === undefined) return;
     const text = textOf(line);
     const connection = handshaking();

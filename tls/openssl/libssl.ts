@@ -100,6 +100,7 @@ const SYMBOLS = {
   X509_STORE_add_crl: { parameters: [P, P], result: "i32" },
   X509_STORE_set_flags: { parameters: [P, "u64"], result: "i32" },
   SSL_CTX_set_verify_depth: { parameters: [P, "i32"], result: "void" },
+  SSL_group_to_name: { parameters: [P, "i32"], result: P },
   SSL_export_keying_material: { parameters: [P, B, "usize", B, "usize", B, "usize", "i32"], result: "i32" },
   SSL_get_certificate: { parameters: [P], result: P },
   X509_get_signature_info: { parameters: [P, B, P, P, P], result: "i32" },

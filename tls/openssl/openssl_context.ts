@@ -44,6 +44,7 @@ interface Suites {
 interface MadeContext {
   pointer: Pointer;
   roots: Root[];
+  hooks: Hooks;
 }
 
 /** Settings that have been loaded, for any number of connections. */
@@ -167,17 +168,19 @@ export class OpensslContext {
       removeHooks(ctx);
       ssl.SSL_CTX_free(ctx);
     });
+    let hooks: Hooks;
     try {
       this.#configure(pointer);
       configure(roots, pointer);
       const { keylog } = this.settings;
-      addHooks(ssl, pointer, side === "client" ? { keylog, check: this.#check() } : { keylog, staple: this.#staple });
+      hooks = side === "client" ? { keylog, check: this.#check() } : { keylog, staple: this.#staple };
+      addHooks(ssl, pointer, hooks);
     } catch (error) {
       this.#handles.free(pointer);
       throw error;
     }
     if (before !== undefined) this.#handles.free(before.pointer);
-    this.#made[side] = { pointer, roots };
+    this.#made[side] = { pointer, roots, hooks };
     return pointer;
   }
 

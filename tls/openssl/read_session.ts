@@ -27,12 +27,13 @@ export function readSession(
   };
 }
 
-/** Numbers above this are groups that have no NID: tls1.h. */
+/** Numbers above this are groups that have no NID, such as X25519MLKEM768: tls1.h. */
 const GROUP_WITHOUT_NID = 0x1000000;
 
 function readGroup(lib: Libssl, ssl: Pointer): string | null {
   const nid = lib.SSL_ctrl(ssl, SSL_CTRL_GET_NEGOTIATED_GROUP, 0n, null);
-  if (nid <= 0 || nid >= GROUP_WITHOUT_NID) return null;
+  if (nid <= 0) return null;
+  if (nid >= GROUP_WITHOUT_NID) return textOf(lib.SSL_group_to_name(ssl, nid)) || null;
   return textOf(lib.OBJ_nid2sn(nid)) || null;
 }
 
