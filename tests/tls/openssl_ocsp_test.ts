@@ -33,20 +33,16 @@ const meet = (server: TlsOptions, client: TlsOptions, name = "leaf") =>
 
 /** Returns the message of what a client rejects the server with. */
 async function rejection(server: TlsOptions, client: TlsOptions, name = "leaf"): Promise<string> {
-  const alerts: unknown[] = [];
   const error = await assertRejects(
     () =>
       negotiate(
         { ...ca!.identity(name), ...server },
         { caCerts: [ca!.read("ca.pem")], ...client },
         () => {},
-        (error) => alerts.push(error),
       ),
     TlsError,
   );
   assertEquals(error.code, "BAD_CERTIFICATE");
-  // bad_certificate_status_response.
-  assertMatch(String(alerts[0]), /alert 113/);
   return error.message.replace("TLS: the certificate is rejected: ", "");
 }
 
@@ -84,6 +80,29 @@ opensslTest("requestOcsp accepts a response of a responder that the CA has autho
   }
 });
 
+opensslTest("requestOcsp accepts a responder that an intermediate CA has authorized", async () => {
+  await sign(ca!, "middle", "middle");
+  await sign(ca!, "below", "leaf", "middle");
+  await sign(ca!, "helper", "ocsp", "middle");
+  const by = "-CA middle.pem -rsigner helper.pem -rkey helper.key -issuer middle.pem";
+  await ca!.run(`ocsp -index index ${by} -cert below.pem -respout below.ocsp -noverify -ndays 7`);
+  const ocspResponse = await Deno.readFile(ca!.path("below.ocsp"));
+  const cert = ca!.read("below.pem") + ca!.read("middle.pem");
+  assertEquals(await meet({ cert, ocspResponse }, { requestOcsp: "required" }, "below"), ocspResponse);
+});
+
+opensslTest("a response that expires while the server runs is no longer sent", async () => {
+  const ocspResponse = await respond("leaf");
+  assert(await meet({ ocspResponse }, { requestOcsp: true }) !== null);
+  const { now } = Date;
+  Date.now = () => now() + 8 * 24 * 3600 * 1000;
+  try {
+    assertEquals(await meet({ ocspResponse }, { requestOcsp: true }), null);
+  } finally {
+    Date.now = now;
+  }
+});
+
 opensslTest("with rejectUnauthorized: false, a client gets the response, and nothing is verified", async () => {
   const ocspResponse = await respond("revoked");
   const client = { requestOcsp: "required" as const, rejectUnauthorized: false };
@@ -104,6 +123,19 @@ opensslTest("ocspResponse that is no response, is for another certificate or has
   assertEquals(await refusal(later), "ocspResponse must be a successful OCSP response (DER), got other bytes");
   const other = "ocspResponse must be about cert, got one about another certificate";
   assertEquals(await refusal(await respond("revoked")), other);
+});
+
+opensslTest("a server whose response is rejected gets the alert that says so", async () => {
+  const loop = opensslLoop();
+  const alert = Promise.withResolvers<unknown>();
+  loop.setExceptionHandler(({ error }) => alert.resolve(error));
+  const tls = ca!.identity("leaf");
+  await using server = await loop.createServer(() => ({}), { hostname: HOST, port: 0, tls });
+  const client = { caCerts: [ca!.read("ca.pem")], requestOcsp: "required" as const };
+  const options = { hostname: HOST, port: portOf(server), tls: client };
+  await assertRejects(() => loop.createConnection(() => ({}), options), TlsError);
+  // bad_certificate_status_response: RFC 6066, 9.
+  assertMatch(String(await alert.promise), /alert 113/);
 });
 
 opensslTest("a response that has expired is a TypeError at the call, and rejected by a client", async () => {
@@ -134,6 +166,11 @@ opensslTest("reload() with another certificate drops the response of the old one
   };
   assert(await ask() !== undefined);
   await context.reload(ca!.identity("revoked"));
+  assertEquals(await ask(), undefined);
+  await context.reload({ ...ca!.identity("leaf"), ocspResponse: await respond("leaf") });
+  assert(await ask() !== undefined);
+  await ca!.run("pkcs12 -export -in revoked.pem -inkey revoked.key -out r.p12 -passout pass:secret");
+  await context.reload({ pfx: await Deno.readFile(ca!.path("r.p12")), passphrase: "secret" });
   assertEquals(await ask(), undefined);
 });
 
@@ -237,11 +274,26 @@ for (
     // The handshake may be complete before OpenSSL has returned.
     loop.createConnection(factory, { hostname: HOST, port: portOf(server), tls }).catch(lost.resolve);
     assertEquals(String(await lost.promise), "Error: disk full");
-    const errors: unknown[] = [];
-    await negotiate({ keylog: keylog as () => void }, {}, () => {}, (error) => errors.push(error)).catch(() => {});
-    assertMatch(String(errors[0]), /disk full/);
+    const failed = Promise.withResolvers<unknown>();
+    await negotiate({ keylog: keylog as () => void }, {}, () => {}, failed.resolve).catch(() => {});
+    assertEquals(String(await failed.promise), "Error: disk full");
   });
 }
+
+opensslTest("keylog is not called while OpenSSL runs, so that it may end the connection", async () => {
+  let running = 0;
+  using _handshake = replaceSsl("SSL_do_handshake", (real, ssl) => {
+    running++;
+    try {
+      return real(ssl);
+    } finally {
+      running--;
+    }
+  });
+  const seen = new Set<number>();
+  await negotiate({ keylog: () => void seen.add(running) }, { keylog: () => void seen.add(running) }, () => {});
+  assertEquals([...seen], [0]);
+});
 
 opensslTest("a keylog may abort the connection", async () => {
   const controller = new AbortController();

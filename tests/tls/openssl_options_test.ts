@@ -2,6 +2,7 @@
 import { EventLoop, TlsContext, TlsError, type TlsOptions } from "../../mod.ts";
 import { DenoEngine } from "../../engines/deno/mod.ts";
 import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "../std.ts";
+import { runProgram } from "../program.ts";
 import { CA, CLIENT, SERVER } from "./kit.ts";
 import { makeCa, sign } from "./openssl_ca.ts";
 import { hasOpenssl, negotiate, opensslLoop, opensslTest, replaceSsl } from "./openssl_kit.ts";
@@ -145,6 +146,45 @@ opensslTest("crl must have a list of every CA in the chain", async () => {
   assertEquals(await meet(tls, { crl: [ca!.read("ca.crl"), ca!.read("middle2.crl")] }), "below2");
 });
 
+opensslTest("crl rejects a chain with a CA that was revoked", async () => {
+  await sign(ca!, "lost", "middle");
+  await sign(ca!, "under", "leaf", "lost");
+  await ca!.run("ca -config ca.cnf -cert lost.pem -keyfile lost.key -gencrl -out lost.crl");
+  await ca!.run("ca -config ca.cnf -cert ca.pem -keyfile ca.key -revoke lost.pem");
+  await ca!.run("ca -config ca.cnf -cert ca.pem -keyfile ca.key -gencrl -out newer.crl");
+  const tls = { cert: ca!.read("under.pem") + ca!.read("lost.pem"), key: ca!.read("under.key") };
+  const lists = (own: string) => ({ crl: [ca!.read(own), ca!.read("lost.crl")] });
+  assertEquals(await meet(tls, lists("ca.crl")), "under");
+  const error = await assertRejects(() => meet(tls, lists("newer.crl")), TlsError);
+  assertMatch(error.message, /certificate revoked/);
+});
+
+opensslTest("with crl, a CA that only Deno knows is not trusted", async () => {
+  const source = `
+    import { EventLoop } from "@tandem/io";
+    import { EpollEngine } from "${new URL("../../engines/epoll/mod.ts", import.meta.url)}";
+    const loop = new EventLoop({ engine: new EpollEngine({ tls: "openssl" }) });
+    loop.setExceptionHandler(() => {});
+    const { cert, key } = ${JSON.stringify(ca!.identity("leaf"))};
+    const tls = { cert: cert + ${JSON.stringify(ca!.read("ca.pem"))}, key };
+    const server = await loop.createServer(() => ({}), { hostname: "127.0.0.1", port: 0, tls });
+    for (const more of [{}, { verifyDepth: 1 }, { verifyDepth: 0 }, { crl: [${JSON.stringify(ca!.read("ca.crl"))}] }]) {
+      const options = { hostname: "127.0.0.1", port: server.port, tls: { ...more, serverHostname: "localhost" } };
+      try {
+        const [transport] = await loop.createConnection(() => ({}), options);
+        console.log("accepted");
+        transport.abort();
+      } catch (error) {
+        console.log(error.code ?? error);
+      }
+    }
+    Deno.exit();`;
+  const flags = ["--allow-ffi", "--allow-net"];
+  const { stdout } = await runProgram(source, { flags, env: { DENO_CERT: ca!.path("ca.pem") } });
+  // The root that the server sends counts for verifyDepth, too.
+  assertEquals(stdout.split("\n"), ["accepted", "accepted", "BAD_CERTIFICATE", "UNKNOWN_ISSUER", ""]);
+});
+
 opensslTest("crl that has expired, is not valid yet or is no list is a TypeError", async () => {
   const gencrl = "ca -config ca.cnf -cert ca.pem -keyfile ca.key -gencrl";
   await ca!.run(`${gencrl} -crl_lastupdate 20200101000000Z -crl_nextupdate 20200201000000Z -out old.crl`);
@@ -182,8 +222,8 @@ opensslTest(
     for (const maxVersion of ["TLSv1.2", "TLSv1.3"] as const) {
       const seen: unknown[] = [];
       const loop = opensslLoop();
-      const errors: unknown[] = [];
-      loop.setExceptionHandler(({ error }) => void errors.push(error));
+      const failed = Promise.withResolvers<unknown>();
+      loop.setExceptionHandler(({ error }) => failed.resolve(error));
       const accepted = Promise.withResolvers<void>();
       let count = 0;
       const factory = () => ({
@@ -209,7 +249,7 @@ opensslTest(
       assertEquals(seen, [undefined, { CN: "client" }]);
       const lost = await connect(ca!.identity("leaf")).then(({ lost }) => lost, (error) => error);
       assertMatch(String(lost), /alert 48/);
-      assertEquals((errors[0] as TlsError).code, "UNKNOWN_ISSUER");
+      assertEquals((await failed.promise as TlsError).code, "UNKNOWN_ISSUER");
     }
   },
 );
