@@ -1,8 +1,8 @@
 /** The options that only TLS by OpenSSL has: keys, revocation, depth, groups and signature algorithms. */
-import { EventLoop, TlsContext, TlsError, type TlsOptions } from "../../mod.ts";
+import { EventLoop, TlsContext, TlsError, type TlsOptions, type Transport } from "../../mod.ts";
 import { DenoEngine } from "../../engines/deno/mod.ts";
 import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "../std.ts";
-import { runProgram } from "../program.ts";
+import { execute, runProgram } from "../program.ts";
 import { CA, CLIENT, SERVER } from "./kit.ts";
 import { makeCa, sign } from "./openssl_ca.ts";
 import { hasOpenssl, negotiate, opensslLoop, opensslTest, replaceSsl } from "./openssl_kit.ts";
@@ -133,6 +133,39 @@ opensslTest("crl rejects a certificate that was revoked, on both sides", async (
   const refused = await assertRejects(() => meet(server, ca!.identity("revoked")), TlsError);
   assertMatch(refused.message, /alert 44/);
 });
+
+for (const version of ["-tls1_2", "-tls1_3"]) {
+  opensslTest(`a client that crl has revoked since cannot resume its session (${version})`, async () => {
+    const context = new TlsContext({
+      ...ca!.identity("leaf"),
+      ...{ requestCert: true, caCerts: [ca!.read("ca.pem")] },
+    });
+    const loop = opensslLoop();
+    const made: unknown[] = [];
+    let failed = Promise.withResolvers<string>();
+    loop.setExceptionHandler(({ error }) => failed.resolve(String(error)));
+    const factory = () => ({
+      connectionMade(transport: Transport) {
+        made.push((transport.getExtraInfo("sslObject") as { sessionReused: boolean }).sessionReused);
+        transport.write(new Uint8Array([10])); // With it, a client of TLS 1.3 reads its tickets.
+        transport.close();
+      },
+    });
+    await using server = await loop.createServer(factory, { hostname: "127.0.0.1", port: 0, tls: { context } });
+    const session = ca!.path("session.pem");
+    const own = ["-cert", ca!.path("revoked.pem"), "-key", ca!.path("revoked.key")];
+    const connect = (...more: string[]) =>
+      execute("openssl", ["s_client", version, "-connect", `127.0.0.1:${server.port}`, "-ign_eof", ...own, ...more]);
+    await connect("-sess_out", session);
+    await connect("-sess_in", session);
+    assertEquals(made, [false, true]);
+    await context.reload({ crl: [ca!.read("ca.crl")] });
+    failed = Promise.withResolvers();
+    await connect("-sess_in", session);
+    assertMatch(await failed.promise, /certificate revoked/);
+    assertEquals(made.length, 2);
+  });
+}
 
 opensslTest("crl must have a list of every CA in the chain", async () => {
   await sign(ca!, "middle2", "middle");
