@@ -313,6 +313,10 @@ opensslTest("signatureAlgorithms chooses what both sides sign and accept", async
 
 Deno.test("new TlsContext() rejects a value of the wrong kind of each option of OpenSSL", () => {
   const wrong: [options: object, message: RegExp][] = [
+    [{ password: "a" }, /password is not an option; did you mean passphrase\?$/],
+    [{ ecdhCurve: "a" }, /ecdhCurve is not an option; did you mean groups\?$/],
+    [{ sigalgs: "a" }, /sigalgs is not an option; did you mean signatureAlgorithms\?$/],
+    [{ keylogFilename: "a" }, /keylogFilename is not an option; did you mean keylog\?$/],
     [{ passphrase: "a" }, /passphrase requires key or pfx$/],
     [{ ...SERVER, passphrase: "" }, /passphrase must be a non-empty string without U\+0000$/],
     [{ ...SERVER, passphrase: "a\0b" }, /passphrase must be a non-empty string without U\+0000$/],

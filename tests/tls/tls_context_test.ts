@@ -178,7 +178,7 @@ Deno.test("new TlsContext() names an option that it does not have, and the one t
       [{ serverHostname: "localhost" }, /^serverHostname is not an option; /],
       [[], "options must be a plain object, got Array"],
       [null, "options must be a plain object, got null"],
-      [{ requestCert: "yes" }, 'requestCert must be a boolean, got string "yes"'],
+      [{ requestCert: "yes" }, 'requestCert must be a boolean or "optional", got string "yes"'],
     ] as const
   ) {
     const error = assertThrows(() => new TlsContext(options as object), TypeError);
