@@ -107,7 +107,7 @@ async function upgrade(
   const extra = { ...extraOf(transport as StreamTransport) };
   connection.upgrade(
     (lower) => {
-      handle = makeTlsHandle(loop, lower, plan);
+      handle = makeTlsHandle(loop, lower, plan, extra.peername);
       return [handle, handle.lowerSink];
     },
     protocol,

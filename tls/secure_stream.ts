@@ -51,18 +51,23 @@ export async function secureStream(
     const known = await orClose(loop, lower, signal, () => ownHandshake(loop, end.handshake!));
     return { handle: lower, extra: { ...extra, ...known } };
   }
-  const handle = await orClose(loop, lower, signal, () => makeTlsHandle(loop, lower, plan));
+  const handle = await orClose(loop, lower, signal, () => makeTlsHandle(loop, lower, plan, extra.peername));
   const known = await orClose(loop, handle, signal, () => handshake(handle, plan));
   return { handle, extra: { ...extra, ...known } };
 }
 
-/** Puts TLS over a handle. */
-export function makeTlsHandle(loop: TlsLoop, lower: StreamHandle, plan: TlsPlan): TlsHandle {
+/** Puts TLS over a handle. `peername`: the other side's address, as far as it is known. */
+export function makeTlsHandle(
+  loop: TlsLoop,
+  lower: StreamHandle,
+  plan: TlsPlan,
+  peername?: ExtraInfo["peername"],
+): TlsHandle {
   const { context, serverSide, serverHostname, shutdownTimeout } = plan;
   const provider = providerOf(loop);
   const settings = optionsOf(context);
   const sni = settings.sni && chooser(provider, settings.sni);
-  const side = { settings, serverSide, serverHostname, sni };
+  const side = { settings, serverSide, serverHostname, peername, sni };
   return new TlsHandle(loop, lower, (sink) => provider.open(sink, side), shutdownTimeout);
 }
 

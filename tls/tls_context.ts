@@ -6,6 +6,7 @@ import type { OpensslSettings } from "../transports/openssl_settings.ts";
 import type { TlsProvider, TlsSettings, TlsVersion } from "../transports/tls_provider.ts";
 import { defaultProvider } from "./default_provider.ts";
 import { checkOpensslOptions, OPENSSL_OPTIONS, withoutRivals } from "./openssl_options.ts";
+import { checkSessionTickets } from "./session_tickets.ts";
 
 /** The certificates that a context trusts, its own certificate, and what it negotiates. */
 export interface TlsContextOptions extends TlsSettings {
@@ -166,6 +167,7 @@ export const CONTEXT_OPTIONS = [
   "ciphers",
   "sni",
   ...Object.keys(OPENSSL_OPTIONS) as (keyof OpensslSettings)[],
+  "sessionTickets",
 ] as const satisfies readonly (keyof TlsContextOptions)[];
 
 const KNOWN: ReadonlySet<string> = new Set(CONTEXT_OPTIONS);
@@ -232,5 +234,6 @@ export function checkContextOptions(options: TlsContextOptions, method: string, 
     const reason = "without them every client would be rejected";
     throw new TypeError(`${method}: ${prefix}requestCert requires ${prefix}caCerts; ${reason}`);
   }
+  checkSessionTickets(method, `${prefix}sessionTickets`, options.sessionTickets);
   if (sni !== undefined) checkFunction(method, `${prefix}sni`, sni, "a function that returns a TlsContext or null");
 }

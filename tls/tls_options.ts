@@ -69,6 +69,7 @@ const TLS_OPTIONS = namesOf<TlsOptions>({
   ciphers: true,
   sni: true,
   ...OPENSSL_OPTIONS,
+  sessionTickets: true,
   context: true,
   serverHostname: true,
   handshakeTimeout: true,

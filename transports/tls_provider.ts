@@ -68,6 +68,33 @@ export interface TlsSettings extends OpensslSettings {
    * @default {undefined} all cipher suites of Deno, which are all secure
    */
   ciphers?: string | undefined;
+  /**
+   * OpenSSL: resume sessions, so that a later connection of the same client takes less time. A server gives each client
+   * tickets, and a client keeps them, and offers one to a server that it has verified before by the same name, port and
+   * settings. With `false`, each handshake is a full one. With another TLS, `false` and keys are
+   * `Deno.errors.NotSupported`.
+   *
+   * @default {true}
+   */
+  sessionTickets?: boolean | SessionTicketOptions | undefined;
+}
+
+/** How a server makes session tickets. */
+export interface SessionTicketOptions {
+  /**
+   * The keys that encrypt tickets, of 80 secret random bytes each, as nginx's `ssl_session_ticket_key` has them. Servers
+   * with the same keys, certificate and settings accept each other's tickets. The first key makes new tickets, and the
+   * others are accepted too: to rotate, `reload()` with a new key in front, and without the oldest one.
+   *
+   * @default {undefined} keys of the process alone, which are replaced every 12 hours
+   */
+  keys?: Uint8Array[] | undefined;
+  /**
+   * How many tickets a client gets in each handshake of TLS 1.3, in which each ticket is used once.
+   *
+   * @default {2}
+   */
+  count?: number | undefined;
 }
 
 /** This side of one connection: its settings, its role, and the name that it verifies. */
@@ -78,6 +105,8 @@ export interface TlsSide {
   serverSide: boolean;
   /** Client: the name or address that the server's certificate must be for; `""` to accept any name. */
   serverHostname: string;
+  /** The other side's address, as far as it is known. */
+  peername?: Deno.Addr | null | undefined;
   /**
    * Server: selects other settings by the name that the client requests (SNI), `""` if it requests none.
    *

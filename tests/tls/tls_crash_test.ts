@@ -251,6 +251,8 @@ foreign(
     const body = `
 const read = (name) => Deno.readTextFileSync("${temp.directory}/" + name);
 const own = { cert: read("client.pem"), key: read("client.key"), serverHostname: "localhost" };
+// OpenSSL has a use for the key: then it is the end of the connection that rejects.
+listener.accept().then((conn) => conn.close());
 await loop.createConnection(() => new Protocol(), { conn, tls: own }).then(
   () => settled.resolve("connected"),
   (error) => settled.resolve(error instanceof Error ? "rejected" : error),

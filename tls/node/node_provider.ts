@@ -27,6 +27,12 @@ export const nodeProvider: TlsProvider = {
     refuseOpensslOptions(settings, "node:tls");
     tls = await loadNodeTls();
     if (contexts.has(settings)) return;
+    const { sessionTickets } = settings;
+    if (sessionTickets === false || typeof sessionTickets === "object") {
+      throw new Deno.errors.NotSupported(
+        "sessionTickets is not supported with node:tls, only with OpenSSL (EpollEngine)",
+      );
+    }
     const authorities = parseSettings(tls, settings);
     const before = former && contexts.get(former);
     if (before !== undefined) authorities.inherit(before.authorities);

@@ -7,12 +7,14 @@ export const SSL_CTRL_SET_MAX_CERT_LIST = 51;
 export const SSL_CTRL_SET_TLSEXT_HOSTNAME = 55;
 export const SSL_CTRL_SET_GROUPS_LIST = 92;
 export const SSL_CTRL_SET_SIGALGS_LIST = 98;
+export const SSL_CTRL_SET_TLSEXT_TICKET_KEYS = 59;
 export const SSL_CTRL_SET_MIN_PROTO_VERSION = 123;
 export const SSL_CTRL_SET_MAX_PROTO_VERSION = 124;
 export const SSL_CTRL_GET_EXTMS_SUPPORT = 122;
 export const SSL_CTRL_GET_NEGOTIATED_GROUP = 134;
 
 /** Options of a context: ssl.h. */
+export const SSL_OP_NO_TICKET = 1n << 14n;
 export const SSL_OP_NO_COMPRESSION = 1n << 17n;
 export const SSL_OP_CIPHER_SERVER_PREFERENCE = 1n << 22n;
 export const SSL_OP_NO_RENEGOTIATION = 1n << 30n;
@@ -22,6 +24,15 @@ export const SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER = 2n;
 export const SSL_MODE_RELEASE_BUFFERS = 16n;
 
 export const SSL_SESS_CACHE_OFF = 0n;
+/** `SSL_SESS_CACHE_CLIENT` and `SSL_SESS_CACHE_NO_INTERNAL`: a callback is called, and OpenSSL keeps nothing. */
+export const SSL_SESS_CACHE_CALLBACK = 0x301n;
+
+/** What OpenSSL has found of a ticket, and what a callback returns: ssl.h. */
+export const SSL_TICKET_SUCCESS = 5;
+export const SSL_TICKET_SUCCESS_RENEW = 6;
+export const SSL_TICKET_RETURN_IGNORE_RENEW = 2;
+export const SSL_TICKET_RETURN_USE = 3;
+export const SSL_TICKET_RETURN_USE_RENEW = 4;
 
 export const SSL_VERIFY_NONE = 0;
 export const SSL_VERIFY_PEER = 1;

@@ -136,6 +136,27 @@ const SYMBOLS = {
   ERR_clear_error: { parameters: [], result: "void" },
   ERR_get_error: { parameters: [], result: "u64" },
   ERR_error_string_n: { parameters: ["u64", B, "usize"], result: "void" },
+  // Sessions and tickets.
+  SSL_CTX_set_num_tickets: { parameters: [P, "usize"], result: "i32" },
+  SSL_CTX_set_session_ticket_cb: { parameters: [P, P, P, P], result: "i32" },
+  SSL_CTX_set_tlsext_ticket_key_evp_cb: { parameters: [P, P], result: "i32" },
+  SSL_CTX_sess_set_new_cb: { parameters: [P, P], result: "void" },
+  SSL_get1_session: { parameters: [P], result: P },
+  SSL_get_session: { parameters: [P], result: P },
+  SSL_set_session: { parameters: [P, P], result: "i32" },
+  SSL_set_session_id_context: { parameters: [P, B, "u32"], result: "i32" },
+  SSL_SESSION_free: { parameters: [P], result: "void" },
+  SSL_SESSION_is_resumable: { parameters: [P], result: "i32" },
+  SSL_SESSION_get_protocol_version: { parameters: [P], result: "i32" },
+  SSL_SESSION_get0_peer: { parameters: [P], result: P },
+  SSL_SESSION_get0_ticket_appdata: { parameters: [P, B, B], result: "i32" },
+  SSL_SESSION_set1_ticket_appdata: { parameters: [P, B, "usize"], result: "i32" },
+  SSL_get_ex_data_X509_STORE_CTX_idx: { parameters: [], result: "i32" },
+  X509_STORE_CTX_get_ex_data: { parameters: [P, "i32"], result: P },
+  EVP_aes_256_cbc: { parameters: [], result: P },
+  EVP_EncryptInit_ex: { parameters: [P, P, P, B, B], result: "i32" },
+  EVP_DecryptInit_ex: { parameters: [P, P, P, B, B], result: "i32" },
+  EVP_MAC_CTX_set_params: { parameters: [P, B], result: "i32" },
 } as const;
 
 /** OpenSSL. The table can be changed, so that tests can make a call fail. */

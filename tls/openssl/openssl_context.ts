@@ -1,12 +1,13 @@
 /** What OpenSSL makes of settings. */
 import { describe } from "../../errors.ts";
 import type { TlsSettings } from "../../transports/tls_provider.ts";
-import { CLIENT_PURPOSE, type Purpose, SERVER_PURPOSE, whyNotRoot } from "../purpose.ts";
+import { CLIENT_PURPOSE, equals, type Purpose, SERVER_PURPOSE, whyNotRoot } from "../purpose.ts";
 import { TlsError } from "../tls_error.ts";
 import { checkAlgorithms, setAlgorithms } from "./algorithms.ts";
 import { callbacks } from "./callbacks.ts";
 import * as c from "./constants.ts";
-import { Handles, made, parseRoots, type Root } from "./credentials.ts";
+import { ClientSessions } from "./client_sessions.ts";
+import { Handles, made, parseRoots, type Root, toDer } from "./credentials.ts";
 import { denoAuthorities } from "./deno_authorities.ts";
 import { addHooks, type Hooks, removeHooks, stapleFor } from "./hooks.ts";
 import { type Identity, parseIdentity } from "./identity.ts";
@@ -14,6 +15,8 @@ import { cString, type Libssl, type Pointer, textOf } from "./libssl.ts";
 import { checkStaple, parseStaple } from "./ocsp.ts";
 import { takeError } from "./openssl_error.ts";
 import { parseCrls } from "./revocation.ts";
+import { digest, isClientKnown, nameScope, type ServerSessions, sessionScope } from "./server_sessions.ts";
+import { TicketKeys, useTicketKeys } from "./ticket_keys.ts";
 
 /** The cipher suites of TLS 1.2, unless `ciphers` chooses: those of Deno, which have forward secrecy and are AEADs. */
 const CIPHERS_12 = ["ECDSA", "RSA"].flatMap((key) =>
@@ -28,6 +31,9 @@ const SECURITY_LEVEL = 2;
 
 /** How many bytes the certificates of a peer may have: as many as for rustls. */
 const MAX_CHAIN_BYTES = 0xffffn;
+
+/** How many tickets a client gets in a handshake of TLS 1.3: one for each of two connections, since each is used once. */
+const TICKETS = 2;
 
 /** Frees what a context has in OpenSSL's memory when nothing refers to it any more. Connections have references of their own. */
 const registry = new FinalizationRegistry<Handles>((handles) => handles.freeAll());
@@ -45,10 +51,12 @@ interface MadeContext {
   pointer: Pointer;
   roots: Root[];
   hooks: Hooks;
+  /** The keys of tickets that a server has been given. */
+  keys?: readonly Uint8Array[];
 }
 
 /** Settings that have been loaded, for any number of connections. */
-export class OpensslContext {
+export class OpensslContext implements ServerSessions {
   /** The settings. */
   readonly settings: TlsSettings;
   /** The protocols of ALPN, encoded. */
@@ -61,11 +69,26 @@ export class OpensslContext {
   #crls: Pointer[];
   #staple: (() => Uint8Array | null) | undefined;
   #made: Partial<Record<"client" | "server", MadeContext>> = {};
+  /** The certificate as DER. */
+  #cert: Uint8Array;
+  /** What the sessions of a server belong to. */
+  #scope: Uint8Array<ArrayBuffer>;
+  /** The sessions that clients can resume; `null` if they do not. */
+  readonly clientSessions: ClientSessions | null;
+  /** The keys of a server's tickets. */
+  readonly keys: TicketKeys;
 
-  /** Throws a `TypeError` for a certificate, a key or a cipher suite that cannot be used. */
-  constructor(ssl: Libssl, settings: TlsSettings) {
+  /**
+   * Throws a `TypeError` for a certificate, a key or a cipher suite that cannot be used. `former`: the context that this one
+   * replaces.
+   */
+  constructor(ssl: Libssl, settings: TlsSettings, former?: OpensslContext) {
     this.#ssl = ssl;
     this.settings = settings;
+    const { sessionTickets } = settings;
+    const given = typeof sessionTickets === "object" ? sessionTickets.keys : undefined;
+    this.keys = given !== undefined || former === undefined ? new TicketKeys(given) : former.keys;
+    this.clientSessions = sessionTickets === false ? null : new ClientSessions(ssl, this.#handles);
     this.protocols = (settings.alpnProtocols ?? []).map((name) => new TextEncoder().encode(name));
     try {
       this.#roots = parseRoots(ssl, this.#handles, settings);
@@ -75,6 +98,8 @@ export class OpensslContext {
       this.#staple = ocspResponse && this.#identity ? parseStaple(ssl, ocspResponse, this.#identity.cert) : undefined;
       this.#crls = parseCrls(ssl, this.#handles, settings.crl ?? []);
       checkAlgorithms(ssl, settings);
+      this.#cert = this.#identity === null ? new Uint8Array() : toDer(ssl, this.#identity.cert);
+      this.#scope = sessionScope(ssl, settings, this.#cert);
       // What is wrong with a certificate or a key is an error of the call, not of the first connection.
       if (this.#identity !== null) this.server();
     } catch (error) {
@@ -88,6 +113,10 @@ export class OpensslContext {
   client(): Pointer {
     return this.#cached("client", SERVER_PURPOSE, (roots, ctx) => {
       const ssl = this.#ssl;
+      if (this.clientSessions !== null) {
+        ssl.SSL_CTX_ctrl(ctx, c.SSL_CTRL_SET_SESS_CACHE_MODE, c.SSL_SESS_CACHE_CALLBACK, null);
+        ssl.SSL_CTX_sess_set_new_cb(ctx, callbacks().newSession);
+      }
       const { rejectUnauthorized = true } = this.settings;
       if (rejectUnauthorized) {
         this.#trust(ctx, [...denoAuthorities(ssl), ...roots.map(({ x509 }) => x509)]);
@@ -105,7 +134,7 @@ export class OpensslContext {
 
   /** Returns the `SSL_CTX` of servers. */
   server(): Pointer {
-    return this.#cached("server", CLIENT_PURPOSE, (roots, ctx) => {
+    const pointer = this.#cached("server", CLIENT_PURPOSE, (roots, ctx) => {
       const ssl = this.#ssl;
       const { requestCert = false, rejectUnauthorized = true } = this.settings;
       ssl.SSL_CTX_set_options(ctx, c.SSL_OP_CIPHER_SERVER_PREFERENCE);
@@ -114,9 +143,42 @@ export class OpensslContext {
         ssl.SSL_CTX_set_verify(ctx, c.SSL_VERIFY_PEER | fail, callbacks().verify);
         this.#trust(ctx, roots.map(({ x509 }) => x509));
         for (const { x509 } of roots) this.#require(ssl.SSL_CTX_add_client_CA(ctx, x509) === 1, "caCerts");
+        if (rejectUnauthorized) ssl.SSL_CTX_set_session_ticket_cb(ctx, null, callbacks().ticket, null);
       }
       if (this.protocols.length > 0) ssl.SSL_CTX_set_alpn_select_cb(ctx, callbacks().alpn, null);
+      const { sessionTickets = true } = this.settings;
+      const { count = TICKETS } = typeof sessionTickets === "object" ? sessionTickets : {};
+      this.#require(
+        ssl.SSL_CTX_set_num_tickets(ctx, sessionTickets === false ? 0n : BigInt(count)) === 1,
+        "sessionTickets",
+      );
     });
+    const made = this.#made.server!;
+    const keys = this.keys.current();
+    if (this.settings.sessionTickets !== false && made.keys !== keys) {
+      this.#require(useTicketKeys(this.#ssl, pointer, keys, callbacks().ticketKey), "sessionTickets.keys");
+      made.keys = keys;
+    }
+    return pointer;
+  }
+
+  /** Reports whether the client of a session may resume it. */
+  mayResume(session: Pointer): boolean {
+    return isClientKnown(this.#ssl, session, this.settings.requestCert, (root) => {
+      return this.#roots.some(({ x509, certificate }) => {
+        return whyNotRoot(certificate, CLIENT_PURPOSE) === null &&
+          equals(digest(this.#ssl, toDer(this.#ssl, x509)), root);
+      });
+    });
+  }
+
+  /**
+   * Keeps the sessions of a connection apart from those of other names. `chosen`: the context whose certificate `sni` has
+   * selected for the name.
+   */
+  scopeSessions(connection: Pointer, name: string, chosen: OpensslContext): void {
+    const scope = nameScope(this.#ssl, this.#scope, name, chosen.#cert);
+    this.#require(this.#ssl.SSL_set_session_id_context(connection, scope, scope.length) === 1, "sni");
   }
 
   /**
@@ -213,8 +275,9 @@ export class OpensslContext {
     const { verifyDepth } = this.settings;
     if (verifyDepth !== undefined) ssl.SSL_CTX_set_verify_depth(ctx, verifyDepth);
     this.#require(list13 === "" || ssl.SSL_CTX_set_ciphersuites(ctx, cString(list13)) === 1, "ciphers");
-    const id = new TextEncoder().encode("@tandem/io");
-    this.#require(ssl.SSL_CTX_set_session_id_context(ctx, id, id.length) === 1, "sessions");
+    if (this.settings.sessionTickets === false) ssl.SSL_CTX_set_options(ctx, c.SSL_OP_NO_TICKET);
+    const scope = this.#scope;
+    this.#require(ssl.SSL_CTX_set_session_id_context(ctx, scope, scope.length) === 1, "sessions");
     if (this.#identity === null) return;
     const { cert, key, chain } = this.#identity;
     this.#require(ssl.SSL_CTX_use_cert_and_key(ctx, cert, key, chain, 1) === 1, "cert");

@@ -9,19 +9,20 @@ import { copyBytes } from "../../memory/buffer_pool.ts";
 import type { TlsEngine, TlsEngineSink, TlsSession, TlsSide } from "../../transports/tls_provider.ts";
 import { readCertificate } from "../certificate.ts";
 import { isValidToday } from "../purpose.ts";
-import { parseAddress } from "../server_name.ts";
 import { TlsError } from "../tls_error.ts";
-import { handshakeOf, type Handshaking } from "./callbacks.ts";
+import type { ClientSession } from "./client_sessions.ts";
+import { handshakeOf, type Handshaking, setTakeSession } from "./callbacks.ts";
 import { readServerName } from "./client_hello.ts";
 import * as c from "./constants.ts";
 import { made } from "./credentials.ts";
-import { cString, type Libssl, type Pointer } from "./libssl.ts";
+import type { Libssl, Pointer } from "./libssl.ts";
 import type { OpensslContext } from "./openssl_context.ts";
 import { takeError, toConnectionError } from "./openssl_error.ts";
 import { attachConnection, OpensslObject } from "./openssl_object.ts";
 import { PeerVerifier } from "./peer_verifier.ts";
 import { plainAlert } from "./plain_alert.ts";
 import { readSession } from "./read_session.ts";
+import { setServerName } from "./set_server_name.ts";
 
 /** How much is encrypted or decrypted in one call: one record. More would make OpenSSL's buffers grow, and stay. */
 const MAX_RECORD = 16 * 1024;
@@ -67,6 +68,10 @@ export class OpensslEngine implements TlsEngine, Handshaking {
   #session: TlsSession | null = null;
   /** The peer has ended the connection by an alert, which is not answered. */
   #alerted = false;
+  /** A client that can resume: what its sessions are kept by. `null` for all others. */
+  #server: string | null = null;
+  /** What this client has offered to resume. */
+  #offered: ClientSession | null = null;
 
   constructor(lib: Libssl, sink: TlsEngineSink, context: OpensslContext, side: TlsSide, find: FindContext) {
     this.#lib = lib;
@@ -77,9 +82,13 @@ export class OpensslEngine implements TlsEngine, Handshaking {
     this.#verifier = new PeerVerifier(lib, context, side);
   }
 
+  get sessions(): OpensslContext {
+    return this.#context;
+  }
+
   start(): void {
     if (this.#side.serverSide && this.#side.sni !== undefined) this.#hello = NOTHING;
-    else this.#begin(null);
+    else this.#begin();
   }
 
   decrypt(data: Uint8Array): Uint8Array | null {
@@ -142,7 +151,9 @@ export class OpensslEngine implements TlsEngine, Handshaking {
     this.#hello = null;
     const ssl = this.#ssl;
     this.#ssl = null;
-    if (ssl !== null) this.#lib.SSL_free(ssl);
+    if (ssl === null) return;
+    if (this.#server !== null) setTakeSession(ssl, null);
+    this.#lib.SSL_free(ssl);
   }
 
   selectProtocol(offered: Uint8Array): number {
@@ -180,10 +191,10 @@ export class OpensslEngine implements TlsEngine, Handshaking {
     this.#helloSize = size;
   }
 
-  /** Makes the `SSL`. `chosen`: what `sni` has selected. */
-  #begin(chosen: OpensslContext | null): void {
+  /** Makes the `SSL`. `name`: what a client of a server with `sni` requests. `chosen`: what `sni` has selected for it. */
+  #begin(name?: string, chosen?: OpensslContext | null): void {
     try {
-      this.#make(chosen);
+      this.#make(name, chosen);
     } catch (error) {
       this.#end(toError(error));
       return;
@@ -191,7 +202,7 @@ export class OpensslEngine implements TlsEngine, Handshaking {
     if (!this.#side.serverSide) this.#shake();
   }
 
-  #make(chosen: OpensslContext | null): void {
+  #make(name?: string, chosen?: OpensslContext | null): void {
     const lib = this.#lib;
     const { serverSide } = this.#side;
     const ctx = serverSide ? this.#context.server() : this.#context.client();
@@ -206,31 +217,31 @@ export class OpensslEngine implements TlsEngine, Handshaking {
     lib.SSL_set_bio(this.#ssl, input, output);
     if (!serverSide) {
       lib.SSL_set_connect_state(ssl);
-      this.#setName(this.#ssl);
+      setServerName(lib, this.#ssl, this.#side);
+      this.#resume(this.#ssl);
       return;
     }
     lib.SSL_set_accept_state(ssl);
-    if (chosen !== null) this.#context.choose(this.#ssl, chosen);
+    if (chosen) this.#context.choose(this.#ssl, chosen);
+    if (name !== undefined) this.#context.scopeSessions(this.#ssl, name, chosen ?? this.#context);
   }
 
-  /** Sets the name that is sent, and the name or address that OpenSSL verifies. */
-  #setName(ssl: Pointer): void {
-    const lib = this.#lib;
-    const { serverHostname, settings: { rejectUnauthorized = true } } = this.#side;
-    if (serverHostname === "") return;
-    const address = parseAddress(serverHostname);
-    const name = new TextEncoder().encode(serverHostname.replace(/\.$/, ""));
-    let done = true;
-    if (address === null) done = lib.SSL_ctrl(ssl, c.SSL_CTRL_SET_TLSEXT_HOSTNAME, 0n, cString(serverHostname)) === 1;
-    if (done && rejectUnauthorized) {
-      const param = made(lib.SSL_get0_param(ssl));
-      const flags = c.X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | c.X509_CHECK_FLAG_NEVER_CHECK_SUBJECT;
-      lib.X509_VERIFY_PARAM_set_hostflags(param, flags);
-      done = (address === null
-        ? lib.X509_VERIFY_PARAM_set1_host(param, name, BigInt(name.length))
-        : lib.X509_VERIFY_PARAM_set1_ip(param, address, BigInt(address.length))) === 1;
-    }
-    if (!done) throw new TlsError("FAILED", `TLS: OpenSSL cannot verify the name ${serverHostname}`);
+  /** Offers a session that an earlier client has got of the same server, verified by the same rules for the same name. */
+  #resume(ssl: Pointer): void {
+    const { clientSessions } = this.#context;
+    const { serverHostname, peername } = this.#side;
+    if (clientSessions === null || serverHostname === "") return;
+    const where = peername && ("port" in peername ? peername.port : "path" in peername ? peername.path : "");
+    const server = this.#server = `${serverHostname.toLowerCase()} ${where ?? ""}`;
+    this.#offered = clientSessions.offer(server, ssl);
+    const { rejectUnauthorized = true } = this.#side.settings;
+    setTakeSession(ssl, (session) => {
+      const isKnown = this.#verifier.verified || this.#offered !== null || !rejectUnauthorized;
+      if (!isKnown || this.#over) return false;
+      const { expires } = this.#verifier.verified ? this.#verifier : this.#offered ?? this.#verifier;
+      clientSessions.keep(server, { pointer: session, expires });
+      return true;
+    });
   }
 
   async #choose(name: string): Promise<void> {
@@ -241,7 +252,7 @@ export class OpensslEngine implements TlsEngine, Handshaking {
       if (this.#over) return;
       const hello = this.#hello!.subarray(0, this.#helloSize);
       this.#hello = null;
-      this.#begin(settings && this.#find(settings));
+      this.#begin(name, settings && this.#find(settings));
       if (this.#over) return;
       const cleartext = this.#receive(hello);
       if (cleartext !== null) this.#sink.cleartext(cleartext);
@@ -295,12 +306,15 @@ export class OpensslEngine implements TlsEngine, Handshaking {
     attachConnection(this.sslObject, lib, () => this.#ssl, { serverSide, verified: this.#verifier.verified });
     this.#session = session;
     const { alpnProtocol, peercert } = session;
+    if (reused && this.#offered) this.#context.clientSessions!.renew(this.#server!, ssl, this.#offered);
     if (alpnProtocol !== null && !alpnProtocols.includes(alpnProtocol)) {
       return new TlsError("FAILED", "TLS: the peer has selected an application protocol that was not offered");
     }
     if (!rejectUnauthorized || serverSide && !requestCert) return null;
     if (serverSide && requestCert === "optional" && peercert === null) return null;
-    const isKnown = reused ? peercert !== null && isValidToday(readCertificate(peercert.raw)) : this.#verifier.verified;
+    const isKnown = reused
+      ? (serverSide || this.#offered !== null) && peercert !== null && isValidToday(readCertificate(peercert.raw))
+      : this.#verifier.verified;
     return isKnown ? null : new TlsError("FAILED", "TLS: OpenSSL has not verified the peer");
   }
 
@@ -360,6 +374,7 @@ export class OpensslEngine implements TlsEngine, Handshaking {
   /** Sends the alert, and reports the error. */
   #end(error: Error): void {
     if (this.#over) return;
+    if (this.#server !== null) this.#context.clientSessions!.forget(this.#server);
     // OpenSSL makes none for what is no TLS at all, nor for what this side finds out by itself.
     const isMissing = !this.#drain() && this.#side.serverSide && !this.#established && !this.#alerted;
     if (isMissing) this.#sink.ciphertext(plainAlert(error));

@@ -7,6 +7,7 @@ import { type Libssl, openLibssl, textOf } from "./libssl.ts";
 import { OpensslContext } from "./openssl_context.ts";
 import { OpensslEngine } from "./openssl_engine.ts";
 import { sha256 } from "./openssl_object.ts";
+import { settingsText } from "./server_sessions.ts";
 
 /** How many contexts are kept for settings that are given again, such as `tls: true` of many clients. */
 const MAX_RECENT = 64;
@@ -24,12 +25,12 @@ export const opensslProvider: TlsProvider = {
     return textOf(openLibssl().OpenSSL_version(0));
   },
 
-  async load(settings) {
+  async load(settings, former) {
     if (contexts.has(settings)) return;
     const lib = openLibssl();
     await loadDenoAuthorities();
     await loadDenoTrust();
-    contexts.set(settings, contextOf(lib, settings));
+    contexts.set(settings, contextOf(lib, settings, former && contexts.get(former)));
   },
 
   open(sink, side) {
@@ -43,20 +44,16 @@ function find(settings: TlsSettings): OpensslContext {
   return context;
 }
 
-/** Returns settings as what JSON can have, whatever their order. */
-function toEntries(settings: TlsSettings): [name: string, value: unknown][] {
-  return Object.entries(settings).filter(([, value]) => value !== undefined).sort(([a], [b]) => a < b ? -1 : 1)
-    .map(([name, value]) => [name, value instanceof Uint8Array ? value.toBase64() : value]);
-}
+/** `sni` is a function, and no part of a context. */
+const NO_PART: ReadonlySet<string> = new Set(["sni"]);
 
-function contextOf(lib: Libssl, settings: TlsSettings): OpensslContext {
-  // `sni` is a function, and no part of a context.
-  const bytes = new TextEncoder().encode(JSON.stringify(toEntries(settings)));
+function contextOf(lib: Libssl, settings: TlsSettings, former?: OpensslContext): OpensslContext {
+  const bytes = new TextEncoder().encode(settingsText(settings, NO_PART));
   const id = sha256(lib, bytes);
   bytes.fill(0); // The key is in it.
   // Those with a function are not shared: it would get what belongs to another.
-  if (settings.keylog !== undefined) return new OpensslContext(lib, settings);
-  const context = recent.get(id)?.deref() ?? new OpensslContext(lib, settings);
+  if (settings.keylog !== undefined) return new OpensslContext(lib, settings, former);
+  const context = recent.get(id)?.deref() ?? new OpensslContext(lib, settings, former);
   recent.delete(id);
   recent.set(id, !hasIdentity(settings) ? { deref: () => context } : new WeakRef(context));
   if (recent.size > MAX_RECENT) {

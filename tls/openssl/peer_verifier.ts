@@ -1,6 +1,6 @@
 /** Decides about the peer of one connection, together with OpenSSL. */
 import type { TlsSide } from "../../transports/tls_provider.ts";
-import { readCertificate } from "../certificate.ts";
+import { type Certificate, readCertificate } from "../certificate.ts";
 import { denoTrusts } from "../default_provider.ts";
 import { CLIENT_PURPOSE, isValidToday, SERVER_PURPOSE } from "../purpose.ts";
 import { TlsError } from "../tls_error.ts";
@@ -9,7 +9,8 @@ import { toDer, toDers } from "./credentials.ts";
 import type { Libssl, Pointer } from "./libssl.ts";
 import type { OpensslContext } from "./openssl_context.ts";
 import { toVerifyError } from "./openssl_error.ts";
-import { checkPath, wrongName } from "./verify_chain.ts";
+import { rememberClient } from "./server_sessions.ts";
+import { checkPath, parsePath, wrongName } from "./verify_chain.ts";
 
 /** What `X509_verify_cert` finds if it does not know the CA. */
 const UNKNOWN_ISSUER: ReadonlySet<number> = new Set([
@@ -32,6 +33,8 @@ export class PeerVerifier {
   rejection: TlsError | null = null;
   /** The whole path of the peer was verified. */
   verified = false;
+  /** When the first certificate of that path expires, in milliseconds; infinite if there was none to verify. */
+  expires = Infinity;
   /** The certificate of a peer that OpenSSL rejects. */
   #rejected: Uint8Array | null = null;
   /** Whether Deno trusts the server; `null` if it was not asked. */
@@ -59,8 +62,11 @@ export class PeerVerifier {
     }
     // The last call is for the peer's own certificate, when all signatures are verified.
     if (lib.X509_STORE_CTX_get_error_depth(storeContext) !== 0) return true;
-    const path = toDers(lib, lib.X509_STORE_CTX_get0_chain(storeContext));
-    this.rejection = checkPath(path, serverSide ? CLIENT_PURPOSE : SERVER_PURPOSE, serverSide ? "" : serverHostname);
+    const ders = toDers(lib, lib.X509_STORE_CTX_get0_chain(storeContext));
+    const path = parsePath(ders);
+    this.rejection = path instanceof TlsError
+      ? path
+      : checkPath(path, serverSide ? CLIENT_PURPOSE : SERVER_PURPOSE, serverSide ? "" : serverHostname);
     if (this.rejection !== null) {
       const { code } = this.rejection;
       const isName = code === "WRONG_NAME";
@@ -71,6 +77,11 @@ export class PeerVerifier {
       return false;
     }
     this.verified = true;
+    this.expires = Math.min(...(path as Certificate[]).map(({ notAfter }) => notAfter.getTime()));
+    if (serverSide) {
+      const ssl = lib.X509_STORE_CTX_get_ex_data(storeContext, lib.SSL_get_ex_data_X509_STORE_CTX_idx());
+      if (ssl !== null) rememberClient(lib, ssl, this.expires, ders.at(-1)!);
+    }
     return true;
   }
 

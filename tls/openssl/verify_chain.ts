@@ -7,14 +7,8 @@ import { equals, type Purpose, whyNotPeer } from "../purpose.ts";
 import { isForServer } from "../server_name.ts";
 import { TlsError } from "../tls_error.ts";
 
-/**
- * Checks a path. Returns why the peer is rejected, or `null`.
- *
- * @param ders The certificates, the peer's own first.
- * @param purpose What the peer's certificate must be for.
- * @param hostname The server's name or address; `""` if it is not verified.
- */
-export function checkPath(ders: Uint8Array[], purpose: Purpose, hostname: string): TlsError | null {
+/** Parses a path, the peer's own certificate first. Returns why the peer is rejected if that is not possible. */
+export function parsePath(ders: Uint8Array[]): Certificate[] | TlsError {
   const certificates: Certificate[] = [];
   for (const [i, der] of ders.entries()) {
     try {
@@ -31,6 +25,17 @@ export function checkPath(ders: Uint8Array[], purpose: Purpose, hostname: string
       return new TlsError("UNKNOWN_ISSUER", message, { cause });
     }
   }
+  return certificates;
+}
+
+/**
+ * Checks a path. Returns why the peer is rejected, or `null`.
+ *
+ * @param certificates The path, the peer's own certificate first.
+ * @param purpose What the peer's certificate must be for.
+ * @param hostname The server's name or address; `""` if it is not verified.
+ */
+export function checkPath(certificates: Certificate[], purpose: Purpose, hostname: string): TlsError | null {
   const [own, ...others] = certificates;
   if (own === undefined) return new TlsError("FAILED", "TLS: OpenSSL has verified no certificate");
   // OpenSSL also accepts the old purposes of export ciphers ("step up"). The CA at the end is not asked.
