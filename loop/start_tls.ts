@@ -7,6 +7,7 @@ import { checkCallbacks } from "../check_protocol.ts";
 import type { StreamConnection } from "../transports/stream_connection.ts";
 import { isBuffered } from "../transports/stream_receiver.ts";
 import { connectionOf, extraOf, StreamTransport } from "../transports/stream_transport.ts";
+import type { StreamHandle } from "../transports/stream_handle.ts";
 import type { StreamCallbacks, Transport } from "../transports/transport.ts";
 import { takeUnread, type UnreadBytes } from "../unread_bytes.ts";
 import type { LoopCore } from "./loop_core.ts";
@@ -115,14 +116,16 @@ async function upgrade(
     () => new StreamTransport(connection, extra),
     early,
   );
+  let direct: StreamHandle | null;
   try {
     Object.assign(extra, await handshake(handle, plan, loop.time() - calledAt));
+    direct = connection.isClosing ? null : handle.direct();
   } catch (error) {
     // Calls connectionLost(), because connectionMade() was called.
     connection.fail(toError(error));
     throw error;
   }
-  connection.startReadingSoon();
+  connection.startReadingSoon(direct);
   return connection.transport;
 }
 

@@ -52,8 +52,10 @@ export async function secureStream(
     return { handle: lower, extra: { ...extra, ...known } };
   }
   const handle = await orClose(loop, lower, signal, () => makeTlsHandle(loop, lower, plan, extra.peername));
-  const known = await orClose(loop, handle, signal, () => handshake(handle, plan));
-  return { handle, extra: { ...extra, ...known } };
+  return await orClose(loop, handle, signal, async () => {
+    const known = await handshake(handle, plan);
+    return { handle: handle.direct() ?? handle, extra: { ...extra, ...known } };
+  });
 }
 
 /** Puts TLS over a handle. `peername`: the other side's address, as far as it is known. */

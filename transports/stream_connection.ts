@@ -138,9 +138,10 @@ export class StreamConnection implements ReceiverHost, SenderHost {
 
   /**
    * Starts reading in the next turn, so that the caller's `await` returns before the first bytes are delivered. If
-   * `startTls()` has taken over by then, it starts reading itself, after the handshake.
+   * `startTls()` has taken over by then, it starts reading itself, after the handshake. `handle`: what takes the handle's place.
    */
-  startReadingSoon(): void {
+  startReadingSoon(handle: StreamHandle | null = null): void {
+    if (handle !== null) this.#handle = this.#sender.handle = handle;
     const { transport } = this;
     this.#loop.callSoon(() => {
       if (this.transport === transport) this.startReading();

@@ -29,6 +29,47 @@ export interface StreamSink {
   failed(error: Error): void;
 }
 
+/** Decrypts and encrypts what goes through the descriptor of a socket. */
+export interface StreamCodec {
+  /** Whether it has received bytes that `receive` has not returned yet, so that the kernel reports no event for them. */
+  readonly pending: boolean;
+  /**
+   * Receives and decrypts. Called when there may be bytes.
+   *
+   * @param memory The memory to read into.
+   * @returns The number of bytes; 0 at the end of the stream; -1 if there are none yet.
+   * @throws If the connection is broken.
+   */
+  receive(memory: Uint8Array): number;
+  /**
+   * Encrypts and sends.
+   *
+   * @param data The bytes. If not all were taken, the next call has the others at its beginning.
+   * @returns The number of bytes that were taken; -1 if the socket takes none now.
+   * @throws If the connection is broken.
+   */
+  send(data: Uint8Array): number;
+}
+
+/** A socket for its codec. */
+export interface CodecSocket {
+  /** The descriptor; -1 after it was closed. */
+  readonly fd: number;
+  /** Whether a write waits until the socket is writable. It will call `send` of the codec. */
+  readonly writePending: boolean;
+  /**
+   * Sends the first bytes of memory.
+   *
+   * @returns The number of bytes that were sent; -1 if the socket takes none now.
+   * @throws If the connection is broken.
+   */
+  sendRaw(memory: Uint8Array, size: number): number;
+  /** Repeats an attempt, when the socket is writable, until it does not return -1. A later write takes its place. */
+  whenWritable(attempt: () => number): Promise<number>;
+  /** Makes the error of the system call that has failed last. */
+  lastError(): Error;
+}
+
 /** A byte stream. */
 export interface StreamHandle {
   /** Whether the stream has a reading half. */
@@ -87,6 +128,11 @@ export interface StreamHandle {
    * {@linkcode SendfileError} if it fails.
    */
   openFile?(file: DenoFile): Promise<FileSource>;
+  /**
+   * Lets a codec use the descriptor: from now on, it receives and sends all bytes. Only a ready handle of a socket implements
+   * it.
+   */
+  attach?(codec: StreamCodec): CodecSocket;
   /** Ends the writing half, after all writes. */
   closeWrite(): void | Promise<void>;
   /**

@@ -27,8 +27,8 @@ export class StreamSender {
   sent: number;
   /** When `pauseWriting` was called last. */
   pausedAt = 0;
+  handle: StreamHandle;
 
-  #handle: StreamHandle;
   #host: SenderHost;
   #queue = new WriteQueue();
   #flow = new FlowControl();
@@ -50,7 +50,7 @@ export class StreamSender {
 
   constructor(handle: StreamHandle, host: SenderHost, sent = 0) {
     this.sent = sent;
-    this.#handle = handle;
+    this.handle = handle;
     this.#host = host;
   }
 
@@ -71,7 +71,7 @@ export class StreamSender {
 
   /** Changes with every byte that the kernel takes, also while a `write()` of the handle is pending. */
   get progress(): number {
-    return this.sent + (this.#handle.progress ?? 0);
+    return this.sent + (this.handle.progress ?? 0);
   }
 
   /** `pauseWriting` was called, and `resumeWriting` was not. */
@@ -164,7 +164,7 @@ export class StreamSender {
     while (this.#queue.size > 0) {
       let result: number | Promise<number>;
       try {
-        result = this.#handle.write(this.#queue.next());
+        result = this.handle.write(this.#queue.next());
         if (typeof result !== "number") {
           if (this.#onWritten === null) this.#createCallbacks();
           result.then(this.#onWritten, this.#onWriteFailed);
@@ -210,9 +210,9 @@ export class StreamSender {
 
   /** Writes at once from the caller's memory, if the handle can and the buffer is empty. Returns the rest. */
   #tryWrite(data: Uint8Array): Uint8Array {
-    if (this.#handle.tryWrite === undefined || this.#queue.size > 0 || this.#writing || this.#stopped) return data;
+    if (this.handle.tryWrite === undefined || this.#queue.size > 0 || this.#writing || this.#stopped) return data;
     try {
-      const count = this.#handle.tryWrite(data);
+      const count = this.handle.tryWrite(data);
       this.sent += count;
       return count === data.length ? NOTHING : data.subarray(count);
     } catch (error) {

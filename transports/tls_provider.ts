@@ -2,6 +2,7 @@
  * The seam below TLS. A provider creates an engine for each connection. An engine encrypts and decrypts, and has no socket.
  */
 import type { OpensslSettings } from "./openssl_settings.ts";
+import type { StreamHandle } from "./stream_handle.ts";
 import type { PeerCertificate, TlsCipher } from "./transport.ts";
 
 /** A version of TLS. */
@@ -189,6 +190,16 @@ export interface TlsEngine {
   encrypt(data: Uint8Array): Uint8Array | Promise<void>;
   /** Makes a close_notify for the peer. */
   closeNotify(): void | Promise<void>;
+  /**
+   * Makes a handle that takes the place of this engine after the handshake, because it can use the socket itself. An engine
+   * that has no such way does not implement it.
+   *
+   * @param lower The handle that carries the ciphertext.
+   * @param early Cleartext that has arrived already.
+   * @param shutdownTimeout How long closing may take, in milliseconds.
+   * @returns The handle, which owns `lower` and this engine; `null` if it cannot be made for `lower`.
+   */
+  direct?(lower: StreamHandle, early: Uint8Array[], shutdownTimeout: number): StreamHandle | null;
   /** Returns the results of the handshake. */
   session(): TlsSession;
   /** Frees the engine's resources. Afterwards, the engine may only call `failed` of the sink. */

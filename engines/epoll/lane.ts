@@ -28,6 +28,11 @@ export class Lane {
 
   /** Adds a source with events. */
   add(source: Runnable, events: number): void {
+    // It is in the batch already.
+    if (source.nextReady !== null || source === this.#last) {
+      source.readyEvents |= events;
+      return;
+    }
     source.readyEvents = events;
     source.nextReady = null;
     if (this.#last !== null) {

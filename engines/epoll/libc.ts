@@ -86,8 +86,12 @@ const SMALL_SIZES: readonly bigint[] = Array.from({ length: 2049 }, (_, size) =>
 /** Returns the size of memory as the functions take it. */
 export function sizeOf(memory: Uint8Array): bigint {
   // Not `memory.length`, which a subclass can replace: the kernel would write past the end.
-  const length = lengthOf(memory);
-  return SMALL_SIZES[length] ?? BigInt(length);
+  return toSize(lengthOf(memory));
+}
+
+/** Returns a size as the functions take it. */
+export function toSize(size: number): bigint {
+  return SMALL_SIZES[size] ?? BigInt(size);
 }
 
 /** Encodes a string of C. */

@@ -62,7 +62,7 @@ export class PipeHandle extends StreamSource {
   }
 
   protected receive(memory: Uint8Array): number {
-    return this.reactor.libc.read(this.fd, memory, sizeOf(memory));
+    return this.resultOf(this.reactor.libc.read(this.fd, memory, sizeOf(memory)));
   }
 
   protected send(data: Uint8Array): number {

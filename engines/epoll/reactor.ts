@@ -87,6 +87,8 @@ export class Reactor {
   /** The descriptors that sources own. Others belong to the program. */
   readonly owned = new Map<number, Watched>();
   #nextToken = 1;
+  /** The sources that read again in the next turn, without an event. */
+  #again = new Set<Watched>();
   /** The number of sources that are watched, and of those that keep the process alive. */
   #watched = 0;
   #holding = 0;
@@ -105,7 +107,7 @@ export class Reactor {
 
   #tick = () => this.#run();
   #onDelivered = () => queueMicrotask(this.#goOn);
-  #goOn = () => this.#budget > 0 ? this.#poll() : this.#finish();
+  #goOn = () => this.#budget > 0 && !this.#parked && this.#watched > 0 ? this.#poll() : this.#finish();
   #onParked = (count: number) => this.#unpark(count);
 
   constructor(libc: Libc, turn: () => void) {
@@ -116,6 +118,12 @@ export class Reactor {
   /** Asks for a turn of the loop, after the events that are pending. */
   soon(): void {
     this.#turnWanted = true;
+    this.#schedule();
+  }
+
+  /** Lets a source read again in the next turn of Deno's loop, if it still wants to: it has bytes that the kernel has no more. */
+  again(source: Watched): void {
+    this.#again.add(source);
     this.#schedule();
   }
 
@@ -249,8 +257,19 @@ export class Reactor {
     this.#scheduled = false;
     this.#budget = this.#maxEvents;
     this.#turnEvents = 0;
-    if (!this.#parked && this.#watched > 0) this.#poll();
+    if (this.#again.size > 0) this.#readAgain();
+    else if (!this.#parked && this.#watched > 0) this.#poll();
     else this.#finish();
+  }
+
+  #readAgain(): void {
+    const sources = [...this.#again];
+    this.#again.clear();
+    this.#budget -= sources.length;
+    this.#turnEvents += sources.length;
+    this.#idlePolls = 0;
+    for (const source of sources) source.lane.add(source, EPOLLIN);
+    queueMicrotask(this.#onDelivered);
   }
 
   /** Delivers the events that are there, and then those that have come meanwhile, until there are none or too many. */

