@@ -138,6 +138,7 @@ const SYMBOLS = {
   SSL_set0_rbio: { parameters: [P, P], result: "void" },
   SSL_set0_wbio: { parameters: [P, P], result: "void" },
   SSL_set_read_ahead: { parameters: [P, "i32"], result: "void" },
+  SSL_set_default_read_buffer_len: { parameters: [P, "usize"], result: "void" },
   SSL_has_pending: { parameters: [P], result: "i32" },
   // The queue of errors, one for each thread.
   ERR_clear_error: { parameters: [], result: "void" },
