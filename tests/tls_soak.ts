@@ -26,8 +26,11 @@ if (!hasOpenssl) {
 
 setFlagsFromString("--expose-gc");
 const collect = runInNewContext("gc") as () => void;
-const ledger = new Ledger();
 const endings = await Endings.start();
+// What all connections share is made once.
+await endings.run("complete", 0);
+await endings.settle();
+const ledger = new Ledger();
 const problems: string[] = [];
 
 /** Runs connections of one way. */

@@ -5,8 +5,8 @@ import { describe } from "../errors.ts";
 import type { OpensslSettings } from "../transports/openssl_settings.ts";
 import type { TlsProvider, TlsSettings, TlsVersion } from "../transports/tls_provider.ts";
 import { defaultProvider } from "./default_provider.ts";
-import { checkOpensslOptions, OPENSSL_OPTIONS, withoutRivals } from "./openssl_options.ts";
 import { checkSessionTickets } from "./session_tickets.ts";
+import { checkOpensslOptions, OPENSSL_OPTIONS, withoutRivals } from "./openssl_options.ts";
 
 /** The certificates that a context trusts, its own certificate, and what it negotiates. */
 export interface TlsContextOptions extends TlsSettings {
@@ -166,8 +166,8 @@ export const CONTEXT_OPTIONS = [
   "maxVersion",
   "ciphers",
   "sni",
-  ...Object.keys(OPENSSL_OPTIONS) as (keyof OpensslSettings)[],
   "sessionTickets",
+  ...Object.keys(OPENSSL_OPTIONS) as (keyof OpensslSettings)[],
 ] as const satisfies readonly (keyof TlsContextOptions)[];
 
 const KNOWN: ReadonlySet<string> = new Set(CONTEXT_OPTIONS);

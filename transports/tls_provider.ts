@@ -1,8 +1,8 @@
 /**
  * The seam below TLS. A provider creates an engine for each connection. An engine encrypts and decrypts, and has no socket.
  */
-import type { OpensslSettings } from "./openssl_settings.ts";
 import type { StreamHandle } from "./stream_handle.ts";
+import type { OpensslSettings } from "./openssl_settings.ts";
 import type { PeerCertificate, TlsCipher } from "./transport.ts";
 
 /** A version of TLS. */

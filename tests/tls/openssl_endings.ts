@@ -8,6 +8,8 @@ import { opensslLoop, replaceSsl } from "./openssl_kit.ts";
 class Side extends Protocol {
   received = Promise.withResolvers<void>();
   readonly lost = Promise.withResolvers<Error | null>();
+  /** Called with each piece. */
+  onData: (() => void) | null = null;
   #expected = 1;
 
   /** Waits for more bytes, by `received`. */
@@ -19,6 +21,7 @@ class Side extends Protocol {
   override dataReceived(data: Uint8Array): void {
     this.#expected -= data.length;
     if (this.#expected <= 0) this.received.resolve();
+    this.onData?.();
   }
   override connectionLost(error: Error | null): void {
     this.received.resolve();
@@ -30,6 +33,12 @@ const small = bytes("hello");
 const large = new Uint8Array(300_000);
 /** The beginning of a ClientHello: a record of 200 bytes, of which some are there. */
 const HALF_A_HELLO = Uint8Array.of(22, 3, 1, 0, 200, 1, 0, 0, 196, 3, 3, 1, 2, 3);
+
+/** What a client may have of its own. */
+interface DialOptions {
+  signal?: AbortSignal;
+  port?: number;
+}
 
 /** Servers, and what their clients meet. */
 export class Endings implements AsyncDisposable {
@@ -85,9 +94,13 @@ export class Endings implements AsyncDisposable {
     await ENDINGS[name]!(this, round);
   }
 
+  portOf(name: "echo" | "mutual" | "silent"): number {
+    return portOf(this.#servers[name]);
+  }
+
   /** Connects to a server. */
-  async dial(to: "echo" | "mutual" | "silent", tls: TlsOptions | undefined, options: { signal?: AbortSignal } = {}) {
-    const where = { hostname: HOST, port: portOf(this.#servers[to]), ...options };
+  async dial(to: "echo" | "mutual" | "silent", tls: TlsOptions | undefined, options: DialOptions = {}) {
+    const where = { hostname: HOST, port: this.portOf(to), ...options };
     const [transport, side] = await this.loop.createConnection(() => new Side(), { ...where, ...tls && { tls } });
     return { transport, side };
   }

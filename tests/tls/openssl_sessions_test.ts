@@ -12,6 +12,7 @@ import { portOf, Recorder, tempPath } from "../kit.ts";
 import { certs, execute } from "../program.ts";
 import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "../std.ts";
 import { causeOf, CLIENT, HOST, peerName, readCert, SECOND, SERVER, TRUSTING } from "./kit.ts";
+import { makeCa } from "./openssl_ca.ts";
 import { opensslLoop, opensslTest, replaceSsl } from "./openssl_kit.ts";
 
 const CA = readCert("ca.pem");
@@ -190,6 +191,21 @@ for (const { version } of VERSIONS) {
       await assertRejects(() => server.visit(client), Error);
     }
     for (const reused of [false, true]) assertEquals(await server.visit(client), reused);
+  });
+
+  test("crl and requestOcsp verify the other side each time", async (client) => {
+    using ca = await makeCa();
+    const caCerts = [ca.read("ca.pem")];
+    const own = ca.identity("leaf");
+    await using server = await Visited.serve(own);
+    await using asking = await Visited.serve({ ...own, requestCert: true, caCerts, crl: [ca.read("ca.crl")] });
+    for (let i = 0; i < 2; i++) {
+      assertEquals(await server.visit({ ...client, caCerts, requestOcsp: true }), false);
+      assertEquals(await server.visit({ ...client, caCerts, crl: [ca.read("ca.crl")] }), false);
+      assertEquals(await asking.visit({ ...client, caCerts, ...own }), false);
+    }
+    assertEquals(await server.visit({ ...client, caCerts }), false);
+    assertEquals(await server.visit({ ...client, caCerts }), true);
   });
 
   test("sessionTickets: false turns sessions off, on either side", async (client) => {

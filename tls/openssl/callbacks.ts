@@ -1,5 +1,5 @@
 /**
- * The functions that OpenSSL calls (`hooks.ts` has others), where it has no counterpart without. All but one run inside the `SSL_do_handshake` of a
+ * The functions that OpenSSL calls, where it has no counterpart without (`hooks.ts` has others). All but one run inside the `SSL_do_handshake` of a
  * connection, which is `current` then. A call takes up to 1 µs.
  */
 import type { TlsError } from "../tls_error.ts";

@@ -87,6 +87,14 @@ const SYMBOLS = {
   BIO_read: { parameters: [P, B, "i32"], result: "i32" },
   BIO_write: { parameters: [P, B, "i32"], result: "i32" },
   BIO_ctrl_pending: { parameters: [P], result: "i32" },
+  // On a descriptor.
+  BIO_new_socket: { parameters: ["i32", "i32"], result: P },
+  BIO_up_ref: { parameters: [P], result: "i32" },
+  SSL_set0_rbio: { parameters: [P, P], result: "void" },
+  SSL_set0_wbio: { parameters: [P, P], result: "void" },
+  SSL_set_read_ahead: { parameters: [P, "i32"], result: "void" },
+  SSL_set_default_read_buffer_len: { parameters: [P, "usize"], result: "void" },
+  SSL_has_pending: { parameters: [P], result: "i32" },
   // Options that only OpenSSL has.
   d2i_PKCS12_bio: { parameters: [P, P], result: P },
   PKCS12_parse: { parameters: [P, B, B, B, B], result: "i32" },
@@ -132,14 +140,6 @@ const SYMBOLS = {
   ASN1_INTEGER_cmp: { parameters: [P, P], result: "i32" },
   X509_get0_serialNumber: { parameters: [P], result: P },
   OBJ_obj2nid: { parameters: [P], result: "i32" },
-  // On a descriptor.
-  BIO_new_socket: { parameters: ["i32", "i32"], result: P },
-  BIO_up_ref: { parameters: [P], result: "i32" },
-  SSL_set0_rbio: { parameters: [P, P], result: "void" },
-  SSL_set0_wbio: { parameters: [P, P], result: "void" },
-  SSL_set_read_ahead: { parameters: [P, "i32"], result: "void" },
-  SSL_set_default_read_buffer_len: { parameters: [P, "usize"], result: "void" },
-  SSL_has_pending: { parameters: [P], result: "i32" },
   // The queue of errors, one for each thread.
   ERR_clear_error: { parameters: [], result: "void" },
   ERR_get_error: { parameters: [], result: "u64" },

@@ -50,9 +50,9 @@ interface Suites {
 interface MadeContext {
   pointer: Pointer;
   roots: Root[];
-  hooks: Hooks;
   /** The keys of tickets that a server has been given. */
   keys?: readonly Uint8Array[];
+  hooks: Hooks;
 }
 
 /** Settings that have been loaded, for any number of connections. */
@@ -88,18 +88,20 @@ export class OpensslContext implements ServerSessions {
     const { sessionTickets } = settings;
     const given = typeof sessionTickets === "object" ? sessionTickets.keys : undefined;
     this.keys = given !== undefined || former === undefined ? new TicketKeys(given) : former.keys;
-    this.clientSessions = sessionTickets === false ? null : new ClientSessions(ssl, this.#handles);
+    // A server that is asked about revocation is asked each time.
+    const asksAgain = settings.crl !== undefined || Boolean(settings.requestOcsp);
+    this.clientSessions = sessionTickets === false || asksAgain ? null : new ClientSessions(ssl, this.#handles);
     this.protocols = (settings.alpnProtocols ?? []).map((name) => new TextEncoder().encode(name));
     try {
       this.#roots = parseRoots(ssl, this.#handles, settings);
       this.#identity = parseIdentity(ssl, this.#handles, settings);
       this.#suites = chooseSuites(ssl, settings);
+      this.#cert = this.#identity === null ? new Uint8Array() : toDer(ssl, this.#identity.cert);
+      this.#scope = sessionScope(ssl, settings, this.#cert);
       const { ocspResponse } = settings;
       this.#staple = ocspResponse && this.#identity ? parseStaple(ssl, ocspResponse, this.#identity.cert) : undefined;
       this.#crls = parseCrls(ssl, this.#handles, settings.crl ?? []);
       checkAlgorithms(ssl, settings);
-      this.#cert = this.#identity === null ? new Uint8Array() : toDer(ssl, this.#identity.cert);
-      this.#scope = sessionScope(ssl, settings, this.#cert);
       // What is wrong with a certificate or a key is an error of the call, not of the first connection.
       if (this.#identity !== null) this.server();
     } catch (error) {
@@ -164,6 +166,7 @@ export class OpensslContext implements ServerSessions {
 
   /** Reports whether the client of a session may resume it. */
   mayResume(session: Pointer): boolean {
+    if (this.settings.crl !== undefined) return false;
     return isClientKnown(this.#ssl, session, this.settings.requestCert, (root) => {
       return this.#roots.some(({ x509, certificate }) => {
         return whyNotRoot(certificate, CLIENT_PURPOSE) === null &&

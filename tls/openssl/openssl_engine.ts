@@ -11,11 +11,11 @@ import type { TlsEngine, TlsEngineSink, TlsSession, TlsSide } from "../../transp
 import { readCertificate } from "../certificate.ts";
 import { isValidToday } from "../purpose.ts";
 import { TlsError } from "../tls_error.ts";
-import type { ClientSession } from "./client_sessions.ts";
-import { handshakeOf, type Handshaking, setTakeSession } from "./callbacks.ts";
+import { handshakeOf, type Handshaking } from "./callbacks.ts";
 import { readServerName } from "./client_hello.ts";
 import * as c from "./constants.ts";
 import { made } from "./credentials.ts";
+import { join } from "./join.ts";
 import type { Libssl, Pointer } from "./libssl.ts";
 import type { OpensslContext } from "./openssl_context.ts";
 import { takeError, toConnectionError } from "./openssl_error.ts";
@@ -24,6 +24,7 @@ import { PeerVerifier } from "./peer_verifier.ts";
 import { OpensslStream } from "./openssl_stream.ts";
 import { plainAlert } from "./plain_alert.ts";
 import { readSession } from "./read_session.ts";
+import { resume, type Resumption } from "./resumption.ts";
 import { setServerName } from "./set_server_name.ts";
 
 /** How much is encrypted or decrypted in one call: one record. More would make OpenSSL's buffers grow, and stay. */
@@ -70,10 +71,8 @@ export class OpensslEngine implements TlsEngine, Handshaking {
   #session: TlsSession | null = null;
   /** The peer has ended the connection by an alert, which is not answered. */
   #alerted = false;
-  /** A client that can resume: what its sessions are kept by. `null` for all others. */
-  #server: string | null = null;
-  /** What this client has offered to resume. */
-  #offered: ClientSession | null = null;
+  /** The sessions of a client that can resume. */
+  #resumption: Resumption | null = null;
 
   constructor(lib: Libssl, sink: TlsEngineSink, context: OpensslContext, side: TlsSide, find: FindContext) {
     this.#lib = lib;
@@ -148,7 +147,11 @@ export class OpensslEngine implements TlsEngine, Handshaking {
     const [lib, ssl] = [this.#lib, this.#ssl];
     const isReady = ssl !== null && this.#established && !this.#over && lib.BIO_ctrl_pending(this.#in) === 0;
     if (!isReady || lower.attach === undefined) return null;
-    return new OpensslStream({ lib, ssl, free: () => this.destroy(), lower, early, shutdownTimeout });
+    const free = (isBroken: boolean) => {
+      if (isBroken) this.#resumption?.forget();
+      this.destroy();
+    };
+    return new OpensslStream({ lib, ssl, free, lower, early, shutdownTimeout });
   }
 
   session(): TlsSession {
@@ -161,7 +164,7 @@ export class OpensslEngine implements TlsEngine, Handshaking {
     const ssl = this.#ssl;
     this.#ssl = null;
     if (ssl === null) return;
-    if (this.#server !== null) setTakeSession(ssl, null);
+    this.#resumption?.end();
     this.#lib.SSL_free(ssl);
   }
 
@@ -227,30 +230,12 @@ export class OpensslEngine implements TlsEngine, Handshaking {
     if (!serverSide) {
       lib.SSL_set_connect_state(ssl);
       setServerName(lib, this.#ssl, this.#side);
-      this.#resume(this.#ssl);
+      this.#resumption = resume(this.#context.clientSessions, this.#ssl, this.#side, this.#verifier);
       return;
     }
     lib.SSL_set_accept_state(ssl);
     if (chosen) this.#context.choose(this.#ssl, chosen);
     if (name !== undefined) this.#context.scopeSessions(this.#ssl, name, chosen ?? this.#context);
-  }
-
-  /** Offers a session that an earlier client has got of the same server, verified by the same rules for the same name. */
-  #resume(ssl: Pointer): void {
-    const { clientSessions } = this.#context;
-    const { serverHostname, peername } = this.#side;
-    if (clientSessions === null || serverHostname === "") return;
-    const where = peername && ("port" in peername ? peername.port : "path" in peername ? peername.path : "");
-    const server = this.#server = `${serverHostname.toLowerCase()} ${where ?? ""}`;
-    this.#offered = clientSessions.offer(server, ssl);
-    const { rejectUnauthorized = true } = this.#side.settings;
-    setTakeSession(ssl, (session) => {
-      const isKnown = this.#verifier.verified || this.#offered !== null || !rejectUnauthorized;
-      if (!isKnown || this.#over) return false;
-      const { expires } = this.#verifier.verified ? this.#verifier : this.#offered ?? this.#verifier;
-      clientSessions.keep(server, { pointer: session, expires });
-      return true;
-    });
   }
 
   async #choose(name: string): Promise<void> {
@@ -315,14 +300,14 @@ export class OpensslEngine implements TlsEngine, Handshaking {
     attachConnection(this.sslObject, lib, () => this.#ssl, { serverSide, verified: this.#verifier.verified });
     this.#session = session;
     const { alpnProtocol, peercert } = session;
-    if (reused && this.#offered) this.#context.clientSessions!.renew(this.#server!, ssl, this.#offered);
+    if (reused) this.#resumption?.renew();
     if (alpnProtocol !== null && !alpnProtocols.includes(alpnProtocol)) {
       return new TlsError("FAILED", "TLS: the peer has selected an application protocol that was not offered");
     }
     if (!rejectUnauthorized || serverSide && !requestCert) return null;
     if (serverSide && requestCert === "optional" && peercert === null) return null;
     const isKnown = reused
-      ? (serverSide || this.#offered !== null) && peercert !== null && isValidToday(readCertificate(peercert.raw))
+      ? (serverSide || this.#resumption?.offered) && peercert !== null && isValidToday(readCertificate(peercert.raw))
       : this.#verifier.verified;
     return isKnown ? null : new TlsError("FAILED", "TLS: OpenSSL has not verified the peer");
   }
@@ -383,7 +368,7 @@ export class OpensslEngine implements TlsEngine, Handshaking {
   /** Sends the alert, and reports the error. */
   #end(error: Error): void {
     if (this.#over) return;
-    if (this.#server !== null) this.#context.clientSessions!.forget(this.#server);
+    this.#resumption?.forget();
     // OpenSSL makes none for what is no TLS at all, nor for what this side finds out by itself.
     const isMissing = !this.#drain() && this.#side.serverSide && !this.#established && !this.#alerted;
     if (isMissing) this.#sink.ciphertext(plainAlert(error));
@@ -402,15 +387,4 @@ export class OpensslEngine implements TlsEngine, Handshaking {
     if (count > 0) this.#sink.ciphertext(count === size ? data : data.subarray(0, count));
     return count > 0;
   }
-}
-
-function join(parts: Uint8Array[], rest: Uint8Array | null): Uint8Array {
-  if (rest !== null) parts.push(rest);
-  const whole = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
 }

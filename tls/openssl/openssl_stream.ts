@@ -9,6 +9,7 @@ import { lengthOf } from "../../checks.ts";
 import { toError } from "../../errors.ts";
 import type { ReadMemory } from "../../memory/read_memory.ts";
 import type { CodecSocket, StreamCodec, StreamHandle, StreamSink } from "../../transports/stream_handle.ts";
+import { TlsError } from "../tls_error.ts";
 import * as c from "./constants.ts";
 import { made } from "./credentials.ts";
 import type { Libssl, Pointer } from "./libssl.ts";
@@ -37,9 +38,9 @@ function partOf(memory: Uint8Array, start: number, size: number): Uint8Array {
 /** Of the engine that has done the handshake. */
 export interface StreamParts {
   lib: Libssl;
-  /** The connection. `free` frees it. */
+  /** The connection. `free` frees it. `isBroken`: whether TLS has failed. */
   ssl: Pointer;
-  free: () => void;
+  free: (isBroken: boolean) => void;
   /** The handle of a socket. */
   lower: StreamHandle;
   /** Cleartext that came with the handshake. */
@@ -56,7 +57,7 @@ export class OpensslStream implements StreamHandle, StreamCodec {
   #lib: Libssl;
   /** `null` after `close()`. */
   #ssl: Pointer | null;
-  #free: () => void;
+  #free: (isBroken: boolean) => void;
   #lower: StreamHandle;
   #socket: CodecSocket;
   /** Cleartext that came with the handshake, and who reads. */
@@ -189,7 +190,7 @@ export class OpensslStream implements StreamHandle, StreamCodec {
     this.#peerEnded?.resolve();
     if (this.#ssl === null) return;
     this.#ssl = null;
-    this.#free();
+    this.#free(this.#failure instanceof TlsError || this.#sendError instanceof TlsError);
   }
 
   receive(memory: Uint8Array): number {
