@@ -89,11 +89,15 @@ const SYMBOLS = {
   BIO_ctrl_pending: { parameters: [P], result: "i32" },
   // On a descriptor.
   BIO_new_socket: { parameters: ["i32", "i32"], result: P },
+  BIO_new_bio_pair: { parameters: [B, "usize", B, "usize"], result: "i32" },
+  BIO_nread: { parameters: [P, B, "i32"], result: "i32" },
   BIO_up_ref: { parameters: [P], result: "i32" },
   SSL_set0_rbio: { parameters: [P, P], result: "void" },
   SSL_set0_wbio: { parameters: [P, P], result: "void" },
   SSL_set_read_ahead: { parameters: [P, "i32"], result: "void" },
   SSL_set_default_read_buffer_len: { parameters: [P, "usize"], result: "void" },
+  // Its lower half, which is not 0 if there is an error: a BigInt would be an allocation.
+  ERR_peek_error: { parameters: [], result: "u32" },
   SSL_has_pending: { parameters: [P], result: "i32" },
   // Options that only OpenSSL has.
   d2i_PKCS12_bio: { parameters: [P, P], result: P },

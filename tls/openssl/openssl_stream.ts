@@ -1,9 +1,9 @@
 /**
  * TLS on the descriptor of a socket, after the handshake. OpenSSL receives by itself, straight into the protocol's memory.
  *
- * What it sends goes by a BIO in memory, the same one for all connections, and from there to the socket in the same call. For
- * OpenSSL's own way to send is write(2), which raises SIGPIPE, and sends each 16 KiB alone. And what it has to send while it
- * receives, such as the answer to a KeyUpdate, cannot meet a record that is half sent.
+ * What it sends goes to an `Output`, the same for all connections, and from there to the socket in the same call. For OpenSSL's
+ * own way to send is write(2), which raises SIGPIPE, and sends each 16 KiB alone. And what it has to send while it receives,
+ * such as the answer to a KeyUpdate, cannot meet a record that is half sent.
  */
 import { lengthOf } from "../../checks.ts";
 import { toError } from "../../errors.ts";
@@ -14,6 +14,7 @@ import * as c from "./constants.ts";
 import { made } from "./credentials.ts";
 import type { Libssl, Pointer } from "./libssl.ts";
 import { takeError, toConnectionError } from "./openssl_error.ts";
+import { Output } from "./output.ts";
 
 const MAX_RECORD = 16 * 1024;
 /** How much is encrypted before it is sent: four records. */
@@ -22,9 +23,8 @@ const MAX_PART = 4 * MAX_RECORD;
 const LARGE_BUFFER = 68n * 1024n;
 const NOTHING = new Uint8Array(0);
 
-/** Ciphertext on its way to a socket. Of all connections, since it is empty again when a call has returned. */
-const outgoing = new Uint8Array(MAX_PART + 4 * 1024);
-let output: Pointer | undefined;
+/** Of all connections, since it is empty again when a call has returned. */
+let output: Output | undefined;
 
 const TYPED_ARRAY: object = Object.getPrototypeOf(Uint8Array.prototype);
 const { get: getOffset } = Object.getOwnPropertyDescriptor(TYPED_ARRAY, "byteOffset")!;
@@ -33,6 +33,11 @@ const { get: getBuffer } = Object.getOwnPropertyDescriptor(TYPED_ARRAY, "buffer"
 /** Returns a part of memory, also if the array has methods of its own. */
 function partOf(memory: Uint8Array, start: number, size: number): Uint8Array {
   return new Uint8Array(getBuffer!.call(memory), getOffset!.call(memory) + start, size);
+}
+
+/** Empties the queue of errors. To clear an empty one takes 0.1 µs. */
+function clearErrors(lib: Libssl): void {
+  if (lib.ERR_peek_error() !== 0) lib.ERR_clear_error();
 }
 
 /** Of the engine that has done the handshake. */
@@ -60,6 +65,7 @@ export class OpensslStream implements StreamHandle, StreamCodec {
   #free: (isBroken: boolean) => void;
   #lower: StreamHandle;
   #socket: CodecSocket;
+  #output: Output;
   /** Cleartext that came with the handshake, and who reads. */
   #early: Uint8Array[];
   #sink: StreamSink | null = null;
@@ -85,12 +91,11 @@ export class OpensslStream implements StreamHandle, StreamCodec {
     this.#lower = lower;
     this.#early = early;
     this.shutdownTimeout = shutdownTimeout;
-    const writer = output ??= made(lib.BIO_new(lib.BIO_s_mem()));
+    this.#output = output ??= new Output(lib);
     this.#socket = lower.attach!(this);
     const reader = made(lib.BIO_new_socket(this.#socket.fd, c.BIO_NOCLOSE)); // If it fails, the caller closes `lower`.
-    lib.BIO_up_ref(writer);
     lib.SSL_set0_rbio(ssl, reader);
-    lib.SSL_set0_wbio(ssl, writer);
+    this.#output.attach(ssl);
     // One system call for a record, not one for its header and one for the rest.
     lib.SSL_set_read_ahead(ssl, 1);
     this.pending = lib.SSL_has_pending(ssl) === 1;
@@ -199,7 +204,7 @@ export class OpensslStream implements StreamHandle, StreamCodec {
     if (this.#failure !== null) throw this.#failure;
     const lib = this.#lib;
     const size = lengthOf(memory);
-    lib.ERR_clear_error();
+    clearErrors(lib);
     let count = lib.SSL_read(ssl, memory, size);
     let total = 0;
     // A call returns at most one record. What follows is read as well while there is room.
@@ -211,7 +216,7 @@ export class OpensslStream implements StreamHandle, StreamCodec {
     }
     this.#fitBuffer(total);
     const end = count > 0 ? total : this.#endOf(ssl, count);
-    if (lib.BIO_ctrl_pending(output!) > 0) this.#sendOwn();
+    if (this.#output.pending > 0) this.#sendOwn();
     if (end !== null) return total > 0 ? total : end;
     if (total === 0) throw this.#failure!;
     return total;
@@ -229,9 +234,12 @@ export class OpensslStream implements StreamHandle, StreamCodec {
     while (done < size) {
       const count = Math.min(size - done, MAX_PART);
       const part = count === size ? data : partOf(data, done, count);
-      lib.ERR_clear_error();
+      clearErrors(lib);
       const written = lib.SSL_write(ssl, part, count);
-      if (written !== count) throw this.#failSend(toConnectionError(lib, takeError(lib), 0));
+      if (written !== count) {
+        this.#output.take(); // Nothing of this connection may stay in what all of them share.
+        throw this.#sendError = toConnectionError(lib, takeError(lib), 0);
+      }
       if (!this.#drain()) {
         this.#owed = count;
         return done === 0 ? -1 : done;
@@ -284,34 +292,24 @@ export class OpensslStream implements StreamHandle, StreamCodec {
 
   /** Sends what OpenSSL has encrypted. Reports whether the kernel has taken all of it. */
   #drain(): boolean {
-    for (;;) {
-      const size = this.#lib.BIO_read(output!, outgoing, outgoing.length);
-      if (size > 0) this.#sendOrKeep(size);
-      if (size < outgoing.length) return this.#rest.length === 0;
-    }
-  }
-
-  #sendOrKeep(size: number): void {
+    const size = this.#output.take();
+    if (size <= 0) return this.#rest.length === 0;
+    const { bytes } = this.#output;
     let sent = 0;
     try {
       if (this.#rest.length === 0) {
-        sent = Math.max(0, this.#socket.sendRaw(outgoing, size));
+        sent = Math.max(0, this.#socket.sendRaw(bytes, size));
         this.progress += sent;
       }
     } catch (error) {
-      throw this.#failSend(toError(error));
+      throw this.#sendError = toError(error);
     }
-    if (sent === size) return;
+    if (sent === size) return true;
     const kept = new Uint8Array(this.#rest.length + size - sent);
     kept.set(this.#rest);
-    kept.set(outgoing.subarray(sent, size), this.#rest.length);
+    kept.set(bytes.subarray(sent, size), this.#rest.length);
     this.#rest = kept;
-  }
-
-  #failSend(error: Error): Error {
-    // Nothing of this connection may stay in what all of them share.
-    while (this.#lib.BIO_read(output!, outgoing, outgoing.length) > 0);
-    return this.#sendError = error;
+    return false;
   }
 
   /** Sends what the kernel has not taken before. Reports whether it has taken all. */
