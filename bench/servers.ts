@@ -43,13 +43,14 @@ export async function findServers(tools: Tools, folder: string): Promise<Found> 
   const place = (mode: Mode) => mode === "tls-unix" ? [`${folder}/${sockets++}.sock`] : [];
   const script = (mode: Mode, name: string) => path(mode.startsWith("tls-") ? `tls_${name}` : name);
   const deno = [Deno.execPath(), "run", "-A", "--quiet"];
-  const over = (engine: "deno" | "epoll") => (kind: string, name: string, modes: readonly Mode[]): ServerKind => ({
-    name,
-    group: engine === "deno" ? "tandem" : "epoll",
-    modes,
-    command: (mode) => [...deno, script(mode, "tandem.ts"), engine, mode, kind, ...place(mode)],
-  });
-  const [tandem, epoll] = [over("deno"), over("epoll")];
+  const over =
+    (engine: "deno" | "epoll" | "epoll-node") => (kind: string, name: string, modes: readonly Mode[]): ServerKind => ({
+      name,
+      group: engine === "deno" ? "tandem" : "epoll",
+      modes,
+      command: (mode) => [...deno, script(mode, "tandem.ts"), engine, mode, kind, ...place(mode)],
+    });
+  const [tandem, epoll, epollNode] = [over("deno"), over("epoll"), over("epoll-node")];
   const peer = (name: string, program: string[], file: string): ServerKind => ({
     name,
     group: "peer",
@@ -83,6 +84,8 @@ export async function findServers(tools: Tools, folder: string): Promise<Found> 
       epoll("owned", `${ON_EPOLL}, Protocol, writeOwned`, ["echo", "idle", "source", "tls-echo"]),
       epoll("buffered", `${ON_EPOLL}, BufferedProtocol, write`, ["echo", "idle", "pipelined", "sink"]),
       epoll("buffered-owned", `${ON_EPOLL}, BufferedProtocol, writeOwned`, ["echo"]),
+      epoll("start-tls", `${ON_EPOLL}, startTls`, TLS),
+      epollNode("write", `${ON_EPOLL}, node:tls`, TLS),
     );
   } else {
     missing.push({ name: ON_EPOLL, reason: reason! });

@@ -6,5 +6,6 @@ import { EventLoop, getRunningLoop } from "../../mod.ts";
 export function loopOver(engine: string): EventLoop {
   if (engine === "deno") return getRunningLoop();
   if (engine === "epoll") return new EventLoop({ engine: new EpollEngine() });
-  throw new TypeError(`the engine must be "deno" or "epoll", got ${JSON.stringify(engine)}`);
+  if (engine === "epoll-node") return new EventLoop({ engine: new EpollEngine({ tls: "node" }) });
+  throw new TypeError(`the engine must be "deno", "epoll" or "epoll-node", got ${JSON.stringify(engine)}`);
 }

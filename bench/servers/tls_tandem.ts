@@ -5,7 +5,7 @@
  *   tls_tandem.ts ENGINE tls-unix KIND PATH
  *   tls_tandem.ts ENGINE tls-client KIND PORT CONNECTIONS SIZE SECONDS
  *
- * ENGINE is `deno` or `epoll`. KIND is `write` or `owned` for the complete engine and each way of owning memory, `native` for the TLS of
+ * ENGINE is `deno`, `epoll` (with OpenSSL, where there is one) or `epoll-node` (with node:tls). KIND is `write` or `owned` for the complete engine and each way of owning memory, `native` for the TLS of
  * `Deno.listenTls` and `Deno.connectTls`, `start-tls` for a connection that is upgraded as soon as it is made.
  */
 import { Protocol, type TlsOptions, type Transport } from "../../mod.ts";
