@@ -13,10 +13,12 @@ export class ReadSide {
   error: Error | null = null;
   transport: ReadTransport | null = null;
 
-  /** Reads begin only when bytes are waited for, so that they go to where these are wanted. */
+  /** Reading is paused as soon as bytes wait, so that later ones go to where they are wanted. */
   direct = false;
-  /** Where the bytes go that arrive while no others wait: it returns how many it has taken. */
-  sink: ((bytes: Uint8Array) => number) | null = null;
+  /** The buffer of the BYOB reader that waits. */
+  view: Uint8Array | null = null;
+  /** How many bytes were read into `view`. */
+  filled = 0;
 
   /** A read is in progress. */
   #busy = false;
@@ -35,17 +37,13 @@ export class ReadSide {
     if (this.#discarding) return;
     this.queue.push(bytes);
     this.#wake?.();
-    if ((this.direct || this.queue.size > 2 * this.limit) && !this.#paused) this.#pause();
+    if (this.queue.size > (this.direct ? 0 : 2 * this.limit) && !this.#paused) this.#pause();
   }
 
-  /** Offers bytes, before they are fed, to the read that waits. Returns how many it has taken. */
-  offer(bytes: Uint8Array): number {
-    if (this.sink === null || this.queue.size > 0) return 0;
-    const count = this.sink(bytes);
-    this.sink = null;
+  /** The first bytes of `view` are there. */
+  fill(count: number): void {
+    this.filled = count;
     this.#wake?.();
-    if (this.direct && !this.#paused) this.#pause();
-    return count;
   }
 
   /** The stream has ended in order. */
@@ -86,18 +84,16 @@ export class ReadSide {
    * `undo` puts bytes back that an unsuccessful read has taken, and lets it begin anew.
    */
   run<T>(method: string, signal: AbortSignal | undefined, attempt: () => T | undefined, undo?: () => void): Promise<T> {
-    if (this.#busy) {
-      return Promise.reject(new InvalidStateError(`${method} cannot be called while another read waits for bytes`));
-    }
+    if (this.#busy) return Promise.reject(busyError(method));
     if (signal !== undefined) return this.#runSlowly(signal, attempt, undo);
     try {
       const result = attempt();
       if (result === undefined) return this.#runSlowly(undefined, attempt, undo);
-      this.#resumeIfLow();
+      this.resumeIfLow();
       return Promise.resolve(result);
     } catch (error) {
       undo?.();
-      this.#resumeIfLow();
+      this.resumeIfLow();
       return Promise.reject(error);
     }
   }
@@ -122,8 +118,29 @@ export class ReadSide {
     } finally {
       this.#busy = false;
       this.#undo = undefined;
-      this.#resumeIfLow();
+      this.resumeIfLow();
     }
+  }
+
+  /** Throws if a read waits. */
+  checkIdle(method: string): void {
+    if (this.#busy) throw busyError(method);
+  }
+
+  /** Calls a function when something has arrived, once: a wait without a promise. Other reads reject meanwhile. */
+  wait(then: () => void): void {
+    this.#busy = true;
+    this.#wake = () => {
+      this.stopWaiting();
+      then();
+    };
+    if (this.#paused && !this.#discarding) this.#resume();
+  }
+
+  /** Ends the wait of `wait()`. */
+  stopWaiting(): void {
+    this.#busy = false;
+    this.#wake = null;
   }
 
   /** Waits until something has arrived. A paused transport is resumed: a read may need more than the limit. */
@@ -143,7 +160,8 @@ export class ReadSide {
     });
   }
 
-  #resumeIfLow(): void {
+  /** Resumes reading if few bytes are left. */
+  resumeIfLow(): void {
     if (this.#paused && this.queue.size <= this.limit && !this.#discarding && !this.direct) this.#resume();
   }
 
@@ -156,4 +174,8 @@ export class ReadSide {
     this.#paused = false;
     this.transport?.resumeReading();
   }
+}
+
+function busyError(method: string): InvalidStateError {
+  return new InvalidStateError(`${method} cannot be called while another read waits for bytes`);
 }

@@ -125,6 +125,7 @@ export class StreamWriter {
    * for connections with a handler.
    * @throws {TlsError} If the handshake fails. The connection is then closed.
    * @throws {TypeError} If an option is missing or of the wrong kind. The connection then goes on unchanged.
+   * @throws {InvalidStateError} While a BYOB read of `readable` waits. The connection then goes on unchanged.
    */
   startTls(options: Omit<StartTlsOptions, "readAhead">): Promise<void> {
     return this.#link.startTls(options);

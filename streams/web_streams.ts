@@ -7,56 +7,70 @@ import type { StreamLink } from "./stream_link.ts";
 export function makeReadable(link: StreamLink): ReadableStream<Bytes> {
   const { read } = link;
   const { queue } = read;
-  let cancelled = false;
+  let controller!: ReadableByteStreamController;
+  let waiting = false;
+
+  /** Answers a pull if there is something, and reports whether it has. An answer can call `pull()`. */
+  function answer(): boolean {
+    const request = controller.byobRequest;
+    const { filled } = read;
+    read.view = null;
+    read.filled = 0;
+    if (filled > 0) {
+      request!.respond(filled);
+    } else if (queue.size > 0) {
+      // After releaseLock(), no read waits: the stream would keep what is given to it, even behind startTls().
+      if (request === null && !stream.locked) return true;
+      if (request === null) controller.enqueue(queue.takeTransferable());
+      else request.respond(queue.takeInto(request.view!));
+    } else if (read.error !== null) {
+      controller.error(read.error);
+    } else if (read.ended) {
+      controller.close();
+      request?.respond(0);
+    } else {
+      if (request !== null) read.view = request.view!;
+      return false;
+    }
+    read.resumeIfLow();
+    return true;
+  }
+
+  function arrived(): void {
+    waiting = false;
+    try {
+      wait();
+    } catch (error) {
+      // The stream has ended within an element of a reader's array.
+      controller.error(error);
+    }
+  }
+
+  function wait(): void {
+    if (answer()) return;
+    waiting = true;
+    read.wait(arrived);
+  }
+
   const stream: ReadableStream<Bytes> = new ReadableStream({
     type: "bytes",
-    async pull(controller): Promise<void> {
+    start(own): void {
+      controller = own;
+    },
+    // Not async, and without a promise for the bytes that are waited for: a chunk takes 2 µs less.
+    pull(): void {
+      if (waiting) return;
+      read.checkIdle("readable");
       if (controller.byobRequest !== null) link.readDirectly();
-      let filled = 0;
-      await read.run("readable", undefined, () => {
-        read.sink = null;
-        if (cancelled) return null;
-        const request = controller.byobRequest;
-        if (filled > 0) {
-          // Not before, because the next read may begin as soon as this one has its bytes.
-          request!.respond(filled);
-          return null;
-        }
-        if (queue.size > 0) {
-          // After releaseLock(), no read waits: the stream would keep what is given to it, even behind startTls().
-          if (request === null && !stream.locked) return null;
-          if (request === null) controller.enqueue(queue.takeTransferable());
-          else request.respond(queue.takeInto(toBytes(request.view!)));
-          return null;
-        }
-        if (read.error !== null) throw read.error;
-        if (!read.ended) {
-          if (request !== null) {
-            read.sink = (bytes) => {
-              const view = toBytes(request.view!);
-              const count = Math.min(view.length, bytes.length);
-              view.set(count === bytes.length ? bytes : bytes.subarray(0, count));
-              return filled = count;
-            };
-          }
-          return undefined;
-        }
-        controller.close();
-        request?.respond(0);
-        return null;
-      });
+      wait();
     },
     cancel(): void {
-      cancelled = true;
-      read.sink = null;
+      if (waiting) read.stopWaiting();
+      read.view = null;
       link.cancelReading();
     },
   });
   return stream;
-}
-
-function toBytes(view: ArrayBufferView): Uint8Array {
-  return new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
 }
 
 /** Makes a stream that writes to the connection, at the pace of its peer. */

@@ -12,6 +12,12 @@ import type { ExtraInfo } from "./transport.ts";
 /** The receiver of the bytes that a handle reads. Never throws. */
 export interface StreamSink {
   /**
+   * Whether a posting handle should call `allocate` a few microtasks after `filled`, and not at once.
+   *
+   * @default {false}
+   */
+  readonly allocatesLate?: boolean;
+  /**
    * Returns memory to read into. Returns the same memory until `filled` is called.
    *
    * @param sizeHint A size in bytes that suits the handle.

@@ -38,6 +38,7 @@ export class StreamReceiver implements StreamSink, Lender {
   pausedAt = 0;
   /** Reading waits for pending writes of the protocol's own memory. */
   halted = false;
+  allocatesLate = false;
   /** The number of bytes that have arrived, those of earlier receivers of the connection included. */
   received = 0;
 
@@ -86,7 +87,7 @@ export class StreamReceiver implements StreamSink, Lender {
 
   set protocol(protocol: StreamCallbacks) {
     // First, because a getter may throw. Then nothing has changed.
-    this.#buffered = isBuffered(protocol);
+    [this.#buffered, this.allocatesLate] = [isBuffered(protocol), protocol.suppliesLate === true];
     this.#protocol = protocol;
   }
 

