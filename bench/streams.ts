@@ -159,6 +159,7 @@ const TABLES: [string, string, Row[]][] = [
     denoRow("readable", "Deno.Conn.readable", "epoll"),
     denoRow("Deno.Conn.readable, BYOB", "Deno.Conn.readable, BYOB"),
     denoRow("readable, BYOB", "Deno.Conn.readable, BYOB"),
+    denoRow("readable, BYOB", "Deno.Conn.readable, BYOB", "epoll"),
   ]],
 ];
 
