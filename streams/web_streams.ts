@@ -57,7 +57,7 @@ export function makeReadable(link: StreamLink): ReadableStream<Bytes> {
     start(own): void {
       controller = own;
     },
-    // Not async, and without a promise for the bytes that are waited for: about half of the user time of a chunk.
+    // Not async, and without a promise for the bytes that are waited for: half the user time of a chunk.
     pull(): void {
       if (waiting) return;
       read.checkIdle("readable");
