@@ -74,6 +74,10 @@ export class ReadSide {
 
   /** Takes all bytes that were not returned, those of a read that waits for more included: it begins anew. */
   takeUnread(): UnreadBytes {
+    // What comes next belongs to TLS, and may already be on its way into the reader's buffer.
+    if (this.view !== null) {
+      throw new InvalidStateError("startTls() cannot be called while a BYOB read of readable waits");
+    }
     this.#undo?.();
     const bytes = this.queue.take(this.queue.size);
     return { bytes, putBack: () => this.queue.unshift(bytes) };

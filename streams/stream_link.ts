@@ -1,4 +1,3 @@
-import { InvalidStateError } from "../errors.ts";
 import { type EventLoop, getRunningLoop, type StartTlsOptions } from "../loop/mod.ts";
 import type { StreamCallbacks, SubprocessTransport, Transport } from "../transports/mod.ts";
 import { ChildTransport } from "./child_transport.ts";
@@ -125,10 +124,6 @@ export class StreamLink {
 
   /** Upgrades to TLS, which gets the bytes that were read ahead: the loop takes them by `takeUnread()`. */
   async startTls(options: Omit<StartTlsOptions, "readAhead">): Promise<void> {
-    // What comes next belongs to TLS, and may already be on its way into the reader's buffer.
-    if (this.read.view !== null) {
-      throw new InvalidStateError("startTls() cannot be called while a BYOB read of readable waits");
-    }
     const { serverSide = this.#serverSide } = options ?? {};
     // The loop rejects what is no object.
     const settings = typeof options === "object" ? { ...options, serverSide } : options;

@@ -2,7 +2,7 @@
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "../std.ts";
 import { InvalidStateError, Protocol, type Transport } from "../../mod.ts";
 import { fromStreams } from "../../streams/mod.ts";
-import { assertBytes, bytes, concat, pattern, Recorder, text, turn } from "../kit.ts";
+import { assertBytes, bytes, concat, loop, pattern, Recorder, text, turn } from "../kit.ts";
 import { serveResettable } from "../streams/kit.ts";
 import { SERVER, TRUSTING } from "../tls/kit.ts";
 import { connectPairs, fedReader } from "./kit.ts";
@@ -125,7 +125,11 @@ Deno.test("startTls() rejects while a BYOB read waits, and the connection goes o
   await using ends = await connectPairs();
   const reading = ends.served.readable.getReader({ mode: "byob" }).read(new Uint8Array(65_536));
   await turn();
-  await assertRejects(() => ends.served.writer.startTls(SERVER), InvalidStateError, "a BYOB read of readable waits");
+  const message = "a BYOB read of readable waits";
+  await assertRejects(() => ends.served.writer.startTls(SERVER), InvalidStateError, message);
+  const transport = ends.served.transport as Transport;
+  const direct = () => loop.startTls(transport, transport.getProtocol(), { ...SERVER, serverSide: true });
+  await assertRejects(direct, InvalidStateError, message);
   ends.client.writer.write(bytes("plain"));
   assertEquals(text((await reading).value!), "plain");
 });
