@@ -21,7 +21,7 @@ import type { OpensslContext } from "./openssl_context.ts";
 import { takeError, toConnectionError } from "./openssl_error.ts";
 import { attachConnection, OpensslObject } from "./openssl_object.ts";
 import { PeerVerifier } from "./peer_verifier.ts";
-import { OpensslStream } from "./openssl_stream.ts";
+import { NO_SINK, OpensslStream } from "./openssl_stream.ts";
 import { plainAlert } from "./plain_alert.ts";
 import { readSession } from "./read_session.ts";
 import { resume, type Resumption } from "./resumption.ts";
@@ -31,13 +31,11 @@ import { setServerName } from "./set_server_name.ts";
 const MAX_RECORD = 16 * 1024;
 /** What a record may add: its header, a nonce, a tag, a type (TLS 1.2 with CBC has up to 256 bytes of padding and a MAC). */
 const OVERHEAD = 5 + 16 + 64 + 256;
-/** The sizes of the memory that cleartext is read into. */
+/** The size of the memory that cleartext is read into. */
 const SCRATCH = 4 * MAX_RECORD;
-
 /** For all connections, since it is free again when a call has returned. */
 const scratch = new Uint8Array(SCRATCH);
 
-/** The bytes of no ciphertext. */
 const NOTHING = new Uint8Array(0);
 
 /** Finds the context of settings that have been loaded. */
@@ -147,6 +145,7 @@ export class OpensslEngine implements TlsEngine, Handshaking {
     const [lib, ssl] = [this.#lib, this.#ssl];
     const isReady = ssl !== null && this.#established && !this.#over && lib.BIO_ctrl_pending(this.#in) === 0;
     if (!isReady || lower.attach === undefined) return null;
+    this.#sink = NO_SINK; // The other one keeps alive what the handshake has needed: 1.3 KiB.
     const free = (isBroken: boolean) => {
       if (isBroken) this.#resumption?.forget();
       this.destroy();

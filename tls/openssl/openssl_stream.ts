@@ -9,6 +9,7 @@ import { lengthOf } from "../../checks.ts";
 import { toError } from "../../errors.ts";
 import type { ReadMemory } from "../../memory/read_memory.ts";
 import type { CodecSocket, StreamCodec, StreamHandle, StreamSink } from "../../transports/stream_handle.ts";
+import type { TlsEngineSink } from "../../transports/tls_provider.ts";
 import { TlsError } from "../tls_error.ts";
 import * as c from "./constants.ts";
 import { made } from "./credentials.ts";
@@ -34,6 +35,16 @@ const { get: getBuffer } = Object.getOwnPropertyDescriptor(TYPED_ARRAY, "buffer"
 function partOf(memory: Uint8Array, start: number, size: number): Uint8Array {
   return new Uint8Array(getBuffer!.call(memory), getOffset!.call(memory) + start, size);
 }
+
+/** What an engine has whose place is taken. */
+export const NO_SINK: TlsEngineSink = {
+  ciphertext: () => {},
+  cleartext: () => {},
+  ended: () => {},
+  choosing: () => {},
+  ready: () => {},
+  failed: () => {},
+};
 
 /** Empties the queue of errors. To clear an empty one takes 0.1 µs. */
 function clearErrors(lib: Libssl): void {
