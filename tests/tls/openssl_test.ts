@@ -3,9 +3,9 @@ import { EventLoop, TlsContext, TlsError, type TlsOptions } from "../../mod.ts";
 import { EpollEngine } from "../../engines/epoll/mod.ts";
 import { checkVersion, type Libssl, openLibssl } from "../../tls/openssl/libssl.ts";
 import { execute, runProgram } from "../program.ts";
-import { tempPath } from "../kit.ts";
+import { portOf, Recorder, tempPath } from "../kit.ts";
 import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "../std.ts";
-import { CA, CLIENT, SECOND, SERVER, STRANGER } from "./kit.ts";
+import { CA, CLIENT, HOST, SECOND, SERVER, STRANGER, TRUSTING } from "./kit.ts";
 import { negotiate, opensslLoop, opensslTest, replaceSsl } from "./openssl_kit.ts";
 
 opensslTest("EpollEngine takes OpenSSL by default, and the TLS that tls names", () => {
@@ -217,14 +217,15 @@ opensslTest("tls: true trusts what DENO_CERT and --cert name, without a permissi
 });
 
 opensslTest("an error of TLS has the alert, and OpenSSL's reason", async () => {
-  const errors: unknown[] = [];
-  const error = await assertRejects(
-    () => negotiate({}, { caCerts: [STRANGER] }, () => {}, (error) => errors.push(error)),
-    TlsError,
-  );
+  const loop = opensslLoop();
+  const reported = Promise.withResolvers<unknown>();
+  loop.setExceptionHandler(({ error }) => reported.resolve(error));
+  await using server = await loop.createServer(() => new Recorder(), { hostname: HOST, port: 0, tls: SERVER });
+  const options = { hostname: HOST, port: portOf(server), tls: { ...TRUSTING, caCerts: [STRANGER] } };
+  const error = await assertRejects(() => loop.createConnection(() => new Recorder(), options), TlsError);
   assertEquals(error.code, "UNKNOWN_ISSUER");
   assertMatch(error.message, /\(unable to get local issuer certificate\)/);
-  assertMatch((errors[0] as Error).message, /\(alert 48: tlsv1 alert unknown ca\)$/);
+  assertMatch((await reported.promise as Error).message, /\(alert 48: tlsv1 alert unknown ca\)$/);
 });
 
 opensslTest("a loop in debug mode reports OpenSSL", async () => {

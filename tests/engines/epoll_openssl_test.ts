@@ -3,8 +3,8 @@ import { BufferedProtocol, type Protocol, type Transport } from "../../mod.ts";
 import { openLibssl, type Pointer } from "../../tls/openssl/libssl.ts";
 import { assert, assertEquals, assertLess, assertRejects } from "../std.ts";
 import { assertBytes, bytes, pattern, portOf, Recorder, tempPath, turn } from "../kit.ts";
-import { HOST, SERVER, TRUSTING } from "./kit.ts";
-import { hasOpenssl, opensslLoop, opensslTest, replaceSsl } from "./openssl_kit.ts";
+import { HOST, SERVER, TRUSTING } from "../tls/kit.ts";
+import { hasOpenssl, opensslLoop, opensslTest, replaceSsl } from "../tls/openssl_kit.ts";
 
 /** What a test needs besides: a side that asks the other to change its keys. Opened here, or Deno's sanitizer took it for a leak. */
 const extra = hasOpenssl
