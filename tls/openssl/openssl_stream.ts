@@ -20,8 +20,6 @@ import { Output } from "./output.ts";
 const MAX_RECORD = 16 * 1024;
 /** How much is encrypted before it is sent: four records. */
 const MAX_PART = 4 * MAX_RECORD;
-/** Echoes of 100 KiB become 15 % faster than with a buffer for one record, those of 1 KiB 10 % slower. */
-const LARGE_BUFFER = 68n * 1024n;
 const NOTHING = new Uint8Array(0);
 
 /** Of all connections, since it is empty again when a call has returned. */
@@ -89,8 +87,6 @@ export class OpensslStream implements StreamHandle, StreamCodec {
   #sendError: Error | null = null;
   /** The peer has ended the stream, or the connection is broken. */
   #over = false;
-  /** OpenSSL has a buffer for several records. */
-  #large = false;
   /** Made by `shutdown()`. Settled when the peer has ended the stream, or cannot. */
   #peerEnded: PromiseWithResolvers<void> | null = null;
 
@@ -225,7 +221,6 @@ export class OpensslStream implements StreamHandle, StreamCodec {
       if (!this.pending || total === size) break;
       count = lib.SSL_read(ssl, partOf(memory, total, size - total), size - total);
     }
-    this.#fitBuffer(total);
     const end = count > 0 ? total : this.#endOf(ssl, count);
     if (this.#output.pending > 0) this.#sendOwn();
     if (end !== null) return total > 0 ? total : end;
@@ -263,15 +258,6 @@ export class OpensslStream implements StreamHandle, StreamCodec {
   #deliverEarly(): void {
     while (this.#sink !== null && this.#early.length > 0) this.#sink.chunk(this.#early.shift()!);
     if (this.#sink !== null) this.#lower.readStart(this.#sink);
-  }
-
-  /** Sets how much OpenSSL receives by one system call: several records if the stream has several at a time. */
-  #fitBuffer(received: number): void {
-    const large = received > MAX_RECORD;
-    if (large === this.#large || received === 0) return;
-    this.#large = large;
-    // The next time that it allocates one. 0 stands for one record, which costs less to allocate.
-    this.#lib.SSL_set_default_read_buffer_len(this.#ssl, large ? LARGE_BUFFER : 0n);
   }
 
   /** Returns what a read that has returned no bytes means: -1 for none yet, 0 for the end, `null` for `#failure`. */
