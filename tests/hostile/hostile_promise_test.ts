@@ -36,7 +36,7 @@ const EXPECTED: Record<string, (disguise: string) => string[]> = {
       `rejects: TypeError: ${method}(): what factory returns must be a protocol`
     ),
   ],
-  scheduling: () => Array(4).fill("Exception in callback (anonymous): hidden"),
+  scheduling: () => Array(4).fill("Exception in callback count: hidden"),
   handlers: () => ["Exception in the exception handler", "something"],
   names: (disguise) => {
     const error = disguise in SEALED ? "the constructor of a promise cannot be replaced" : "hidden";
