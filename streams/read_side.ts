@@ -20,6 +20,9 @@ export class ReadSide {
   /** How many bytes were read into `view`. */
   filled = 0;
 
+  /** Whether `readable` itself holds bytes: those of a read that was given up by `releaseLock()`. */
+  holdsBytes: (() => boolean) | null = null;
+
   /** A read is in progress. */
   #busy = false;
   /** The `undo` of that read. */
@@ -77,6 +80,10 @@ export class ReadSide {
     // What comes next belongs to TLS, and may already be on its way into the reader's buffer.
     if (this.view !== null) {
       throw new InvalidStateError("startTls() cannot be called while a BYOB read of readable waits");
+    }
+    // They cannot be taken back, and would be read as if they had come over TLS.
+    if (this.holdsBytes?.()) {
+      throw new InvalidStateError("startTls() cannot be called while readable holds bytes of a read that was given up");
     }
     this.#undo?.();
     const bytes = this.queue.take(this.queue.size);

@@ -56,6 +56,7 @@ export function makeReadable(link: StreamLink): ReadableStream<Bytes> {
     type: "bytes",
     start(own): void {
       controller = own;
+      read.holdsBytes = () => (controller.desiredSize ?? 0) < 0;
     },
     // Not async, and without a promise for the bytes that are waited for: half the user time of a chunk.
     pull(): void {

@@ -21,6 +21,10 @@ for (const way of PLAIN_WAYS) {
       pair.clientSide.transport.close();
       await Promise.all([pair.clientSide.untilLost(), pair.serverSide.untilLost()]);
       assertEquals(events(pair.clientSide), ["connectionMade", "connectionLost null"]);
+      for (const { log } of [pair.clientSide, pair.serverSide]) {
+        const flow = log.entries.filter((entry) => /^(pause|resume)Writing/.test(entry));
+        assertEquals(flow, Array(flow.length / 2).fill(["pauseWriting", "resumeWriting"]).flat());
+      }
       assertEquals(events(pair.serverSide), ["connectionMade", "eofReceived", "connectionLost null"]);
       assertEquals(old.map((transport) => transport.isClosing()), [true, true]);
     });

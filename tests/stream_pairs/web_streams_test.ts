@@ -134,6 +134,21 @@ Deno.test("startTls() rejects while a BYOB read waits, and the connection goes o
   assertEquals(text((await reading).value!), "plain");
 });
 
+Deno.test("startTls() rejects while readable has plain bytes of a read that was given up", async () => {
+  await using ends = await connectPairs();
+  const { readable, writer } = ends.served;
+  const given = readable.getReader({ mode: "byob" });
+  const reading = assertRejects(() => given.read(new Uint8Array(65_536)), TypeError);
+  await turn();
+  given.releaseLock();
+  await reading;
+  ends.client.writer.write(bytes("plain"));
+  // Until the bytes are there, a BYOB read still waits, which is rejected, too.
+  for (let i = 0; i < 20; i++) await turn();
+  const options = { ...SERVER, handshakeTimeout: 500 };
+  await assertRejects(() => writer.startTls(options), InvalidStateError, "startTls() cannot be called while ");
+});
+
 Deno.test("startTls() after a BYOB reader goes on with both", async () => {
   await using ends = await connectPairs();
   ends.client.writer.write(bytes("plain"));
