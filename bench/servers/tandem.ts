@@ -105,7 +105,7 @@ class Source extends Base {
 
 class OwnedSource extends Source {
   protected override send(): void {
-    this.transport.writeOwned(PIECE); // Ours for good as far as nobody ever changes it.
+    this.transport.writeOwned(PIECE); // Its bytes never change, so it can be given away again and again.
   }
 }
 

@@ -61,7 +61,7 @@ class Caller extends Base {
     if (this.#isComplete(data.length)) this.send();
   }
   protected send(): void {
-    // Ours for good as far as nobody ever changes it.
+    // Its bytes never change, so it can be given away again and again.
     if (kind === "owned") this.transport.writeOwned(this.#exchanges.request);
     else this.transport.write(this.#exchanges.request);
   }

@@ -6,7 +6,7 @@ import { assertBytes, bytes, pattern, portOf, Recorder, tempPath, turn } from ".
 import { HOST, SERVER, TRUSTING } from "../tls/kit.ts";
 import { hasOpenssl, opensslLoop, opensslTest, replaceSsl } from "../tls/openssl_kit.ts";
 
-/** What a test needs besides: a side that asks the other to change its keys. Opened here, or Deno's sanitizer took it for a leak. */
+/** Asks the peer for new keys. Opened outside of the tests, because Deno's sanitizer reports a library that a test opens. */
 const extra = hasOpenssl
   ? Deno.dlopen("libssl.so.3", { SSL_key_update: { parameters: ["pointer", "i32"], result: "i32" } }).symbols
   : null;

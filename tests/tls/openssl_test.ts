@@ -113,7 +113,7 @@ opensslTest("sni serves the certificate that it selects alone, whatever the kind
   assertEquals(subject, { CN: "a" });
 });
 
-opensslTest("a key with a password is a TypeError, and asks nobody at the terminal", async () => {
+opensslTest("a key with a password is a TypeError, and OpenSSL does not ask for it at the terminal", async () => {
   using temp = tempPath();
   await Deno.mkdir(temp.directory, { recursive: true });
   const path = `${temp.directory}/key`;
