@@ -22,6 +22,7 @@ import "./engines/epoll_scratch_memory_test.ts";
 import "./engines/epoll_sendfile_test.ts";
 import "./engines/epoll_reset_test.ts";
 import "./engines/epoll_test.ts";
+import "./engines/epoll_one_buffer_test.ts";
 import "./engines/epoll_writes_test.ts";
 import "./engines/seam_test.ts";
 import "./engines/memory_test.ts";

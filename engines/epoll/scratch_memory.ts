@@ -15,10 +15,17 @@ import { markAsUntransferable } from "node:worker_threads";
 const SCRATCH_SIZE = 64 * 1024;
 /** Messages of more bytes are read into fresh memory: a copy costs more. */
 const COPY_LIMIT = 8 * 1024;
-/** Fresh memory for messages of at most this size is part of a slab. */
-const SLAB_LIMIT = 32 * 1024;
-/** A message keeps at most 32 times its size alive, as in `copyBytes`. */
-const SLAB_SIZE = 256 * 1024;
+/**
+ * Fresh memory is a part of a slab: the system and the garbage collector have less to do than for an array of each message
+ * (0.60 instead of 0.53 of C at 100 KiB by `write`). A slab suits the messages up to a size. Smaller ones have smaller slabs,
+ * so that a message keeps at most 60 times its size alive: less than half of what was read into is copied.
+ */
+const SLABS: readonly [limit: number, size: number][] = [
+  [20 * 1024, 256 * 1024],
+  [40 * 1024, 512 * 1024],
+  [72 * 1024, 1024 * 1024],
+  [MAX_BUFFER, 2048 * 1024],
+];
 /** The most bytes that windows take. */
 const MAX_WINDOWS = 4 * 1024 * 1024;
 /** The size shrinks after this many reads in a row of which each would fit half of it. */
@@ -26,37 +33,56 @@ const SMALL_READS = 16;
 /** The size of fresh memory is a multiple of this. */
 const PAGE = 4 * 1024;
 
+/** Memory that several messages share. */
+class Slab {
+  readonly limit: number;
+  #size: number;
+  #memory = new Uint8Array(0);
+  #used = 0;
+
+  constructor(limit: number, size: number) {
+    this.limit = limit;
+    this.#size = size;
+  }
+
+  take(size: number): Uint8Array {
+    if (this.#used + size > this.#memory.length) {
+      this.#memory = new Uint8Array(this.#size);
+      // Transferring the buffer of one message would detach all messages in the slab. Now it is a DataCloneError.
+      markAsUntransferable(this.#memory.buffer);
+      this.#used = 0;
+    }
+    return this.#memory.subarray(this.#used, this.#used + size);
+  }
+
+  give(count: number): void {
+    this.#used += count + 7 & ~7;
+  }
+}
+
 /** The memory of one engine. */
 export class ScratchPool {
   readonly scratch: Uint8Array = new Uint8Array(SCRATCH_SIZE);
-  #slab = new Uint8Array(0);
-  #slabUsed = 0;
-  /** Fresh memory that was not given away. */
-  #spare: Uint8Array | null = null;
+  #slabs = SLABS.map(([limit, size]) => new Slab(limit, size));
   /** The connections with a window, the one with the oldest window first, and its size, which a protocol may set to 0. */
   #owners = new Map<ScratchMemory, number>();
   #windows = 0;
 
-  /** Returns fresh memory. */
+  /** Returns fresh memory. Until `giveFresh()`, it is returned again. */
   takeFresh(size: number): Uint8Array {
-    if (size > SLAB_LIMIT + PAGE) {
-      if (this.#spare?.length !== size) this.#spare = new Uint8Array(size);
-      return this.#spare;
-    }
-    if (this.#slabUsed + size > this.#slab.length) {
-      this.#slab = new Uint8Array(SLAB_SIZE);
-      // Transferring the buffer of one message would detach all messages in the slab. Now it is a DataCloneError.
-      markAsUntransferable(this.#slab.buffer);
-      this.#slabUsed = 0;
-    }
-    return this.#slab.subarray(this.#slabUsed, this.#slabUsed + size);
+    return this.#slabFor(size).take(size);
   }
 
   /** Gives the first bytes of fresh memory away, and returns them. */
   giveFresh(memory: Uint8Array, count: number): Uint8Array {
-    if (memory === this.#spare) this.#spare = null;
-    else this.#slabUsed += count + 7 & ~7;
+    this.#slabFor(memory.length).give(count);
     return memory.subarray(0, count);
+  }
+
+  #slabFor(size: number): Slab {
+    let i = 0;
+    while (size > this.#slabs[i]!.limit) i++;
+    return this.#slabs[i]!;
   }
 
   /** Returns a new window, or that of another connection if there are too many. */
