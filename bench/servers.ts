@@ -65,6 +65,13 @@ export async function findServers(tools: Tools, folder: string): Promise<Found> 
     command: (mode) => [...deno, script(mode, "rules.ts"), mode, ...kind === "" ? place(mode) : [kind]],
   });
 
+  const bareEpoll = (name: string, kind: string, modes: readonly Mode[]): ServerKind => ({
+    name,
+    group: "rules",
+    modes,
+    command: (mode) => [...deno, path("bare_epoll.ts"), mode, kind],
+  });
+
   const servers: ServerKind[] = [
     { ...peer(BARE, deno, "bare.ts"), group: "bare" },
     rules("bare loop, a copy of what is written", "copy", ["echo"]),
@@ -80,9 +87,12 @@ export async function findServers(tools: Tools, folder: string): Promise<Found> 
   const { supported, reason } = EpollEngine.isSupported();
   if (supported) {
     servers.push(
+      bareEpoll("bare loop by FFI over epoll", "", ["echo", "idle", "pipelined"]),
+      bareEpoll("bare loop by FFI, fresh memory to read into", "fresh", ["echo"]),
       epoll("write", `${ON_EPOLL}, Protocol, write`, ALL),
       epoll("owned", `${ON_EPOLL}, Protocol, writeOwned`, ["echo", "idle", "source", "tls-echo"]),
       epoll("buffered", `${ON_EPOLL}, BufferedProtocol, write`, ["echo", "idle", "pipelined", "sink"]),
+      epoll("one-buffer", `${ON_EPOLL}, BufferedProtocol, one buffer for all`, ["echo"]),
       epoll("buffered-owned", `${ON_EPOLL}, BufferedProtocol, writeOwned`, ["echo"]),
       epoll("start-tls", `${ON_EPOLL}, startTls`, TLS),
       epollNode("write", `${ON_EPOLL}, node:tls`, TLS),

@@ -5,7 +5,7 @@
  *   tandem.ts ENGINE pipe KIND SECONDS PROGRAM [ARGUMENTS]
  *
  * ENGINE is `deno` or `epoll`. KIND is `write` or `owned` with a Protocol, `buffered` or `buffered-owned` with a
- * BufferedProtocol.
+ * BufferedProtocol, `one-buffer` with a BufferedProtocol whose connections share their memory.
  */
 import {
   BufferedProtocol,
@@ -69,6 +69,18 @@ class BufferedEcho extends BufferedBase {
 class BufferedOwnedEcho extends BufferedBase {
   override bufferUpdated(count: number): void {
     this.transport.writeOwned(this.buffer.subarray(0, count));
+  }
+}
+
+/** Memory of all connections, as in the C server. On epoll, bytes are read only when `bufferUpdated` follows at once. */
+const ONE_BUFFER = new Uint8Array(BUFFER_SIZE);
+
+class OneBufferEcho extends Base {
+  getBuffer(): Uint8Array {
+    return ONE_BUFFER;
+  }
+  bufferUpdated(count: number): void {
+    this.transport.write(ONE_BUFFER.subarray(0, count));
   }
 }
 
@@ -160,6 +172,7 @@ const protocols: Record<string, new () => StreamCallbacks> = {
   "echo write": Echo,
   "echo owned": OwnedEcho,
   "echo buffered": BufferedEcho,
+  "echo one-buffer": OneBufferEcho,
   "echo buffered-owned": BufferedOwnedEcho,
   "idle write": Echo,
   "idle owned": OwnedEcho,
