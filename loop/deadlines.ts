@@ -115,8 +115,8 @@ export class Deadlines {
   /** Compares the counts of a connection with those of the last check. Returns the limit that it has reached, and how. */
   #examine(connection: StreamConnection, visitor: Visitor, now: number): [LimitName, string] | null {
     const { idleTimeout, lifetime, writeTimeout, progress: least } = this.#plan;
-    const { sender, receiver: { received, ended } } = connection;
-    const { waiting, sent, progress } = sender;
+    const { currentSender, sent, progress, receiver: { received, ended } } = connection;
+    const waiting = currentSender?.waiting ?? false;
     // Over, also by a limit, or TLS waits for close_notify, which has a limit of its own.
     if (connection.isClosing && !waiting) return null;
     const reads = visitor.pausedAt === null && !connection.isClosing;

@@ -5,6 +5,7 @@ import { toError } from "../errors.ts";
 import { isPromise, settle } from "../promises.ts";
 import type { LoopContext, TimerHandle } from "../transports/loop_context.ts";
 import type { StreamConnection } from "../transports/stream_connection.ts";
+import type { Connections } from "./roster.ts";
 
 /** The options of {@linkcode Server.drain}. */
 export interface DrainOptions {
@@ -56,7 +57,7 @@ const DRAIN_OPTIONS = namesOf<DrainOptions>({ delay: true, grace: true, signal: 
 
 /** The server, for its drain. */
 export interface DrainHost {
-  readonly connections: ReadonlySet<StreamConnection>;
+  readonly connections: Connections;
   isClosed(): boolean;
   /** Stops accepting, and calls `stopped()` if that is new. */
   close(): void;
@@ -125,7 +126,7 @@ export class Drain {
     this.#loop.callSoon(() => {
       if (this.#state !== "stopped") return;
       this.#state = "telling";
-      for (const connection of [...this.#host.connections]) this.#tell(connection);
+      for (const connection of [...this.#host.connections.keys()]) this.#tell(connection);
     });
   }
 
@@ -212,6 +213,6 @@ export class Drain {
     this.#graceTimer?.cancel();
     this.#host.close();
     this.#counts.abortedHandshakes += this.#host.abortHandshakes();
-    for (const connection of [...this.#host.connections]) this.#abort(connection);
+    for (const connection of [...this.#host.connections.keys()]) this.#abort(connection);
   }
 }

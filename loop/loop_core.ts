@@ -4,7 +4,7 @@ import type { ServerState, TransportState } from "../transports/inspection.ts";
 import type { BaseTransport } from "../transports/transport.ts";
 import type { Clock } from "./clock.ts";
 import { Exceptions } from "./exceptions.ts";
-import { Roster } from "./roster.ts";
+import { type Connections, Roster } from "./roster.ts";
 import { Scheduler } from "./scheduler.ts";
 
 /** The parts of a loop: engine, scheduler and exceptions. */
@@ -57,8 +57,12 @@ export class LoopCore implements LoopContext {
     this.exceptions.unwatch(transport);
   }
 
-  enter<T extends object>(subject: T, describe: (subject: T, now: number) => TransportState | ServerState): object {
-    return this.roster.enter(subject, describe, this.time());
+  enter<T extends object>(
+    subject: T,
+    describe: (subject: T, now: number) => TransportState | ServerState,
+    connectionsOf?: (subject: T) => Connections,
+  ): object {
+    return this.roster.enter(subject, describe, this.time(), connectionsOf);
   }
 
   leave(entry: object | undefined): void {

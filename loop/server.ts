@@ -17,6 +17,7 @@ import type { LimitOptions, LimitPlan } from "./limits.ts";
 import { Drain, type DrainCounts, type DrainOptions } from "./drain.ts";
 import type { LoopCore } from "./loop_core.ts";
 import type { ProtocolFactory } from "./protocol_factory.ts";
+import type { Connections } from "./roster.ts";
 import { ProxyGate, type ProxyPlan, type ProxyProtocolOptions } from "./proxy_protocol.ts";
 import type { Visitor } from "./visitor.ts";
 
@@ -60,6 +61,7 @@ export interface ServePlan {
 const FOREVER_OPTIONS = namesOf<{ signal?: AbortSignal }>({ signal: true });
 
 let describeServer: (server: Server) => ServerState;
+let connectionsOf: (server: Server) => Connections;
 
 /**
  * Accepts connections and creates a protocol for each. {@linkcode EventLoop.createServer} creates servers.
@@ -93,7 +95,8 @@ export class Server implements AsyncDisposable {
   #serving = false;
   #closed = false;
   #servingForever = false;
-  #connections = new Set<StreamConnection>();
+  /** And when each was made. In whole milliseconds, because a fraction takes 16 bytes. */
+  #connections = new Map<StreamConnection, number>();
   /** Shared, so that a connection needs no closure. */
   #owner: ConnectionOwner<StreamConnection> = {
     lost: (connection) => {
@@ -124,6 +127,7 @@ export class Server implements AsyncDisposable {
       handshakes: server.#handshakes.size,
       proxyHeaders: server.#proxy?.pending ?? 0,
     });
+    connectionsOf = (server) => server.#connections;
   }
 
   /** Called by the loop. */
@@ -148,7 +152,7 @@ export class Server implements AsyncDisposable {
     this.#proxy = proxy && new ProxyGate(loop, proxy, (end) => this.#serve(end), () => this.#settle());
     this.addresses = listeners.map(({ addr }) => addr);
     this.sockets = listeners.map(({ socket }) => socket).filter((socket) => socket !== undefined);
-    this.#entry = loop.enter(this, describeServer);
+    this.#entry = loop.enter(this, describeServer, connectionsOf);
     if (limits !== null) this.#limit(limits);
     if (startServing) this.startServing();
   }
@@ -239,13 +243,13 @@ export class Server implements AsyncDisposable {
   /** Closes the transports of all connections, and aborts those whose handshake or PROXY header is pending. */
   closeClients(): void {
     this.#abortHandshakes();
-    for (const connection of [...this.#connections]) connection.close();
+    for (const connection of [...this.#connections.keys()]) connection.close();
   }
 
   /** Aborts the transports of all connections, and those whose handshake or PROXY header is pending. */
   abortClients(): void {
     this.#abortHandshakes();
-    for (const connection of [...this.#connections]) connection.abort();
+    for (const connection of [...this.#connections.keys()]) connection.abort();
   }
 
   /**
@@ -374,9 +378,9 @@ export class Server implements AsyncDisposable {
       if (visitor !== undefined) this.#guard!.release(visitor);
       return;
     }
-    this.#connections.add(connection);
+    this.#connections.set(connection, Math.floor(this.#loop.time()));
     if (visitor !== undefined) this.#guard!.begin(connection, visitor);
-    connection.start();
+    connection.start(false); // The server lists it.
     connection.startReading();
     this.#drain?.made(connection);
   }

@@ -13,11 +13,14 @@ interface Described {
   readonly isClosing: boolean;
   readonly upgrading: boolean;
   readonly receiver: StreamReceiver;
-  readonly sender: StreamSender;
+  readonly currentSender: StreamSender | null;
+  readonly sent: number;
+  readonly unsent: number;
 }
 
 /** Describes the bytes of a connection at a time, for `loop.inspect()`. */
-export function describeTraffic({ receiver, sender, isClosing, upgrading }: Described, now: number): TrafficInfo {
+export function describeTraffic(connection: Described, now: number): TrafficInfo {
+  const { receiver, currentSender: sender, isClosing, upgrading } = connection;
   let readingPaused: TrafficInfo["readingPaused"] = null;
   if (isClosing) readingPaused = null;
   else if (receiver.paused) {
@@ -25,11 +28,11 @@ export function describeTraffic({ receiver, sender, isClosing, upgrading }: Desc
   } else if (receiver.halted) readingPaused = { by: "writes", for: null };
   return {
     bytesReceived: receiver.received,
-    bytesSent: sender.sent,
-    writeBufferSize: sender.size,
+    bytesSent: connection.sent,
+    writeBufferSize: connection.unsent,
     closing: isClosing,
     readingPaused,
-    writingPaused: sender.paused ? { by: "peer", for: now - sender.pausedAt } : null,
+    writingPaused: sender?.paused ? { by: "peer", for: now - sender.pausedAt } : null,
   };
 }
 

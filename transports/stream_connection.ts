@@ -21,12 +21,12 @@ import { describeStream } from "./describe_stream.ts";
 import { checkCallbacks } from "../check_protocol.ts";
 import type { StreamHandle, StreamSink } from "./stream_handle.ts";
 import type { ReceiverHost } from "./receiver_host.ts";
+import { SendingHalf } from "./sending_half.ts";
 import { isBuffered, StreamReceiver } from "./stream_receiver.ts";
-import { type SenderHost, StreamSender } from "./stream_sender.ts";
 import type { StreamCallbacks, Transport } from "./transport.ts";
 
 /** One byte stream: its handle, its protocol and its state. */
-export class StreamConnection implements ReceiverHost, SenderHost {
+export class StreamConnection extends SendingHalf implements ReceiverHost {
   /** The transport that the protocol has. `startTls()` replaces it. */
   transport!: Transport;
   /** `sendfile()` runs. */
@@ -35,11 +35,9 @@ export class StreamConnection implements ReceiverHost, SenderHost {
   upgrading = false;
 
   #loop: LoopContext;
-  #handle: StreamHandle;
   #closeTimeout: number | undefined;
   #owner: ConnectionOwner<StreamConnection> | undefined;
   #receiver: StreamReceiver;
-  #sender: StreamSender;
 
   #state: "open" | "flushing" | "shutting down" | "lost" = "open";
   #writingHalf: "open" | "ending" | "ended" = "open";
@@ -64,20 +62,19 @@ export class StreamConnection implements ReceiverHost, SenderHost {
     options: StreamConnectionOptions<StreamConnection>,
     buffered: boolean = isBuffered(protocol),
   ) {
+    super(handle);
     this.#loop = loop;
-    this.#handle = handle;
     this.#closeTimeout = options.closeTimeout;
     this.#owner = options.owner;
     this.#receiver = new StreamReceiver(loop, this, protocol, handle.memory, buffered);
-    this.#sender = new StreamSender(handle, this);
   }
 
   get readable(): boolean {
-    return this.#handle.readable;
+    return this.handle.readable;
   }
 
   get writable(): boolean {
-    return this.#handle.writable;
+    return this.handle.writable;
   }
 
   get protocol(): StreamCallbacks {
@@ -111,15 +108,11 @@ export class StreamConnection implements ReceiverHost, SenderHost {
     return this.#receiver;
   }
 
-  get sender(): StreamSender {
-    return this.#sender;
-  }
-
   get dispatching(): boolean {
     return this.#receiver.dispatching;
   }
 
-  /** Calls `connectionMade`. Called once, before `startReading()`. A connection that is not `listed` is part of a transport. */
+  /** Calls `connectionMade`. Called once, before `startReading()`. Not `listed`: its owner describes it. */
   start(listed = true): void {
     if (listed) this.#entry = this.#loop.enter?.(this, describeStream);
     if (this.#loop.debug) this.#loop.watch(this.transport);
@@ -129,10 +122,10 @@ export class StreamConnection implements ReceiverHost, SenderHost {
   /** Starts reading, unless the protocol has paused or closed. Called once. */
   startReading(): void {
     this.#started = true;
-    if (!this.#handle.readable) this.#handle.watchReader?.(() => this.close());
+    if (!this.handle.readable) this.handle.watchReader?.(() => this.close());
     else if (this.isReading) {
       this.#owner?.resumed?.(this);
-      this.#handle.readStart(this.#receiver);
+      this.handle.readStart(this.#receiver);
     }
   }
 
@@ -141,7 +134,7 @@ export class StreamConnection implements ReceiverHost, SenderHost {
    * `startTls()` has taken over by then, it starts reading itself, after the handshake. `handle`: what takes the handle's place.
    */
   startReadingSoon(handle: StreamHandle | null = null): void {
-    if (handle !== null) this.#handle = this.#sender.handle = handle;
+    if (handle !== null) this.replaceHandle(handle);
     const { transport } = this;
     this.#loop.callSoon(() => {
       if (this.transport === transport) this.startReading();
@@ -150,7 +143,7 @@ export class StreamConnection implements ReceiverHost, SenderHost {
 
   /** Reports whether bytes that are written now would be sent. Throws if writing is an error. */
   acceptsWrites(method: string, transport: unknown): boolean {
-    if (!this.#handle.writable) throw new InvalidStateError(`${method} cannot be called on a read-only transport`);
+    if (!this.handle.writable) throw new InvalidStateError(`${method} cannot be called on a read-only transport`);
     if (this.upgrading || transport !== this.transport) {
       throw new InvalidStateError(`${method}: startTls() has taken over the connection`);
     }
@@ -160,12 +153,12 @@ export class StreamConnection implements ReceiverHost, SenderHost {
 
   /** Whether `openFile()` can be called. */
   get sendsFiles(): boolean {
-    return this.#handle.openFile !== undefined;
+    return this.handle.openFile !== undefined;
   }
 
   /** Prepares a file that is sent without a copy. */
   openFile(file: DenoFile): Promise<FileSource> {
-    return this.#handle.openFile!(file);
+    return this.handle.openFile!(file);
   }
 
   /** Stops reading and writing for an upgrade to TLS. Returns a function that undoes it. */
@@ -200,7 +193,7 @@ export class StreamConnection implements ReceiverHost, SenderHost {
     let sink: StreamSink;
     this.upgrading = this.#started = false;
     try {
-      [this.#handle, sink] = makeHandle(this.#handle);
+      [this.handle, sink] = makeHandle(this.handle);
     } catch (error) {
       this.#forceClose(toError(error));
       throw error;
@@ -209,10 +202,10 @@ export class StreamConnection implements ReceiverHost, SenderHost {
     makeTransport();
     if (this.#loop.debug) this.#loop.watch(this.transport);
     const former = this.#receiver;
-    this.#sender.stop();
-    this.#receiver = new StreamReceiver(this.#loop, this, protocol, this.#handle.memory, buffered);
+    this.currentSender?.stop();
+    this.dropSender();
+    this.#receiver = new StreamReceiver(this.#loop, this, protocol, this.handle.memory, buffered);
     this.#receiver.received = former.received;
-    this.#sender = new StreamSender(this.#handle, this, this.#sender.sent);
     if (early !== null && early.length > 0) sink.chunk(early);
     former.divert(this.#receiver, sink);
   }
@@ -220,20 +213,20 @@ export class StreamConnection implements ReceiverHost, SenderHost {
   close(): void {
     if (this.#state !== "open") return;
     this.#beginClosing();
-    this.#sender.interruptFile();
-    this.#handle.discard?.();
-    const limits = { closeTimeout: this.#closeTimeout, shutdownTimeout: this.#handle.shutdownTimeout };
+    this.currentSender?.interruptFile();
+    this.handle.discard?.();
+    const limits = { closeTimeout: this.#closeTimeout, shutdownTimeout: this.handle.shutdownTimeout };
     this.#closeTimer = limitClose(this.#loop, limits, () => this.#stuckAt(), (error) => this.#forceClose(error));
     if (!this.#holds) this.#closeTimer?.unref();
-    if (this.#sender.size === 0) this.#flushed();
+    if (this.unsent === 0) this.#flushed();
   }
 
   /** Closes once the write buffer has been empty for a turn, in which async writers can write more. */
   closeWhenEmpty(): void {
     this.#closesWhenEmpty = true;
-    if (this.#sender.size > 0) return;
+    if (this.unsent > 0) return;
     this.#loop.callSoon(() => {
-      if (this.#sender.size === 0) this.close();
+      if (this.unsent === 0) this.close();
     });
   }
 
@@ -244,7 +237,7 @@ export class StreamConnection implements ReceiverHost, SenderHost {
 
   /** Ends the connection with an error of the handle, which goes to `connectionLost` but is not reported. */
   fail(error: Error): void {
-    this.#forceClose(this.#handle.explain?.(error) ?? error);
+    this.#forceClose(this.handle.explain?.(error) ?? error);
   }
 
   pauseReading(): void {
@@ -253,7 +246,7 @@ export class StreamConnection implements ReceiverHost, SenderHost {
     this.#receiver.paused = true;
     this.#receiver.pausedAt = this.#loop.time();
     this.#owner?.paused?.(this);
-    this.#handle.readStop();
+    this.handle.readStop();
   }
 
   resumeReading(): void {
@@ -271,55 +264,55 @@ export class StreamConnection implements ReceiverHost, SenderHost {
   }
 
   writeEof(): void {
-    if (this.#handle.halfCloses === false) {
+    if (this.handle.halfCloses === false) {
       throw new Deno.errors.NotSupported("writeEof(): TLS cannot end one direction alone; close() ends both");
     }
     if (this.upgrading) throw new InvalidStateError("writeEof(): startTls() has taken over the connection");
-    if (!this.#handle.writable) throw new InvalidStateError("writeEof() cannot be called on a read-only transport");
+    if (!this.handle.writable) throw new InvalidStateError("writeEof() cannot be called on a read-only transport");
     if (this.#state !== "open" || this.#writingHalf !== "open") return;
     this.#writingHalf = "ending";
-    this.#sender.interruptFile();
-    if (!this.#handle.readable) this.close();
-    else if (this.#sender.size === 0) this.#endWriting();
+    this.currentSender?.interruptFile();
+    if (!this.handle.readable) this.close();
+    else if (this.unsent === 0) this.#endWriting();
   }
 
   get canWriteEof(): boolean {
-    return this.#handle.writable && this.#handle.halfCloses !== false && !this.upgrading;
+    return this.handle.writable && this.handle.halfCloses !== false && !this.upgrading;
   }
 
   ref(): void {
     this.#holds = true;
-    this.#handle.ref?.();
+    this.handle.ref?.();
     this.#closeTimer?.ref();
   }
 
   unref(): void {
     this.#holds = false;
-    this.#handle.unref?.();
+    this.handle.unref?.();
     this.#closeTimer?.unref();
   }
 
   callFlowControl(name: "pauseWriting" | "resumeWriting"): void {
-    if (name === "pauseWriting") this.#sender.pausedAt = this.#loop.time();
+    if (name === "pauseWriting") this.sender.pausedAt = this.#loop.time();
     callProtocol(this.#loop, this.transport, this.protocol, name);
   }
 
-  emptied(): void {
+  protected override allSent(): void {
     if (this.#state === "flushing") this.#flushed();
     else if (this.#closesWhenEmpty) this.closeWhenEmpty();
     else if (this.#writingHalf === "ending") this.#endWriting();
   }
 
   afterCallback(): void {
-    this.#sender.flush();
+    this.currentSender?.flush();
   }
 
   haltReading(): void {
-    this.#handle.readStop();
+    this.handle.readStop();
   }
 
   readAgain(): void {
-    if (this.#started && this.isReading && this.#receiver.release()) this.#handle.readStart(this.#receiver);
+    if (this.#started && this.isReading && this.#receiver.release()) this.handle.readStart(this.#receiver);
   }
 
   readEnded(keepOpen: boolean): void {
@@ -330,23 +323,23 @@ export class StreamConnection implements ReceiverHost, SenderHost {
     const { protocol, transport } = this;
     this.#loop.report({ message: `Fatal error: protocol.${callback}() call failed.`, error, transport, protocol });
     // Writes before the exception are sent, as they would be if writes were not joined.
-    this.#sender.flush();
+    this.currentSender?.flush();
     this.#forceClose(error);
   }
 
   #reset(): void {
-    if (this.#handle.reset === undefined) {
+    if (this.handle.reset === undefined) {
       throw new Deno.errors.NotSupported(
         "abort(): reset is not supported on this transport, only on TCP of EpollEngine",
       );
     }
-    this.#handle.reset();
+    this.handle.reset();
   }
 
   #endWriting(): void {
     this.#writingHalf = "ended";
     try {
-      this.#handle.closeWrite()?.catch((error: unknown) => this.fail(toError(error)));
+      this.handle.closeWrite()?.catch((error: unknown) => this.fail(toError(error)));
     } catch (error) {
       this.fail(toError(error));
     }
@@ -355,44 +348,44 @@ export class StreamConnection implements ReceiverHost, SenderHost {
   /** Says what `close()` waits for. */
   #stuckAt(): string {
     if (this.#state === "shutting down") return "the peer did not answer close_notify";
-    return `${this.#sender.size} bytes were not sent`;
+    return `${this.unsent} bytes were not sent`;
   }
 
   #beginClosing(): void {
     this.#state = "flushing";
     this.#receiver.stop();
-    this.#handle.readStop();
+    this.handle.readStop();
   }
 
   /** Shuts the handle down after the last write, if the handle supports it. */
   #flushed(): void {
     if (this.#state !== "flushing") return;
-    if (this.#handle.shutdown === undefined) {
+    if (this.handle.shutdown === undefined) {
       this.#scheduleLost(null);
       return;
     }
     this.#state = "shutting down";
-    this.#handle.shutdown().then(() => this.#scheduleLost(null), (error: unknown) => this.fail(toError(error)));
+    this.handle.shutdown().then(() => this.#scheduleLost(null), (error: unknown) => this.fail(toError(error)));
   }
 
   #forceClose(error: Error | null): void {
     if (this.#state === "lost") return;
     if (this.#state === "open") this.#beginClosing();
-    this.#sender.drop(error);
+    this.sender.drop(error);
     this.#scheduleLost(error);
   }
 
   #scheduleLost(error: Error | null): void {
     if (this.#state === "lost") return;
     this.#state = "lost";
-    this.#sender.stop();
+    this.sender.stop();
     this.#closeTimer?.cancel();
     this.#loop.callSoon(() => this.#finish(error));
   }
 
   #finish(error: Error | null): void {
     callProtocol(this.#loop, this.transport, this.protocol, "connectionLost", error);
-    this.#handle.close(this.#sender.dropped > 0);
+    this.handle.close(this.sender.dropped > 0);
     this.#loop.unwatch(this.transport);
     this.#loop.leave?.(this.#entry);
     this.#owner?.lost(this);

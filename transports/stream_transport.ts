@@ -110,7 +110,7 @@ export class StreamTransport implements Transport {
   }
 
   getWriteBufferSize(): number {
-    return this.#isDead ? 0 : this.#connection.sender.size;
+    return this.#isDead ? 0 : this.#connection.unsent;
   }
 
   getWriteBufferLimits(): [low: number, high: number] {

@@ -26,7 +26,7 @@ const TYPES: Record<number, string> = { [SOCK_STREAM]: "a stream socket", [SOCK_
 export function numberOf({ libc, owned }: Reactor, given: Descriptor): number {
   const fd = typeof given === "number" ? given : given.fd;
   if (fd === -1) throw systemError(libc, EBADF, "fd must be open, got a socket that is closed or was given away");
-  if (owned.has(fd)) throw wrongKind("a descriptor of its own", fd, "a transport uses");
+  if (owned[fd] !== undefined) throw wrongKind("a descriptor of its own", fd, "a transport uses");
   return fd;
 }
 

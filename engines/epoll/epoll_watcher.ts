@@ -76,7 +76,7 @@ export class EpollWatcher implements Watcher {
   }
 
   #requireFree(fd: number, method: string): void {
-    if (!this.#reactor.owned.has(fd)) return;
+    if (this.#reactor.owned[fd] === undefined) return;
     throw new InvalidStateError(`${method}: file descriptor ${fd} is used by a transport`);
   }
 }

@@ -85,7 +85,7 @@ export class Reactor {
   #change = new Int32Array(WORDS);
   #sources: (Watched | undefined)[] = [];
   /** The descriptors that sources own. Others belong to the program. */
-  readonly owned = new Map<number, Watched>();
+  readonly owned: (Watched | undefined)[] = [];
   #nextToken = 1;
   /** The sources that read again in the next turn, without an event. */
   #again = new Set<Watched>();
@@ -161,9 +161,9 @@ export class Reactor {
     const stale = this.#sources[fd];
     if (stale !== undefined) this.forget(stale);
     // It has closed that of a transport, which must not close this one.
-    const former = this.owned.get(fd);
+    const former = this.owned[fd];
     if (former !== undefined) former.fd = -1;
-    this.owned.set(fd, source);
+    this.owned[fd] = source;
   }
 
   /** Stops watching a source whose descriptor may be closed. */

@@ -47,7 +47,7 @@ export abstract class Source implements Watched {
   protected releaseFd(): number {
     this.want(0);
     const { fd } = this;
-    this.reactor.owned.delete(fd);
+    if (fd !== -1) this.reactor.owned[fd] = undefined;
     this.fd = -1;
     return fd;
   }
