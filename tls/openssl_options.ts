@@ -1,5 +1,5 @@
 /** Checks of the options that only OpenSSL has. */
-import { checkBytes, checkFunction, checkInteger, checkString, checkStrings } from "../checks.ts";
+import { checkBytes, checkInteger, checkString, checkStrings } from "../checks.ts";
 import { describe } from "../errors.ts";
 import type { OpensslSettings } from "../transports/openssl_settings.ts";
 import type { TlsSettings } from "../transports/tls_provider.ts";
@@ -64,7 +64,10 @@ export function checkOpensslOptions(options: TlsSettings, method: string, prefix
       `${method}: ${prefix}requestOcsp must be a boolean or "required", got ${describe(requestOcsp)}`,
     );
   }
-  if (keylog !== undefined) checkFunction(method, `${prefix}keylog`, keylog, "a function that takes a line");
+  if (keylog !== undefined && !isKeylog(keylog)) {
+    const what = "a function that takes a line, or the path or file: URL of a file";
+    throw new TypeError(`${method}: ${prefix}keylog must be ${what}, got ${describe(keylog)}`);
+  }
   if (crl !== undefined) checkStrings(method, `${prefix}crl`, crl);
   if (verifyDepth !== undefined) checkInteger(method, `${prefix}verifyDepth`, verifyDepth, 0, MAX_DEPTH);
   for (const name of ["groups", "signatureAlgorithms"] as const) {
@@ -74,6 +77,11 @@ export function checkOpensslOptions(options: TlsSettings, method: string, prefix
     if (list.split(":").every((one) => /^[\w+.-]+$/.test(one))) continue;
     throw new TypeError(`${method}: ${prefix}${name} must be names separated by colons, got ${describe(list)}`);
   }
+}
+
+function isKeylog(value: unknown): boolean {
+  if (value instanceof URL) return value.protocol === "file:";
+  return typeof value === "function" || typeof value === "string" && value !== "" && !value.includes("\0");
 }
 
 /** Throws `NotSupported` for the first option that only OpenSSL has. `name`: the TLS that has it not. */

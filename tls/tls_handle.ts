@@ -95,6 +95,7 @@ export class TlsHandle implements StreamHandle {
       },
       ready: () => this.#handshake?.resolve(),
       failed: (error) => this.#fail(error),
+      report: (message, error) => loop.report({ message, error }),
     });
     // close() may come before anything waits for the handshake.
     this.#handshake!.promise.catch(() => {});

@@ -57,11 +57,13 @@ export interface OpensslSettings {
    */
   requestOcsp?: boolean | "required" | undefined;
   /**
-   * Called with each line of the key log (NSS Key Log Format, without a line break), by which Wireshark decrypts the
-   * connections. Who has the lines can read and change everything: for tests only. An error that it throws ends the
-   * connection.
+   * Where the secrets of the connections go, by which Wireshark decrypts them: a function, called with each line (NSS Key
+   * Log Format, without a line break), or the path of a file to append the lines to, as Python's `keylog_filename`. The
+   * file is created for the user alone (mode 0600), and needs `--allow-write`; one that cannot be opened is an error at
+   * the call. What goes wrong later, in the function or with the file, goes to the exception handler, and the connection
+   * goes on. Who has the lines can read and change everything: for tests only.
    *
-   * @default {undefined}
+   * @default {undefined} nothing is logged. The environment variable `SSLKEYLOGFILE` is not read.
    */
-  keylog?: ((line: string) => void) | undefined;
+  keylog?: ((line: string) => void) | string | URL | undefined;
 }

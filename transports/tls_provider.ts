@@ -155,6 +155,8 @@ export interface TlsEngineSink {
   ready(): void;
   /** Reports that the connection has failed. The alert was passed to `ciphertext` before. */
   failed(error: Error): void;
+  /** Passes an error that does not end the connection to the exception handler: a function of the program has thrown it. */
+  report(message: string, error: Error): void;
 }
 
 /** The results of a handshake. */

@@ -21,7 +21,15 @@ async function handle(conn: Deno.Conn): Promise<void> {
   const end = () => void (over = true);
   const ciphertext = (data: Uint8Array) => void outbox.push(data);
   const nothing = () => {};
-  const sink = { ciphertext, cleartext: nothing, choosing: nothing, ready: nothing, ended: end, failed: end };
+  const sink = {
+    ciphertext,
+    cleartext: nothing,
+    choosing: nothing,
+    ready: nothing,
+    ended: end,
+    failed: end,
+    report: nothing,
+  };
   const engine = nodeProvider.open(sink, side);
   engine.start();
   const buffer = new Uint8Array(256 * 1024);

@@ -1,10 +1,10 @@
-/** OCSP stapling, and the key log, which OpenSSL alone has. */
+/** OCSP stapling, which OpenSSL alone has. */
 import { TlsContext, TlsError, type TlsOptions, type Transport } from "../../mod.ts";
 import { OpensslObject } from "../../engines/epoll/mod.ts";
 import { assert, assertEquals, assertMatch, assertRejects } from "../std.ts";
 import { freePort, portOf } from "../kit.ts";
 import { execute } from "../program.ts";
-import { HOST, SECOND, SERVER } from "./kit.ts";
+import { HOST } from "./kit.ts";
 import { makeCa, sign } from "./openssl_ca.ts";
 import { hasOpenssl, negotiate, opensslLoop, opensslTest, replaceSsl } from "./openssl_kit.ts";
 
@@ -214,94 +214,4 @@ opensslTest("openssl s_client gets the response, and a client gets that of opens
   await lines.cancel();
   await child.stdin.close();
   await child.status;
-});
-
-for (const maxVersion of ["TLSv1.2", "TLSv1.3"] as const) {
-  opensslTest(`keylog gets the same lines on both sides with ${maxVersion}`, async () => {
-    const lines: Record<"server" | "client", string[]> = { server: [], client: [] };
-    await negotiate(
-      { maxVersion, keylog: (line) => void lines.server.push(line) },
-      { keylog: (line) => void lines.client.push(line) },
-      () => {},
-    );
-    assertEquals(lines.server.toSorted(), lines.client.toSorted());
-    const labels = maxVersion === "TLSv1.2" ? ["CLIENT_RANDOM"] : [
-      "SERVER_HANDSHAKE_TRAFFIC_SECRET",
-      "CLIENT_HANDSHAKE_TRAFFIC_SECRET",
-      "EXPORTER_SECRET",
-      "SERVER_TRAFFIC_SECRET_0",
-      "CLIENT_TRAFFIC_SECRET_0",
-    ];
-    assertEquals(lines.client.map((line) => line.split(" ")[0]).toSorted(), labels.toSorted());
-  });
-}
-
-opensslTest("keylog has the lines of openssl s_client", async () => {
-  const lines: string[] = [];
-  const tls = { ...SERVER, keylog: (line: string) => void lines.push(line) };
-  await using server = await opensslLoop().createServer(() => ({}), { hostname: HOST, port: 0, tls });
-  const file = ca!.path("keys.log");
-  await execute("openssl", ["s_client", "-keylogfile", file, "-connect", `${HOST}:${portOf(server)}`]);
-  const theirs = (await Deno.readTextFile(file)).split("\n").filter((line) => /^[A-Z]/.test(line));
-  assertEquals(lines.toSorted(), theirs.toSorted());
-});
-
-opensslTest("keylog of one context gets nothing of another with the same settings", async () => {
-  const lines: string[] = [];
-  await negotiate({}, { keylog: (line) => void lines.push(line) }, () => {});
-  const { length } = lines;
-  assert(length > 0);
-  await negotiate({ keylog: () => {} }, { keylog: () => {} }, () => {});
-  await negotiate({ sni: () => new TlsContext(SECOND) }, { rejectUnauthorized: false }, () => {});
-  assertEquals(lines.length, length);
-});
-
-for (
-  const [how, keylog] of [
-    ["throws", () => {
-      throw new Error("disk full");
-    }],
-    ["rejects", () => Promise.reject(new Error("disk full"))],
-  ] as const
-) {
-  opensslTest(`a keylog that ${how} ends the connection with its error`, async () => {
-    const loop = opensslLoop();
-    loop.setExceptionHandler(() => {});
-    await using server = await loop.createServer(() => ({}), { hostname: HOST, port: 0, tls: SERVER });
-    const tls = { rejectUnauthorized: false, keylog: keylog as () => void };
-    const lost = Promise.withResolvers<unknown>();
-    const factory = () => ({ connectionLost: lost.resolve });
-    // The handshake may be complete before OpenSSL has returned.
-    loop.createConnection(factory, { hostname: HOST, port: portOf(server), tls }).catch(lost.resolve);
-    assertEquals(String(await lost.promise), "Error: disk full");
-    const failed = Promise.withResolvers<unknown>();
-    await negotiate({ keylog: keylog as () => void }, {}, () => {}, failed.resolve).catch(() => {});
-    assertEquals(String(await failed.promise), "Error: disk full");
-  });
-}
-
-opensslTest("keylog is not called while OpenSSL runs, so that it may end the connection", async () => {
-  let running = 0;
-  using _handshake = replaceSsl("SSL_do_handshake", (real, ssl) => {
-    running++;
-    try {
-      return real(ssl);
-    } finally {
-      running--;
-    }
-  });
-  const seen = new Set<number>();
-  await negotiate({ keylog: () => void seen.add(running) }, { keylog: () => void seen.add(running) }, () => {});
-  assertEquals([...seen], [0]);
-});
-
-opensslTest("a keylog may abort the connection", async () => {
-  const controller = new AbortController();
-  const loop = opensslLoop();
-  await using server = await loop.createServer(() => ({}), { hostname: HOST, port: 0, tls: SERVER });
-  loop.setExceptionHandler(() => {});
-  const tls = { rejectUnauthorized: false, keylog: () => controller.abort(new Error("enough")) };
-  const options = { hostname: HOST, port: portOf(server), tls, signal: controller.signal };
-  const error = await assertRejects(() => loop.createConnection(() => ({}), options), Error);
-  assertEquals(error.message, "enough");
 });

@@ -329,7 +329,12 @@ Deno.test("new TlsContext() rejects a value of the wrong kind of each option of 
     [{ ocspResponse: new Uint8Array(1) }, /ocspResponse requires cert or pfx$/],
     [{ ...SERVER, ocspResponse: "text" }, /ocspResponse must be a Uint8Array, got string "text"$/],
     [{ requestOcsp: "optional" }, /requestOcsp must be a boolean or "required", got string "optional"$/],
-    [{ keylog: "file" }, /keylog must be a function that takes a line, got string "file"$/],
+    [{ keylog: "" }, /keylog must be a function that takes a line, or the path or file: URL of a file, got string ""$/],
+    [
+      { keylog: "a\0b" },
+      /keylog must be a function that takes a line, or the path or file: URL of a file, got string /,
+    ],
+    [{ keylog: new URL("https://a.test/") }, /keylog must be .* file: URL of a file, got URL$/],
     [{ requestCert: "always" }, /requestCert must be a boolean or "optional", got string "always"$/],
     [{ verifyDepth: "1" }, /verifyDepth must be a whole number from 0 to 2147483646, got string "1"$/],
   ];
@@ -351,6 +356,7 @@ Deno.test("an option that only OpenSSL has is NotSupported at the call where TLS
     ["ocspResponse", { ocspResponse: new Uint8Array(1) }],
     ["requestOcsp", { requestOcsp: true }],
     ["keylog", { keylog: () => {} }],
+    ["keylog", { keylog: "keys.log" }],
     ['requestCert: "optional"', { requestCert: "optional", caCerts: [CA] }],
   ];
   for (const [option, tls] of given) {

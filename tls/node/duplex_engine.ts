@@ -244,6 +244,7 @@ const NO_SINK: TlsEngineSink = {
   choosing: () => {},
   ready: () => {},
   failed: () => {},
+  report: () => {},
 };
 
 /** The alerts of rustls if the sides have nothing in common, or the peer does not speak TLS. */

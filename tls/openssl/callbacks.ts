@@ -18,8 +18,6 @@ export interface Handshaking {
   verify(ok: boolean, storeContext: Pointer): boolean;
   /** Keeps why a callback makes the handshake fail, for the error that follows. */
   reject(error: TlsError): void;
-  /** Ends the connection: a function of the program has failed. Not called while OpenSSL runs. */
-  fail(error: Error): void;
 }
 
 let current: Handshaking | null = null;

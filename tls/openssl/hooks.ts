@@ -1,19 +1,20 @@
 /**
- * The functions of C that only some contexts need: `keylog`, and the OCSP response of a certificate. Both run inside a handshake.
+ * The functions of C that only some contexts need: `keylog`, and the OCSP response of a certificate. OpenSSL may log a key
+ * at any time; the other runs inside a handshake.
  * A connection is found by its `SSL_CTX`; one for which `sni` has selected another context has that one's in its application data.
  */
-import { toError } from "../../errors.ts";
-import { isPromise, settle } from "../../promises.ts";
+import type { TlsSettings } from "../../transports/tls_provider.ts";
 import type { TlsError } from "../tls_error.ts";
 import { handshaking } from "./callbacks.ts";
 import * as c from "./constants.ts";
 import { made } from "./credentials.ts";
+import { passLine } from "./keylog.ts";
 import { type Libssl, openLibssl, type Pointer, textOf } from "./libssl.ts";
 
 /** What is called for the connections of an `SSL_CTX`. */
 export interface Hooks {
   /** Gets each line of the key log. */
-  keylog?: ((line: string) => unknown) | undefined;
+  keylog?: TlsSettings["keylog"];
   /** Server: returns the OCSP response to send; `null` for none. */
   staple?: (() => Uint8Array | null) | undefined;
   /** Client: decides about the OCSP response of the server, `null` if there is none. Returns why it is rejected. */
@@ -90,22 +91,24 @@ function send(lib: Libssl, ssl: Pointer, response: Uint8Array | null): number {
   return c.SSL_TLSEXT_ERR_OK;
 }
 
+/** What gets the errors of `keylog`, by the address of the `SSL`. */
+const reports = new Map<bigint, (error: Error) => void>();
+
+/** Reports what goes wrong with the key log of a connection, until `null` is passed: before the connection is freed. */
+export function setKeylogReport(ssl: Pointer, report: ((error: Error) => void) | null): void {
+  const address = Deno.UnsafePointer.value(ssl);
+  if (report === null) reports.delete(address);
+  else reports.set(address, report);
+}
+
 function onKeylog(ssl: Deno.PointerValue, line: Deno.PointerValue): void {
   try {
     const keylog = hooksOf(openLibssl().SSL_get_SSL_CTX(ssl))?.keylog;
-    if (keylog === undefined) return;
+    const report = reports.get(Deno.UnsafePointer.value(ssl));
+    if (keylog === undefined || report === undefined) return;
     const text = textOf(line);
-    const connection = handshaking();
-    const fail = (error: unknown) => connection?.fail(toError(error));
     // Not here: the program may close the connection, which would free what OpenSSL is using.
-    queueMicrotask(() => {
-      try {
-        const result = keylog(text);
-        if (isPromise(result)) settle(result, undefined, fail);
-      } catch (error) {
-        fail(error);
-      }
-    });
+    queueMicrotask(() => passLine(keylog, text, report));
   } catch {
     // Nothing may be thrown into C.
   }

@@ -15,6 +15,7 @@ import { handshakeOf, type Handshaking } from "./callbacks.ts";
 import { readServerName } from "./client_hello.ts";
 import * as c from "./constants.ts";
 import { made } from "./credentials.ts";
+import { setKeylogReport } from "./hooks.ts";
 import { join } from "./join.ts";
 import type { Libssl, Pointer } from "./libssl.ts";
 import type { OpensslContext } from "./openssl_context.ts";
@@ -164,6 +165,7 @@ export class OpensslEngine implements TlsEngine, Handshaking {
     this.#ssl = null;
     if (ssl === null) return;
     this.#resumption?.end();
+    setKeylogReport(ssl, null);
     this.#lib.SSL_free(ssl);
   }
 
@@ -184,10 +186,6 @@ export class OpensslEngine implements TlsEngine, Handshaking {
 
   reject(error: TlsError): void {
     this.#verifier.rejection = error;
-  }
-
-  fail(error: Error): void {
-    this.#end(error);
   }
 
   /** Keeps a part of a ClientHello. */
@@ -226,6 +224,10 @@ export class OpensslEngine implements TlsEngine, Handshaking {
     this.#in = input!;
     this.#out = output!;
     lib.SSL_set_bio(this.#ssl, input, output);
+    if (this.#context.settings.keylog !== undefined) {
+      const { report } = this.#sink;
+      setKeylogReport(this.#ssl, (error) => report("Exception in keylog", error));
+    }
     if (!serverSide) {
       lib.SSL_set_connect_state(ssl);
       setServerName(lib, this.#ssl, this.#side);

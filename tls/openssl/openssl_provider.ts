@@ -3,6 +3,7 @@ import type { TlsProvider, TlsSettings } from "../../transports/tls_provider.ts"
 import { loadDenoTrust } from "../default_provider.ts";
 import { hasIdentity } from "../openssl_options.ts";
 import { loadDenoAuthorities } from "./deno_authorities.ts";
+import { checkKeylog } from "./keylog.ts";
 import { type Libssl, openLibssl, textOf } from "./libssl.ts";
 import { OpensslContext } from "./openssl_context.ts";
 import { OpensslEngine } from "./openssl_engine.ts";
@@ -28,6 +29,7 @@ export const opensslProvider: TlsProvider = {
   async load(settings, former) {
     if (contexts.has(settings)) return;
     const lib = openLibssl();
+    await checkKeylog(settings.keylog);
     await loadDenoAuthorities();
     await loadDenoTrust();
     contexts.set(settings, contextOf(lib, settings, former && contexts.get(former)));

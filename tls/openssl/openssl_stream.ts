@@ -42,6 +42,7 @@ export const NO_SINK: TlsEngineSink = {
   choosing: () => {},
   ready: () => {},
   failed: () => {},
+  report: () => {},
 };
 
 /** Empties the queue of errors. To clear an empty one takes 0.1 µs. */
