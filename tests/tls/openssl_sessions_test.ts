@@ -1,5 +1,6 @@
 /** Sessions over OpenSSL: which are resumed, and which must not be. What a server with `requestCert` resumes is in `tls_resumption_test.ts`. */
 import { TlsContext, type TlsOptions, type Transport } from "../../mod.ts";
+import type { OpensslObject } from "../../engines/epoll/mod.ts";
 import { nodeProvider } from "../../tls/node/node_provider.ts";
 import { ClientSessions } from "../../tls/openssl/client_sessions.ts";
 import { Handles } from "../../tls/openssl/credentials.ts";
@@ -50,7 +51,11 @@ class Visited implements AsyncDisposable {
 
   /** The client of the last connection, as the server sees it. */
   get lastClient(): unknown {
-    return peerName(this.#accepted.at(-1)!.transport);
+    return peerName(this.lastTransport);
+  }
+
+  get lastTransport(): Transport {
+    return this.#accepted.at(-1)!.transport;
   }
 
   /** Connects until the server's greeting has come, with the tickets before it. Tells whether a session was resumed. */
@@ -123,6 +128,22 @@ for (const { version } of VERSIONS) {
     const ask = (transport: Transport) => [isReused(transport), peerName(transport)];
     assertEquals(await server.visit(client, ask), [false, "localhost"]);
     for (let i = 0; i < 3; i++) assertEquals(await server.visit(client, ask), [true, "localhost"]);
+  });
+
+  test("a resumed session has the peer's certificate, and for a client the path by which it was verified", async (client) => {
+    await using server = await Visited.serve({ ...SERVER, requestCert: true, caCerts: [CA] });
+    const namesOf = (transport: Transport) => {
+      const object = transport.getExtraInfo("sslObject") as OpensslObject;
+      const chain = object.getVerifiedChain().map(({ subject }) => subject["CN"]);
+      return [isReused(transport), peerName(transport), ...chain];
+    };
+    for (const reused of [false, true, true]) {
+      const answer = await server.visit({ ...client, ...CLIENT }, namesOf);
+      assertEquals(answer, [reused, "localhost", "localhost", "Tandem test authority"]);
+      // A ticket has nothing but the client's own certificate.
+      const above = reused ? [] : ["client", "Tandem test authority"];
+      assertEquals(namesOf(server.lastTransport), [reused, "client", ...above]);
+    }
   });
 
   test("createConnection() resumes no session of another name, port or context", async (client) => {
@@ -375,7 +396,7 @@ function fakeSessions() {
     for (let i = 0; i < times; i++) {
       const pointer = { number: made } as unknown as Pointer;
       numbers.set(pointer, made++);
-      sessions.keep(server, { pointer, expires: Infinity });
+      sessions.keep(server, { pointer, chain: [], expires: Infinity });
     }
   };
   return { sessions, handles, keep, freed };

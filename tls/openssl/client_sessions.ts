@@ -12,7 +12,9 @@ const TLS_1_3 = 0x304;
 /** A session, an `SSL_SESSION`. */
 export interface ClientSession {
   pointer: Pointer;
-  /** When the first certificate of the path expires by which the server was verified, in milliseconds. */
+  /** The path by which the server was verified, as DER: OpenSSL does not keep it. */
+  chain: readonly Uint8Array[];
+  /** When the first certificate of that path expires, in milliseconds. */
   expires: number;
 }
 
@@ -33,9 +35,10 @@ export class ClientSessions {
   }
 
   /** Keeps a session, whose reference it owns from now on. */
-  keep(server: string, { pointer, expires }: ClientSession): void {
+  keep(server: string, session: ClientSession): void {
     const lib = this.#lib;
-    this.#sessions.push({ server, expires, pointer: this.#handles.own(pointer, (own) => lib.SSL_SESSION_free(own)) });
+    this.#handles.own(session.pointer, (own) => lib.SSL_SESSION_free(own));
+    this.#sessions.push({ ...session, server });
     let count = 0;
     for (const session of this.#sessions) if (session.server === server) count++;
     if (count > MAX_PER_SERVER) this.#drop(this.#sessions.findIndex((session) => session.server === server));
@@ -62,13 +65,14 @@ export class ClientSessions {
   }
 
   /** Keeps what a server of TLS 1.2 has given in place of a session that was resumed: OpenSSL calls no callback for it. */
-  renew(server: string, ssl: Pointer, { pointer: former, expires }: ClientSession): void {
+  renew(server: string, ssl: Pointer, { pointer: former, chain, expires }: ClientSession): void {
     const lib = this.#lib;
     const pointer = lib.SSL_get1_session(ssl);
     if (pointer === null) return;
     const isOther = !Deno.UnsafePointer.equals(pointer, former);
-    if (isOther && lib.SSL_SESSION_get_protocol_version(pointer) !== TLS_1_3) this.keep(server, { pointer, expires });
-    else lib.SSL_SESSION_free(pointer);
+    if (isOther && lib.SSL_SESSION_get_protocol_version(pointer) !== TLS_1_3) {
+      this.keep(server, { pointer, chain, expires });
+    } else lib.SSL_SESSION_free(pointer);
   }
 
   /** Drops the sessions of a server with which a connection has failed: RFC 8446, 6.2. */

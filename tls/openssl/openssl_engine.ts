@@ -298,7 +298,8 @@ export class OpensslEngine implements TlsEngine, Handshaking {
     const { serverSide, settings: { alpnProtocols = [], requestCert = false, rejectUnauthorized = true } } = this.#side;
     const { object, session, reused } = readSession(lib, ssl);
     Object.assign(this.sslObject, object);
-    attachConnection(this.sslObject, lib, () => this.#ssl, { serverSide, verified: this.#verifier.verified });
+    const chain = reused ? this.#resumption?.offered?.chain ?? [] : this.#verifier.chain;
+    attachConnection(this.sslObject, lib, () => this.#ssl, { serverSide, chain });
     this.#session = session;
     const { alpnProtocol, peercert } = session;
     if (reused) this.#resumption?.renew();

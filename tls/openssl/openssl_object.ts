@@ -4,7 +4,6 @@ import { InvalidStateError } from "../../errors.ts";
 import type { PeerCertificate } from "../../transports/transport.ts";
 import { toPeerCertificate } from "../peer_certificate.ts";
 import * as c from "./constants.ts";
-import { toDers } from "./credentials.ts";
 import { receivedResponse } from "./hooks.ts";
 import { cString, type Libssl, type Pointer, textOf } from "./libssl.ts";
 import { takeError } from "./openssl_error.ts";
@@ -17,7 +16,7 @@ interface State {
   lib: Libssl;
   /** Returns the `SSL`; `null` once it is freed. */
   live: () => Pointer | null;
-  chain: Uint8Array[];
+  chain: readonly Uint8Array[];
   serverSide: boolean;
   response: Uint8Array | null;
 }
@@ -97,8 +96,10 @@ export class OpensslObject {
   /**
    * Returns the certificates by which the peer was verified, its own first and the trusted CA last.
    *
-   * @returns The certificates. There are none if the peer was not verified (`rejectUnauthorized: false`, or no certificate)
-   * or a session was resumed. The CA is missing if only Deno knows it.
+   * @returns The certificates. If a client has resumed a session, they are those of the first connection. There are none
+   * if the peer was not verified (`rejectUnauthorized: false`, or no certificate), and for a server that has resumed a
+   * session: a ticket has the client's own certificate alone, which is in `peercert`. The CA is missing if only Deno
+   * knows it.
    */
   getVerifiedChain(): PeerCertificate[] {
     const state = states.get(this);
@@ -110,7 +111,7 @@ export class OpensslObject {
   /**
    * Returns the OCSP response that a client has requested by `requestOcsp`.
    *
-   * @returns The response (RFC 6960, DER); `null` if the server has sent none or a session was resumed.
+   * @returns The response (RFC 6960, DER); `null` if the server has sent none. With `requestOcsp`, no session is resumed.
    */
   getOcspResponse(): Uint8Array | null {
     return states.get(this)?.response?.slice() ?? null;
@@ -122,10 +123,9 @@ export function attachConnection(
   object: OpensslObject,
   lib: Libssl,
   live: () => Pointer | null,
-  { serverSide, verified }: { serverSide: boolean; verified: boolean },
+  { serverSide, chain }: { serverSide: boolean; chain: readonly Uint8Array[] },
 ): void {
   const ssl = live();
-  const chain = verified && ssl !== null ? toDers(lib, lib.SSL_get0_verified_chain(ssl)) : [];
   const response = serverSide || ssl === null ? null : receivedResponse(lib, ssl);
   states.set(object, { lib, live, serverSide, chain, response });
 }

@@ -33,6 +33,8 @@ export class PeerVerifier {
   rejection: TlsError | null = null;
   /** The whole path of the peer was verified. */
   verified = false;
+  /** That path as DER, the peer's own certificate first; empty until it is verified. */
+  chain: readonly Uint8Array[] = [];
   /** When the first certificate of that path expires, in milliseconds; infinite if there was none to verify. */
   expires = Infinity;
   /** The certificate of a peer that OpenSSL rejects. */
@@ -77,6 +79,7 @@ export class PeerVerifier {
       return false;
     }
     this.verified = true;
+    this.chain = ders;
     this.expires = Math.min(...(path as Certificate[]).map(({ notAfter }) => notAfter.getTime()));
     if (serverSide) {
       const ssl = lib.X509_STORE_CTX_get_ex_data(storeContext, lib.SSL_get_ex_data_X509_STORE_CTX_idx());

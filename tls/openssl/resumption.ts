@@ -24,8 +24,8 @@ export class Resumption {
     this.offered = sessions.offer(this.#server, ssl);
     setTakeSession(ssl, (session) => {
       if (!verifier.verified && this.offered === null && rejectUnauthorized) return false;
-      const { expires } = verifier.verified ? verifier : this.offered ?? verifier;
-      sessions.keep(this.#server, { pointer: session, expires });
+      const { chain, expires } = verifier.verified ? verifier : this.offered ?? verifier;
+      sessions.keep(this.#server, { pointer: session, chain, expires });
       return true;
     });
   }
