@@ -70,10 +70,10 @@ export interface TlsSettings extends OpensslSettings {
    */
   ciphers?: string | undefined;
   /**
-   * OpenSSL: resume sessions, so that a later connection of the same client takes less time. A server gives each client
-   * tickets, and a client keeps them, and offers one to a server that it has verified before by the same name, port and
-   * settings. With `false`, each handshake is a full one. With another TLS, `false` and keys are
-   * `Deno.errors.NotSupported`.
+   * Resume sessions, so that a later connection of the same client takes less time. With OpenSSL, a server gives each
+   * client tickets, and a client keeps them, and offers one to a server that it has verified before by the same name,
+   * port and settings; with `false`, each handshake is a full one. With `node:tls`, a server gives tickets and a client
+   * resumes nothing, and `false` and an object are `Deno.errors.NotSupported`.
    *
    * @default {true}
    */
