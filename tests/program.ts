@@ -80,7 +80,7 @@ function isThere(program: string): boolean {
 }
 
 /** A test with a program that may be missing. */
-export function foreign(program: string, name: string, fn: () => Promise<void>): void {
+export function foreign(program: string, name: string, fn: (test: Deno.TestContext) => Promise<void>): void {
   const ignore = Deno.build.os === "windows" || !isThere(program);
   Deno.test(ignore ? `${name} (skipped: no ${program})` : name, { ignore }, fn);
 }
