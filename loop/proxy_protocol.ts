@@ -7,6 +7,7 @@ import { ProxyHeaderError } from "../proxy_protocol/proxy_header_error.ts";
 import { TrustedPeers } from "../proxy_protocol/trusted_peers.ts";
 import { MAX_HANDSHAKES } from "../tls/tls_options.ts";
 import type { LoopContext } from "../transports/loop_context.ts";
+import { orClose } from "../transports/or_close.ts";
 import type { StreamEnd } from "../transports/stream_handle.ts";
 import { readProxyHeader } from "./read_proxy_header.ts";
 import { ReportInterval } from "./report_interval.ts";
@@ -169,20 +170,11 @@ export async function writeProxyHeader(
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const { handle, extra } = end;
-  const onAbort = () => handle.close(true);
-  signal?.addEventListener("abort", onAbort, { once: true });
-  try {
-    signal?.throwIfAborted();
+  await orClose(loop, handle, signal, async () => {
     let rest = makeHeader(extra);
     while (rest.length > 0) {
       rest = rest.subarray(await handle.write(rest));
       signal?.throwIfAborted();
     }
-  } catch (error) {
-    handle.close(true);
-    await new Promise<void>((resolve) => void loop.callSoon(resolve));
-    throw signal?.aborted ? signal.reason : error;
-  } finally {
-    signal?.removeEventListener("abort", onAbort);
-  }
+  });
 }

@@ -3,6 +3,7 @@ import { describe, toError } from "../errors.ts";
 import { toPromise } from "../promises.ts";
 import type { Engine } from "../transports/engine.ts";
 import type { LoopContext } from "../transports/loop_context.ts";
+import { orClose } from "../transports/or_close.ts";
 import type { StreamEnd, StreamHandle } from "../transports/stream_handle.ts";
 import type { TlsProvider, TlsSettings } from "../transports/tls_provider.ts";
 import type { ExtraInfo } from "../transports/transport.ts";
@@ -106,27 +107,5 @@ async function ownHandshake(
     throw toTlsError(toError(error));
   } finally {
     timer.cancel();
-  }
-}
-
-/** Closes the handle if the work fails or is cancelled. */
-async function orClose<T>(
-  loop: LoopContext,
-  handle: StreamHandle,
-  signal: AbortSignal | undefined,
-  work: () => T | Promise<T>,
-): Promise<T> {
-  const onAbort = () => handle.close(true);
-  signal?.addEventListener("abort", onAbort, { once: true });
-  try {
-    signal?.throwIfAborted();
-    return await work();
-  } catch (error) {
-    handle.close(true);
-    // In a later turn, when the engine has let go of the socket.
-    await new Promise<void>((resolve) => void loop.callSoon(resolve));
-    throw signal?.aborted ? signal.reason : error;
-  } finally {
-    signal?.removeEventListener("abort", onAbort);
   }
 }

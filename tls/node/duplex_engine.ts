@@ -6,6 +6,7 @@ import type { Duplex } from "node:stream";
 import { toError } from "../../errors.ts";
 import type { TlsEngine, TlsEngineSink, TlsSession, TlsSide } from "../../transports/tls_provider.ts";
 import { toCipher, toPeerCertificate } from "../peer_certificate.ts";
+import { NO_SINK } from "../no_sink.ts";
 import { TlsError, type TlsErrorCode, toTlsError } from "../tls_error.ts";
 import type { NodeContext } from "./node_context.ts";
 import { type ChooseContext, HELLO_SLICE, type LegacyCertificate, type NodeTls, type TlsSocket } from "./node_tls.ts";
@@ -235,17 +236,6 @@ export class DuplexEngine implements TlsEngine {
     this.#sink.failed(error);
   }
 }
-
-/** Drops everything. */
-const NO_SINK: TlsEngineSink = {
-  ciphertext: () => {},
-  cleartext: () => {},
-  ended: () => {},
-  choosing: () => {},
-  ready: () => {},
-  failed: () => {},
-  report: () => {},
-};
 
 /** The alerts of rustls if the sides have nothing in common, or the peer does not speak TLS. */
 const PROTOCOL_ALERTS: Partial<Record<TlsErrorCode, number>> = {

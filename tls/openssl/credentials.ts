@@ -1,8 +1,8 @@
 /** Certificates and keys in OpenSSL's memory. */
-import { type Certificate, readCertificate } from "../certificate.ts";
-import { DerError } from "../der.ts";
-import type { Libssl, Pointer } from "./libssl.ts";
 import type { TlsSettings } from "../../transports/tls_provider.ts";
+import type { Certificate } from "../certificate.ts";
+import { certificatesIn, parsePem, readAuthority } from "../pem.ts";
+import type { Libssl, Pointer } from "./libssl.ts";
 
 /** What OpenSSL has made, and how each is freed. It is freed once. */
 export class Handles {
@@ -40,25 +40,21 @@ const NO_PASSWORD = new Uint8Array(1);
 export function parseRoots(ssl: Libssl, handles: Handles, { caCerts = [] }: TlsSettings): Root[] {
   return caCerts.flatMap((pem, i) => {
     const name = `caCerts[${i}]`;
-    return blocksOf(pem).map((block) => {
+    return certificatesIn(pem).map((block) => {
       const [x509] = parseCertificates(ssl, handles, name, block);
-      return { x509: x509!, certificate: parse(name, "certificate", pem, () => readAuthority(derOf(block))) };
+      return { x509: x509!, certificate: parsePem(name, "certificate", pem, () => readAuthority(derOf(block))) };
     });
   });
 }
 
 /** Parses PEM with any number of certificates. */
 export function parseCertificates(ssl: Libssl, handles: Handles, name: string, text: string): Pointer[] {
-  return blocksOf(text).map((block) =>
-    parse(name, "certificate", text, () => {
+  return certificatesIn(text).map((block) =>
+    parsePem(name, "certificate", text, () => {
       const pointer = readPem(ssl, block, (bio) => ssl.PEM_read_bio_X509(bio, null, null, NO_PASSWORD));
       return handles.own(pointer, (x509) => ssl.X509_free(x509));
     })
   );
-}
-
-function blocksOf(text: string): string[] {
-  return text.match(/-----BEGIN CERTIFICATE-----[^]*?-----END CERTIFICATE-----/g) ?? [text];
 }
 
 /** Returns the bytes of PEM as they are. OpenSSL would return the shortest form of lengths. */
@@ -111,23 +107,5 @@ export function readPem(ssl: Libssl, text: string, read: (bio: Pointer) => Deno.
     ssl.BIO_free(bio);
     ssl.ERR_clear_error();
     bytes.fill(0);
-  }
-}
-
-function readAuthority(der: Uint8Array): Certificate {
-  const certificate = readCertificate(der);
-  if (certificate.version === 2) throw new DerError("the certificate has version 2");
-  return certificate;
-}
-
-/** Makes the error for what cannot be parsed. It never has the text itself, which may be a key. */
-export function parse<T>(name: string, what: string, text: string, make: () => T): T {
-  try {
-    return make();
-  } catch (cause) {
-    const label = text.match(/-----BEGIN ([A-Z0-9 ]+)-----/)?.[1];
-    const kind = `a PEM ${label}${label?.endsWith(what.toUpperCase()) ? " that cannot be parsed" : ""}`;
-    const got = label === undefined ? "text that is not PEM; pass the contents of the file, not its name" : kind;
-    throw new TypeError(`${name} must be a PEM ${what}, got ${got}`, { cause });
   }
 }

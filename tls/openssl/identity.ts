@@ -1,6 +1,7 @@
 /** The certificate and the key of a side in OpenSSL's memory. */
 import type { TlsSettings } from "../../transports/tls_provider.ts";
-import { type Handles, made, outOfMemory, parse, parseCertificates, readPem } from "./credentials.ts";
+import { parsePem } from "../pem.ts";
+import { type Handles, made, outOfMemory, parseCertificates, readPem } from "./credentials.ts";
 import { cString, type Libssl, type Pointer } from "./libssl.ts";
 import { parsePkcs12, wrongPassphrase } from "./pkcs12.ts";
 
@@ -40,7 +41,7 @@ function parseKey(ssl: Libssl, handles: Handles, key: string, passphrase: string
     return handles.own(pointer, (key) => ssl.EVP_PKEY_free(key));
   } catch (cause) {
     if (isEncrypted(key)) throw wrongPassphrase("key", passphrase);
-    return parse("key", "private key", key, () => {
+    return parsePem("key", "private key", key, () => {
       throw cause;
     });
   } finally {

@@ -1,33 +1,23 @@
 /** What OpenSSL makes of settings. */
-import { describe } from "../../errors.ts";
 import type { TlsSettings } from "../../transports/tls_provider.ts";
 import { CLIENT_PURPOSE, equals, type Purpose, SERVER_PURPOSE, whyNotRoot } from "../purpose.ts";
 import { TlsError } from "../tls_error.ts";
 import { checkAlgorithms, setAlgorithms } from "./algorithms.ts";
 import { callbacks } from "./callbacks.ts";
-import * as c from "./constants.ts";
+import { chooseSuites, limitVersions, SECURITY_LEVEL, type Suites } from "./choose_suites.ts";
 import { ClientSessions } from "./client_sessions.ts";
+import * as c from "./constants.ts";
 import { Handles, made, parseRoots, type Root, toDer } from "./credentials.ts";
 import { denoAuthorities } from "./deno_authorities.ts";
 import { addHooks, type Hooks, removeHooks, stapleFor } from "./hooks.ts";
 import { type Identity, parseIdentity } from "./identity.ts";
-import { cString, type Libssl, type Pointer, textOf } from "./libssl.ts";
+import { cString, type Libssl, type Pointer } from "./libssl.ts";
 import { checkStaple, parseStaple } from "./ocsp.ts";
 import { takeError } from "./openssl_error.ts";
 import { parseCrls } from "./revocation.ts";
-import { digest, isClientKnown, nameScope, type ServerSessions, sessionScope } from "./server_sessions.ts";
+import { isClientKnown, nameScope, type ServerSessions, sessionScope } from "./server_sessions.ts";
+import { sha256 } from "./sha256.ts";
 import { TicketKeys, useTicketKeys } from "./ticket_keys.ts";
-
-/** The cipher suites of TLS 1.2, unless `ciphers` chooses: those of Deno, which have forward secrecy and are AEADs. */
-const CIPHERS_12 = ["ECDSA", "RSA"].flatMap((key) =>
-  ["AES256-GCM-SHA384", "AES128-GCM-SHA256", "CHACHA20-POLY1305"].map((cipher) => `ECDHE-${key}-${cipher}`)
-).join(":");
-/** All cipher suites of TLS 1.3: RFC 8446, B.4. Those with CCM are not used by default. */
-const CIPHERS_13 = ["TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256", "TLS_AES_128_GCM_SHA256"];
-const ALL_13: readonly string[] = [...CIPHERS_13, "TLS_AES_128_CCM_SHA256", "TLS_AES_128_CCM_8_SHA256"];
-
-/** At least 112 bits: no RSA key below 2048 bits, no signature by SHA-1. */
-const SECURITY_LEVEL = 2;
 
 /** How many bytes the certificates of a peer may have: as many as for rustls. */
 const MAX_CHAIN_BYTES = 0xffffn;
@@ -37,14 +27,6 @@ const TICKETS = 2;
 
 /** Frees what a context has in OpenSSL's memory when nothing refers to it any more. Connections have references of their own. */
 const registry = new FinalizationRegistry<Handles>((handles) => handles.freeAll());
-
-/** The versions and the cipher suites of a side. */
-interface Suites {
-  minVersion: "TLSv1.2" | "TLSv1.3";
-  maxVersion: "TLSv1.2" | "TLSv1.3";
-  list12: string;
-  list13: string;
-}
 
 /** An `SSL_CTX`, and the CAs that were valid when it was made. */
 interface MadeContext {
@@ -170,7 +152,7 @@ export class OpensslContext implements ServerSessions {
     return isClientKnown(this.#ssl, session, this.settings.requestCert, (root) => {
       return this.#roots.some(({ x509, certificate }) => {
         return whyNotRoot(certificate, CLIENT_PURPOSE) === null &&
-          equals(digest(this.#ssl, toDer(this.#ssl, x509)), root);
+          equals(sha256(this.#ssl, toDer(this.#ssl, x509)), root);
       });
     });
   }
@@ -191,7 +173,12 @@ export class OpensslContext implements ServerSessions {
   choose(connection: Pointer, chosen: OpensslContext): void {
     const { minVersion = this.settings.minVersion, maxVersion = this.settings.maxVersion } = chosen.settings;
     const { list12, list13 } = this.#suites;
-    const suites = limit({ minVersion: minVersion ?? "TLSv1.2", maxVersion: maxVersion ?? "TLSv1.3", list12, list13 });
+    const suites = limitVersions({
+      minVersion: minVersion ?? "TLSv1.2",
+      maxVersion: maxVersion ?? "TLSv1.3",
+      list12,
+      list13,
+    });
     if (suites.minVersion > suites.maxVersion) {
       throw new TlsError(
         "NO_SHARED_VERSION",
@@ -307,49 +294,5 @@ export class OpensslContext implements ServerSessions {
 
   #reason(): string {
     return takeError(this.#ssl)?.text ?? "it gives no reason";
-  }
-}
-
-/** Divides `ciphers` by version. Throws a `TypeError` if one is unknown. */
-function chooseSuites(ssl: Libssl, settings: TlsSettings): Suites {
-  const { minVersion = "TLSv1.2", maxVersion = "TLSv1.3", ciphers } = settings;
-  if (ciphers === undefined) return { minVersion, maxVersion, list12: CIPHERS_12, list13: CIPHERS_13.join(":") };
-  const names = ciphers.split(":");
-  const known12 = namesOf12(ssl);
-  for (const name of names) {
-    if (ALL_13.includes(name) || known12.has(name)) continue;
-    throw new TypeError(`ciphers must be names of cipher suites, and this OpenSSL has none that is ${describe(name)}`);
-  }
-  const list13 = names.filter((name) => ALL_13.includes(name)).join(":");
-  const list12 = names.filter((name) => !ALL_13.includes(name)).join(":");
-  const suites = limit({ minVersion, maxVersion, list12, list13 });
-  if (suites.minVersion <= suites.maxVersion) return suites;
-  throw new TypeError(`ciphers must have a cipher suite of ${minVersion} to ${maxVersion}, got ${describe(ciphers)}`);
-}
-
-/** Leaves out versions that have no cipher suite. */
-function limit(suites: Suites): Suites {
-  const { list12, list13 } = suites;
-  return {
-    ...suites,
-    ...list12 === "" && { minVersion: "TLSv1.3" },
-    ...list13 === "" && { maxVersion: "TLSv1.2" },
-  };
-}
-
-/** The cipher suites of TLS 1.2 that this OpenSSL has at the security level, without those that encrypt or verify nothing. */
-function namesOf12(ssl: Libssl): Set<string> {
-  const ctx = made(ssl.SSL_CTX_new(ssl.TLS_client_method()));
-  try {
-    ssl.SSL_CTX_set_security_level(ctx, SECURITY_LEVEL);
-    if (ssl.SSL_CTX_set_cipher_list(ctx, cString("ALL:!aNULL:!eNULL:!aPSK:!kPSK:!aSRP:!kSRP")) !== 1) return new Set();
-    const ciphers = ssl.SSL_CTX_get_ciphers(ctx);
-    const count = ssl.OPENSSL_sk_num(ciphers);
-    return new Set(
-      Array.from({ length: count }, (_, i) => textOf(ssl.SSL_CIPHER_get_name(ssl.OPENSSL_sk_value(ciphers, i)))),
-    );
-  } finally {
-    ssl.SSL_CTX_free(ctx);
-    ssl.ERR_clear_error();
   }
 }

@@ -5,37 +5,27 @@
  * the sink, which may have destroyed this engine.
  */
 import { toError } from "../../errors.ts";
-import { copyBytes } from "../../memory/buffer_pool.ts";
 import type { StreamHandle } from "../../transports/stream_handle.ts";
 import type { TlsEngine, TlsEngineSink, TlsSession, TlsSide } from "../../transports/tls_provider.ts";
 import { readCertificate } from "../certificate.ts";
+import { NO_SINK } from "../no_sink.ts";
 import { isValidToday } from "../purpose.ts";
 import { TlsError } from "../tls_error.ts";
 import { handshakeOf, type Handshaking } from "./callbacks.ts";
-import { readServerName } from "./client_hello.ts";
 import * as c from "./constants.ts";
-import { made } from "./credentials.ts";
+import { HelloBuffer } from "./hello_buffer.ts";
 import { setKeylogReport } from "./hooks.ts";
-import { join } from "./join.ts";
 import type { Libssl, Pointer } from "./libssl.ts";
+import { MemoryBios } from "./memory_bios.ts";
 import type { OpensslContext } from "./openssl_context.ts";
 import { takeError, toConnectionError } from "./openssl_error.ts";
 import { attachConnection, OpensslObject } from "./openssl_object.ts";
 import { PeerVerifier } from "./peer_verifier.ts";
-import { NO_SINK, OpensslStream } from "./openssl_stream.ts";
+import { OpensslStream } from "./openssl_stream.ts";
 import { plainAlert } from "./plain_alert.ts";
 import { readSession } from "./read_session.ts";
 import { resume, type Resumption } from "./resumption.ts";
 import { setServerName } from "./set_server_name.ts";
-
-/** How much is encrypted or decrypted in one call: one record. More would make OpenSSL's buffers grow, and stay. */
-const MAX_RECORD = 16 * 1024;
-/** What a record may add: its header, a nonce, a tag, a type (TLS 1.2 with CBC has up to 256 bytes of padding and a MAC). */
-const OVERHEAD = 5 + 16 + 64 + 256;
-/** The size of the memory that cleartext is read into. */
-const SCRATCH = 4 * MAX_RECORD;
-/** For all connections, since it is free again when a call has returned. */
-const scratch = new Uint8Array(SCRATCH);
 
 const NOTHING = new Uint8Array(0);
 
@@ -50,18 +40,10 @@ export class OpensslEngine implements TlsEngine, Handshaking {
   #context: OpensslContext;
   #side: TlsSide;
   #find: FindContext;
-  /** The `SSL`, which owns both BIOs. */
   #ssl: Pointer | null = null;
-  /** What has come from the peer, and what goes to it. */
-  #in!: Pointer;
-  #out!: Pointer;
-  /** What has come of the ClientHello, until its name is known: a server with `sni`. */
-  #hello: Uint8Array | null = null;
-  #helloSize = 0;
-  /** The program chooses. */
-  #choosing = false;
-  /** How many bytes there must be before another look at them is of use. */
-  #helloWanted = 0;
+  #bios!: MemoryBios;
+  /** What has come of the ClientHello: a server with `sni`. `null` when the program has chosen. */
+  #hello: HelloBuffer | null = null;
   #verifier: PeerVerifier;
   #established = false;
   /** The connection has failed, or is destroyed: nothing more goes in or out. */
@@ -87,50 +69,24 @@ export class OpensslEngine implements TlsEngine, Handshaking {
   }
 
   start(): void {
-    if (this.#side.serverSide && this.#side.sni !== undefined) this.#hello = NOTHING;
+    if (this.#side.serverSide && this.#side.sni !== undefined) this.#hello = new HelloBuffer();
     else this.#begin();
   }
 
   decrypt(data: Uint8Array): Uint8Array | null {
     if (this.#over) return null;
     if (this.#hello === null) return this.#receive(data);
-    this.#collect(data);
-    if (this.#choosing || this.#helloSize < this.#helloWanted) return null;
-    const name = readServerName(this.#hello.subarray(0, this.#helloSize));
-    if (typeof name === "number") this.#helloWanted = name;
-    else this.#choose(name);
+    const name = this.#hello.add(data);
+    if (name !== null) this.#choose(name);
     return null;
   }
 
   encrypt(data: Uint8Array): Uint8Array {
     const ssl = this.#ssl;
     if (ssl === null || this.#over) return NOTHING;
-    const lib = this.#lib;
-    let out = new Uint8Array(data.length + OVERHEAD * Math.ceil(data.length / MAX_RECORD));
-    let size = 0;
-    for (let start = 0; start < data.length; start += MAX_RECORD) {
-      const part = data.length <= MAX_RECORD ? data : data.subarray(start, start + MAX_RECORD);
-      lib.ERR_clear_error();
-      const written = lib.SSL_write(ssl, part, part.length);
-      if (written !== part.length) {
-        this.#fail(ssl);
-        return NOTHING;
-      }
-      const pending = lib.BIO_ctrl_pending(this.#out);
-      if (size + pending > out.length) {
-        // Only if OpenSSL had something else to send as well.
-        const larger = new Uint8Array(2 * out.length + pending);
-        larger.set(out.subarray(0, size));
-        out = larger;
-      }
-      const count = lib.BIO_read(this.#out, size === 0 ? out : out.subarray(size), pending);
-      if (count !== pending) {
-        this.#end(new TlsError("FAILED", "TLS: OpenSSL has lost what it has encrypted"));
-        return NOTHING;
-      }
-      size += count;
-    }
-    return out.subarray(0, size);
+    const ciphertext = this.#bios.encrypt(data);
+    if (ciphertext === null) this.#fail(ssl);
+    return ciphertext ?? NOTHING;
   }
 
   closeNotify(): void {
@@ -144,7 +100,7 @@ export class OpensslEngine implements TlsEngine, Handshaking {
 
   direct(lower: StreamHandle, early: Uint8Array[], shutdownTimeout: number): StreamHandle | null {
     const [lib, ssl] = [this.#lib, this.#ssl];
-    const isReady = ssl !== null && this.#established && !this.#over && lib.BIO_ctrl_pending(this.#in) === 0;
+    const isReady = ssl !== null && this.#established && !this.#over && this.#bios.isRead;
     if (!isReady || lower.attach === undefined) return null;
     this.#sink = NO_SINK; // The other one keeps alive what the handshake has needed: 1.3 KiB.
     const free = (isBroken: boolean) => {
@@ -188,18 +144,6 @@ export class OpensslEngine implements TlsEngine, Handshaking {
     this.#verifier.rejection = error;
   }
 
-  /** Keeps a part of a ClientHello. */
-  #collect(data: Uint8Array): void {
-    const size = this.#helloSize + data.length;
-    if (size > this.#hello!.length) {
-      const larger = new Uint8Array(Math.max(size, 2 * this.#hello!.length));
-      larger.set(this.#hello!.subarray(0, this.#helloSize));
-      this.#hello = larger;
-    }
-    this.#hello!.set(data, this.#helloSize);
-    this.#helloSize = size;
-  }
-
   /** Makes the `SSL`. `name`: what a client of a server with `sni` requests. `chosen`: what `sni` has selected for it. */
   #begin(name?: string, chosen?: OpensslContext | null): void {
     try {
@@ -215,37 +159,30 @@ export class OpensslEngine implements TlsEngine, Handshaking {
     const lib = this.#lib;
     const { serverSide } = this.#side;
     const ctx = serverSide ? this.#context.server() : this.#context.client();
-    lib.ERR_clear_error();
-    const parts = [lib.BIO_new(lib.BIO_s_mem()), lib.BIO_new(lib.BIO_s_mem())] as const;
-    const [input, output] = parts;
-    const ssl = input === null || output === null ? null : lib.SSL_new(ctx);
-    if (ssl === null) { for (const bio of parts) if (bio !== null) lib.BIO_free(bio); }
-    this.#ssl = made(ssl); // From here on, destroy() frees it, and with it both BIOs.
-    this.#in = input!;
-    this.#out = output!;
-    lib.SSL_set_bio(this.#ssl, input, output);
+    const { ssl, bios } = MemoryBios.connect(lib, ctx);
+    this.#ssl = ssl; // From here on, destroy() frees it.
+    this.#bios = bios;
     if (this.#context.settings.keylog !== undefined) {
       const { report } = this.#sink;
-      setKeylogReport(this.#ssl, (error) => report("Exception in keylog", error));
+      setKeylogReport(ssl, (error) => report("Exception in keylog", error));
     }
     if (!serverSide) {
       lib.SSL_set_connect_state(ssl);
-      setServerName(lib, this.#ssl, this.#side);
-      this.#resumption = resume(this.#context.clientSessions, this.#ssl, this.#side, this.#verifier);
+      setServerName(lib, ssl, this.#side);
+      this.#resumption = resume(this.#context.clientSessions, ssl, this.#side, this.#verifier);
       return;
     }
     lib.SSL_set_accept_state(ssl);
-    if (chosen) this.#context.choose(this.#ssl, chosen);
-    if (name !== undefined) this.#context.scopeSessions(this.#ssl, name, chosen ?? this.#context);
+    if (chosen) this.#context.choose(ssl, chosen);
+    if (name !== undefined) this.#context.scopeSessions(ssl, name, chosen ?? this.#context);
   }
 
   async #choose(name: string): Promise<void> {
-    this.#choosing = true;
     this.#sink.choosing(true);
     try {
       const settings = await this.#side.sni!(name);
       if (this.#over) return;
-      const hello = this.#hello!.subarray(0, this.#helloSize);
+      const hello = this.#hello!.bytes;
       this.#hello = null;
       this.#begin(name, settings && this.#find(settings));
       if (this.#over) return;
@@ -260,7 +197,7 @@ export class OpensslEngine implements TlsEngine, Handshaking {
   #receive(data: Uint8Array): Uint8Array | null {
     const ssl = this.#ssl;
     if (ssl === null || data.length === 0) return null;
-    if (this.#lib.BIO_write(this.#in, data, data.length) !== data.length) {
+    if (!this.#bios.add(data)) {
       this.#end(new TlsError("FAILED", "TLS: OpenSSL is out of memory"));
       return null;
     }
@@ -315,25 +252,9 @@ export class OpensslEngine implements TlsEngine, Handshaking {
   }
 
   #read(ssl: Pointer): Uint8Array | null {
-    const lib = this.#lib;
-    let parts: Uint8Array[] | null = null;
-    let size = 0;
-    let last: number;
-    lib.ERR_clear_error();
-    for (;;) {
-      if (SCRATCH - size < MAX_RECORD) {
-        (parts ??= []).push(scratch.slice(0, size));
-        size = 0;
-      }
-      last = lib.SSL_read(ssl, size === 0 ? scratch : scratch.subarray(size), MAX_RECORD);
-      if (last <= 0) break;
-      size += last;
-    }
-    const rest = size === 0 ? null : scratch.subarray(0, size);
-    const cleartext = parts === null ? rest && copyBytes(rest) : join(parts, rest);
-    const error = lib.SSL_get_error(ssl, last);
+    const { cleartext, error } = this.#bios.decrypt();
     if (error === c.SSL_ERROR_WANT_READ) {
-      if (lib.BIO_ctrl_pending(this.#out) > 0) this.#drain(); // The answer to a KeyUpdate.
+      if (this.#bios.hasOutput) this.#drain(); // The answer to a KeyUpdate.
       return cleartext;
     }
     if (error === c.SSL_ERROR_ZERO_RETURN) {
@@ -382,11 +303,8 @@ export class OpensslEngine implements TlsEngine, Handshaking {
   /** Passes on what OpenSSL has to send. Reports whether there was anything. */
   #drain(): boolean {
     if (this.#ssl === null) return false;
-    const size = this.#lib.BIO_ctrl_pending(this.#out);
-    if (size <= 0) return false;
-    const data = new Uint8Array(size);
-    const count = this.#lib.BIO_read(this.#out, data, size);
-    if (count > 0) this.#sink.ciphertext(count === size ? data : data.subarray(0, count));
-    return count > 0;
+    const data = this.#bios.take();
+    if (data !== null) this.#sink.ciphertext(data);
+    return data !== null;
   }
 }

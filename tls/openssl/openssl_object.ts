@@ -7,6 +7,7 @@ import * as c from "./constants.ts";
 import { receivedResponse } from "./hooks.ts";
 import { cString, type Libssl, type Pointer, textOf } from "./libssl.ts";
 import { takeError } from "./openssl_error.ts";
+import { sha256 } from "./sha256.ts";
 
 /** A way to bind an authentication to the connection: RFC 9266 and RFC 5929. */
 export type ChannelBinding = "tls-exporter" | "tls-server-end-point";
@@ -105,7 +106,7 @@ export class OpensslObject {
     const state = states.get(this);
     if (state === undefined) return [];
     const { lib, chain } = state;
-    return chain.map((der) => toPeerCertificate(der, (data) => sha256(lib, data)));
+    return chain.map((der) => toPeerCertificate(der, (data) => sha256(lib, data).toHex()));
   }
 
   /**
@@ -128,13 +129,6 @@ export function attachConnection(
   const ssl = live();
   const response = serverSide || ssl === null ? null : receivedResponse(lib, ssl);
   states.set(object, { lib, live, serverSide, chain, response });
-}
-
-/** Returns a digest in hexadecimal. */
-export function sha256(lib: Libssl, data: Uint8Array): string {
-  const digest = new Uint8Array(32);
-  lib.SHA256(data, BigInt(data.length), digest);
-  return digest.toHex();
 }
 
 function open(object: OpensslObject, method: string): { lib: Libssl; ssl: Pointer; serverSide: boolean } {

@@ -7,8 +7,8 @@ import { checkKeylog } from "./keylog.ts";
 import { type Libssl, openLibssl, textOf } from "./libssl.ts";
 import { OpensslContext } from "./openssl_context.ts";
 import { OpensslEngine } from "./openssl_engine.ts";
-import { sha256 } from "./openssl_object.ts";
 import { settingsText } from "./server_sessions.ts";
+import { sha256 } from "./sha256.ts";
 
 /** How many contexts are kept for settings that are given again, such as `tls: true` of many clients. */
 const MAX_RECENT = 64;
@@ -51,7 +51,7 @@ const NO_PART: ReadonlySet<string> = new Set(["sni"]);
 
 function contextOf(lib: Libssl, settings: TlsSettings, former?: OpensslContext): OpensslContext {
   const bytes = new TextEncoder().encode(settingsText(settings, NO_PART));
-  const id = sha256(lib, bytes);
+  const id = sha256(lib, bytes).toHex();
   bytes.fill(0); // The key is in it.
   // Those with a function are not shared: it would get what belongs to another.
   if (settings.keylog !== undefined) return new OpensslContext(lib, settings, former);

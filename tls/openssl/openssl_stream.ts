@@ -9,13 +9,13 @@ import { lengthOf } from "../../checks.ts";
 import { toError } from "../../errors.ts";
 import type { ReadMemory } from "../../memory/read_memory.ts";
 import type { CodecSocket, StreamCodec, StreamHandle, StreamSink } from "../../transports/stream_handle.ts";
-import type { TlsEngineSink } from "../../transports/tls_provider.ts";
 import { TlsError } from "../tls_error.ts";
 import * as c from "./constants.ts";
 import { made } from "./credentials.ts";
 import type { Libssl, Pointer } from "./libssl.ts";
 import { takeError, toConnectionError } from "./openssl_error.ts";
 import { Output } from "./output.ts";
+import { partOf } from "./part_of.ts";
 
 const MAX_RECORD = 16 * 1024;
 /** How much is encrypted before it is sent: four records. */
@@ -24,26 +24,6 @@ const NOTHING = new Uint8Array(0);
 
 /** Of all connections, since it is empty again when a call has returned. */
 let output: Output | undefined;
-
-const TYPED_ARRAY: object = Object.getPrototypeOf(Uint8Array.prototype);
-const { get: getOffset } = Object.getOwnPropertyDescriptor(TYPED_ARRAY, "byteOffset")!;
-const { get: getBuffer } = Object.getOwnPropertyDescriptor(TYPED_ARRAY, "buffer")!;
-
-/** Returns a part of memory, also if the array has methods of its own. */
-function partOf(memory: Uint8Array, start: number, size: number): Uint8Array {
-  return new Uint8Array(getBuffer!.call(memory), getOffset!.call(memory) + start, size);
-}
-
-/** What an engine has whose place is taken. */
-export const NO_SINK: TlsEngineSink = {
-  ciphertext: () => {},
-  cleartext: () => {},
-  ended: () => {},
-  choosing: () => {},
-  ready: () => {},
-  failed: () => {},
-  report: () => {},
-};
 
 /** Empties the queue of errors. To clear an empty one takes 0.1 µs. */
 function clearErrors(lib: Libssl): void {

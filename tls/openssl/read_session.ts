@@ -4,7 +4,8 @@ import { toPeerCertificate } from "../peer_certificate.ts";
 import { SSL_CTRL_GET_NEGOTIATED_GROUP, VERSION_NUMBERS } from "./constants.ts";
 import { toDer } from "./credentials.ts";
 import { type Libssl, type Pointer, textOf } from "./libssl.ts";
-import { type OpensslObject, sha256 } from "./openssl_object.ts";
+import type { OpensslObject } from "./openssl_object.ts";
+import { sha256 } from "./sha256.ts";
 
 /** Reads the results of a handshake. Without a certificate of the peer, it takes 2 µs. */
 export function readSession(
@@ -41,7 +42,7 @@ function readPeer(lib: Libssl, ssl: Pointer): TlsSession["peercert"] {
   const x509 = lib.SSL_get1_peer_certificate(ssl);
   if (x509 === null) return null;
   try {
-    return toPeerCertificate(toDer(lib, x509), (data) => sha256(lib, data));
+    return toPeerCertificate(toDer(lib, x509), (data) => sha256(lib, data).toHex());
   } finally {
     lib.X509_free(x509);
   }

@@ -7,6 +7,7 @@
  */
 import type { TlsSettings } from "../../transports/tls_provider.ts";
 import type { Libssl, Pointer } from "./libssl.ts";
+import { sha256 } from "./sha256.ts";
 import type { TicketKeys } from "./ticket_keys.ts";
 
 /** A time in milliseconds, and a digest. */
@@ -39,20 +40,13 @@ export function settingsText(settings: TlsSettings, omitted: ReadonlySet<string>
  * certificate. With other ones there is a full handshake.
  */
 export function sessionScope(lib: Libssl, settings: TlsSettings, cert: Uint8Array | null): Uint8Array<ArrayBuffer> {
-  return digest(lib, new TextEncoder().encode(`${settingsText(settings, FREE)} ${cert?.toHex()}`));
+  return sha256(lib, new TextEncoder().encode(`${settingsText(settings, FREE)} ${cert?.toHex()}`));
 }
 
 /** Returns the scope of a name that a client has requested, of a server with `sni`. `cert`: the certificate that it gets. */
 export function nameScope(lib: Libssl, scope: Uint8Array, name: string, cert: Uint8Array): Uint8Array<ArrayBuffer> {
   const text = new TextEncoder().encode(`${scope.toHex()} ${cert.toHex()} ${name.toLowerCase()}`);
-  return digest(lib, text);
-}
-
-/** Returns a digest. */
-export function digest(lib: Libssl, data: Uint8Array): Uint8Array<ArrayBuffer> {
-  const result = new Uint8Array(32);
-  lib.SHA256(data, BigInt(data.length), result);
-  return result;
+  return sha256(lib, text);
 }
 
 /** Writes into the tickets of a connection how its client was verified. `expires`: in milliseconds. `root`: its DER. */
@@ -61,7 +55,7 @@ export function rememberClient(lib: Libssl, ssl: Pointer, expires: number, root:
   if (session === null) return;
   const data = new Uint8Array(APPDATA_BYTES);
   new DataView(data.buffer).setFloat64(0, expires);
-  data.set(digest(lib, root), 8);
+  data.set(sha256(lib, root), 8);
   lib.SSL_SESSION_set1_ticket_appdata(session, data, BigInt(data.length));
 }
 
