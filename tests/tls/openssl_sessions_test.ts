@@ -365,6 +365,7 @@ for (const count of [1, 3]) {
 Deno.test("TicketKeys replaces its key every 12 hours, keeps the one before for two, and leaves given keys alone", () => {
   const [made, given] = [new TicketKeys(), new TicketKeys([newKey(), newKey()])];
   const [first] = made.current();
+  const [copy, isWiped] = [first!.slice(), (key: Uint8Array) => key.every((byte) => byte === 0)];
   const before = given.current();
   const at = (hours: number) => {
     using _travel = travel(hours * HOUR);
@@ -375,7 +376,11 @@ Deno.test("TicketKeys replaces its key every 12 hours, keeps the one before for 
   assertEquals(at(11), [first]);
   const [second, ...former] = at(12);
   assertEquals([first === second, former], [false, [first]]);
-  assertEquals([at(13), at(14), at(23)], [[second, first], [second], [second]]);
+  assertEquals([at(13)[0], at(13)[1]], [second, copy]);
+  assertEquals(isWiped(first!), false);
+  assertEquals([at(14), at(23)], [[second], [second]]);
+  // A key that nothing needs any more is wiped.
+  assertEquals([isWiped(first!), isWiped(second!)], [true, false]);
   assertEquals(at(24)[1], second);
 });
 

@@ -97,14 +97,15 @@ export function outOfMemory(): Error {
 /** Reads PEM from memory, which is wiped afterwards: it may be a key. */
 export function readPem(ssl: Libssl, text: string, read: (bio: Pointer) => Deno.PointerValue): Pointer {
   const bytes = new TextEncoder().encode(text);
-  const bio = made(ssl.BIO_new_mem_buf(bytes, bytes.length));
+  let bio: Deno.PointerValue = null;
   try {
+    bio = made(ssl.BIO_new_mem_buf(bytes, bytes.length));
     ssl.ERR_clear_error();
     const pointer = read(bio);
     if (pointer === null) throw new Error("OpenSSL cannot parse it");
     return pointer;
   } finally {
-    ssl.BIO_free(bio);
+    if (bio !== null) ssl.BIO_free(bio);
     ssl.ERR_clear_error();
     bytes.fill(0);
   }

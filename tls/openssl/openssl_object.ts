@@ -146,7 +146,9 @@ function exportKey(lib: Libssl, ssl: Pointer, label: string, length: number, con
   const hasContext = context === undefined ? 0 : 1;
   const sizes = [BigInt(name.length), BigInt(more.length)] as const;
   const done = lib.SSL_export_keying_material(ssl, out, size, name, sizes[0], more, sizes[1], hasContext);
-  return done === 1 ? out : null;
+  if (done === 1) return out;
+  out.fill(0);
+  return null;
 }
 
 function exporterBinding(lib: Libssl, ssl: Pointer): Uint8Array | null {

@@ -13,10 +13,16 @@ const RENEWED_AFTER = 12 * HOUR;
 /** How long OpenSSL accepts a ticket, and so how long the key before is needed. */
 const TICKET_LIFETIME = 2 * HOUR;
 
+/** Wipes keys when nothing uses them any more. */
+const registry = new FinalizationRegistry<Set<Uint8Array>>((keys) => keys.forEach((key) => key.fill(0)));
+
 /** The keys of a program, or keys that are made, and renewed. Contexts that replace each other share them. */
 export class TicketKeys {
   #isGiven: boolean;
+  /** Another array if they have changed. */
   #keys: readonly Uint8Array[];
+  /** The same keys, for the registry. */
+  #live: Set<Uint8Array>;
   #madeAt = Date.now();
 
   /** `given`: the keys of the program, the first of which encrypts. */
@@ -24,6 +30,8 @@ export class TicketKeys {
     this.#isGiven = given !== undefined;
     // The program may change its own.
     this.#keys = given?.map((key) => key.slice()) ?? [makeKey()];
+    this.#live = new Set(this.#keys);
+    registry.register(this, this.#live);
   }
 
   /** Returns the keys of this moment: another array if they have changed. */
@@ -31,12 +39,22 @@ export class TicketKeys {
     if (this.#isGiven) return this.#keys;
     const age = Date.now() - this.#madeAt;
     if (age >= RENEWED_AFTER) {
-      this.#keys = [makeKey(), this.#keys[0]!];
+      this.#replace([makeKey(), this.#keys[0]!]);
       this.#madeAt = Date.now();
     } else if (age >= TICKET_LIFETIME && this.#keys.length > 1) {
-      this.#keys = this.#keys.slice(0, 1);
+      this.#replace(this.#keys.slice(0, 1));
     }
     return this.#keys;
+  }
+
+  #replace(keys: readonly Uint8Array[]): void {
+    for (const key of this.#keys) {
+      if (keys.includes(key)) continue;
+      key.fill(0);
+      this.#live.delete(key);
+    }
+    for (const key of keys) this.#live.add(key);
+    this.#keys = keys;
   }
 }
 
@@ -107,11 +125,14 @@ export function setTicketKey(
     ...[addressOf(DIGEST_NAME), OSSL_PARAM_UTF8_STRING, addressOf(SHA256), BigInt(SHA256.length - 1), UNMODIFIED],
     ...[0n, 0n, 0n, 0n, 0n],
   );
-  const done = init(cipher, lib.EVP_aes_256_cbc(), null, aesKey, iv) === 1 &&
-    lib.EVP_MAC_CTX_set_params(hmac, params) === 1;
-  aesKey.fill(0);
-  hmacKey.fill(0);
-  if (!done) return FAILED;
+  try {
+    const done = init(cipher, lib.EVP_aes_256_cbc(), null, aesKey, iv) === 1 &&
+      lib.EVP_MAC_CTX_set_params(hmac, params) === 1;
+    if (!done) return FAILED;
+  } finally {
+    aesKey.fill(0);
+    hmacKey.fill(0);
+  }
   // In TLS 1.3, a client uses each ticket once, and needs another.
   return index === 0 && !isTls13 ? USED : USED_AND_RENEW;
 }
