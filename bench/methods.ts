@@ -37,8 +37,8 @@ export const METHODS: Record<Method, Prepare> = {
     const busy = (await server!.cpuTime() - before) / bench.options.seconds;
     return { figures: [figure!, figure! / busy], loadBusy };
   }),
-  "tls-load": simple((bench, { load: [connections, size] }, { server }) => {
-    return runLoad(bench, [bench.tools.tlsLoad!, "exchange", server!.where, connections!, size!, size!]);
+  "tls-load": simple((bench, { load: [mode, ...args] }, { server }) => {
+    return runLoad(bench, [bench.tools.tlsLoad!, mode!, server!.where, ...args]);
   }),
   wrk: simple(async ({ processes, options }, _, { server }) => {
     const seconds = Math.ceil(options.seconds); // It takes only whole ones.

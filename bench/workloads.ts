@@ -78,6 +78,8 @@ export const WORKLOADS: readonly Workload[] = [
   tlsEcho("tls-echo", "TLS echo, 32 × 1 KiB", 32, 1),
   tlsEcho("tls-echo", "TLS echo, 32 × 16 KiB", 32, 16),
   tlsEcho("tls-echo", "TLS echo, 10 × 100 KiB", 10, 100),
+  handshake("full"),
+  handshake("resumed"),
   tlsEcho("tls-unix", "TLS echo, Unix socket, 32 × 1 KiB (bare: TCP)", 32, 1),
   tlsEcho("tls-client", "TLS client, 32 × 1 KiB", 32, 1),
   tlsEcho("tls-client", "TLS client, 10 × 100 KiB", 10, 100),
@@ -111,9 +113,19 @@ function echo(name: string, connections: number, kib: number): Workload {
 }
 
 function tlsEcho(mode: "tls-echo" | "tls-unix" | "tls-client", title: string, connections: number, kib: number) {
+  const [count, size] = [String(connections), String(kib * 1024)];
+  const method = mode === "tls-client" ? mode : "tls-load";
   return {
     ...plain(`${mode}-${connections}x${kib}k`, title, mode, "req"),
-    method: mode === "tls-client" ? mode : "tls-load",
-    load: [String(connections), String(kib * 1024)],
+    method,
+    load: method === "tls-load" ? ["exchange", count, size, size] : [count, size],
   } satisfies Workload;
+}
+
+function handshake(kind: "full" | "resumed"): Workload {
+  return {
+    ...plain(`tls-handshake-${kind}`, `TLS 1.3 handshake (${kind}), echo 64 B, close; 8 at once`, "tls-echo", "conn"),
+    method: "tls-load",
+    load: ["connect", "8", "64", kind],
+  };
 }

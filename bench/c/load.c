@@ -79,19 +79,8 @@ static void run_udp(int sockets, size_t size, double seconds) {
   report();
 }
 
-// Whoever closes first keeps the pair of addresses for a minute (TIME_WAIT), and that is us: we dial from many
-// addresses of 127/8, so that ports do not run out.
 static void redial(int epoll, struct connection *c, size_t size) {
-  static unsigned dialled;
-  struct sockaddr_in to = server_address(), from = {.sin_family = AF_INET};
-  from.sin_addr.s_addr = htonl(INADDR_LOOPBACK + dialled++ % 200);
-  int on = 1;
-  c->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-  check(c->fd, "socket");
-  check(setsockopt(c->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on), "IP_BIND_ADDRESS_NO_PORT");
-  check(bind(c->fd, (struct sockaddr *)&from, sizeof from), "bind");
-  no_delay(c->fd);
-  if (connect(c->fd, (struct sockaddr *)&to, sizeof to) < 0 && errno != EINPROGRESS) check(-1, "connect");
+  c->fd = dial_again();
   c->unsent = c->awaited = size;
   watch(epoll, c->fd, EPOLLIN | EPOLLOUT | EPOLLET, c);
 }

@@ -106,6 +106,21 @@ static int dial(int type) {
   return fd;
 }
 
+// Does not wait. Whoever closes first keeps the pair of addresses for a minute (TIME_WAIT), and that is us: we dial from
+// many addresses of 127/8, so that ports do not run out.
+static int dial_again(void) {
+  static unsigned dialled;
+  struct sockaddr_in to = server_address(), from = {.sin_family = AF_INET};
+  from.sin_addr.s_addr = htonl(INADDR_LOOPBACK + dialled++ % 200);
+  int on = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+  check(fd, "socket");
+  check(setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on), "IP_BIND_ADDRESS_NO_PORT");
+  check(bind(fd, (struct sockaddr *)&from, sizeof from), "bind");
+  no_delay(fd);
+  if (connect(fd, (struct sockaddr *)&to, sizeof to) < 0 && errno != EINPROGRESS) check(-1, "connect");
+  return fd;
+}
+
 static void watch(int epoll, int fd, unsigned events, void *data) {
   struct epoll_event event = {.events = events, .data.ptr = data};
   check(epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event), "epoll_ctl");

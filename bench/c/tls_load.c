@@ -1,6 +1,7 @@
 // The load over TLS, for servers of TCP and of Unix sockets. Prints one figure, and how busy it was: see load.h.
 //
 //   tls_load exchange   PORT|PATH CONNECTIONS REQUEST ANSWER SECONDS   exchanges a second, echoes if REQUEST = ANSWER
+//   tls_load connect    PORT AT_ONCE SIZE full|resumed SECONDS         handshakes a second, an echo after each
 //   tls_load tls-client PORT CONNECTIONS SIZE SECONDS                  the same echoes; prints "result" and the figure
 #include "load.h"
 
@@ -15,6 +16,9 @@
 struct secured {
   struct connection base;
   SSL *ssl;
+  // What the next connection offers to resume, and whether this one has offered one.
+  SSL_SESSION *session;
+  int offers;
 };
 
 static int dial_target(const char *target) {
@@ -92,9 +96,81 @@ static void run(const char *target, int connections, size_t request, size_t answ
   }
 }
 
+// Not each server takes a ticket twice, so the newest is kept.
+static int keep_session(SSL *ssl, SSL_SESSION *session) {
+  struct secured *s = SSL_get_app_data(ssl);
+  SSL_SESSION_free(s->session);
+  s->session = session;
+  return 1;
+}
+
+static void reconnect(int epoll, SSL_CTX *context, struct secured *s, size_t size) {
+  s->base = (struct connection){.fd = dial_again(), .unsent = size, .awaited = size};
+  s->ssl = SSL_new(context);
+  SSL_set_app_data(s->ssl, s);
+  SSL_set_fd(s->ssl, s->base.fd);
+  SSL_set_connect_state(s->ssl);
+  s->offers = s->session != NULL;
+  if (s->offers) {
+    // A copy: OpenSSL offers a session of TLS 1.3 once, and not each server gives a ticket for the next time.
+    SSL_SESSION *copy = SSL_SESSION_dup(s->session);
+    SSL_set_session(s->ssl, copy);
+    SSL_SESSION_free(copy);
+  }
+  watch(epoll, s->base.fd, EPOLLIN | EPOLLOUT | EPOLLET, s);
+}
+
+// Tells whether the echo is complete, which comes after the tickets.
+static int converse(struct secured *s, size_t size) {
+  struct connection *c = &s->base;
+  while (c->unsent > 0) {
+    int n = SSL_write(s->ssl, outgoing + (size - c->unsent), c->unsent); // Does the handshake, too.
+    if (n <= 0) return expect_wait(s->ssl, n, "the handshake"), 0;
+    c->unsent -= n;
+  }
+  while (c->awaited > 0) {
+    int n = SSL_read(s->ssl, incoming, sizeof incoming);
+    if (n <= 0) return expect_wait(s->ssl, n, "SSL_read"), 0;
+    if ((size_t)n > c->awaited) die("the server sent more than was due");
+    compare(size - c->awaited, n);
+    c->awaited -= n;
+  }
+  return 1;
+}
+
+static void run_connect(const char *target, int at_once, size_t size, int resumes, double seconds) {
+  port = atoi(target);
+  fill(size);
+  SSL_CTX *context = make_context();
+  SSL_CTX_set_session_cache_mode(context, resumes ? SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL : SSL_SESS_CACHE_OFF);
+  SSL_CTX_sess_set_new_cb(context, keep_session);
+  int epoll = epoll_create1(0);
+  struct secured *all = calloc(at_once, sizeof *all);
+  for (int i = 0; i < at_once; i++) reconnect(epoll, context, &all[i], size);
+  struct epoll_event events[EVENTS];
+  begin(seconds);
+  while (running()) {
+    int ready = epoll_wait(epoll, events, EVENTS, TICK_MS);
+    for (int i = 0; i < ready; i++) {
+      struct secured *s = events[i].data.ptr;
+      if (!converse(s, size)) continue;
+      if (s->offers && !SSL_session_reused(s->ssl)) die("the server does not resume sessions");
+      count += s->offers == resumes;
+      SSL_shutdown(s->ssl);
+      SSL_free(s->ssl);
+      close(s->base.fd);
+      reconnect(epoll, context, s, size);
+    }
+  }
+  if (count == 0 && resumes && all[0].session == NULL) die("the server gives no tickets");
+}
+
 int main(int argc, char **argv) {
   if (argc == 7 && !strcmp(argv[1], "exchange")) {
     run(argv[2], atoi(argv[3]), atol(argv[4]), atol(argv[5]), atof(argv[6]));
+    report();
+  } else if (argc == 7 && !strcmp(argv[1], "connect")) {
+    run_connect(argv[2], atoi(argv[3]), atol(argv[4]), !strcmp(argv[5], "resumed"), atof(argv[6]));
     report();
   } else if (argc == 6 && !strcmp(argv[1], "tls-client")) {
     run(argv[2], atoi(argv[3]), atol(argv[4]), atol(argv[4]), atof(argv[5]));
