@@ -80,7 +80,7 @@ export function checkOpensslOptions(options: TlsSettings, method: string, prefix
 }
 
 function isKeylog(value: unknown): boolean {
-  if (value instanceof URL) return value.protocol === "file:";
+  if (value instanceof URL) return value.protocol === "file:" && value.host === "" && !value.pathname.includes("%00");
   return typeof value === "function" || typeof value === "string" && value !== "" && !value.includes("\0");
 }
 

@@ -50,10 +50,12 @@ opensslTest("pfx has the certificate, the key and the intermediate CAs", async (
   assertEquals(await meet({ pfx, passphrase: "secret" }, {}), "below");
   assertEquals(await refusal({ pfx, passphrase: "other" }), "passphrase must be that of pfx");
   assertEquals(await refusal({ pfx }), "pfx is encrypted and requires passphrase");
-  assertEquals(
-    await refusal({ pfx: new Uint8Array([48, 3, 2, 1, 1]) }),
-    "pfx must be a PKCS #12 (DER), got bytes that cannot be parsed",
-  );
+  for (const bytes of [[48, 3, 2, 1, 1], []]) {
+    assertEquals(
+      await refusal({ pfx: new Uint8Array(bytes) }),
+      "pfx must be a PKCS #12 (DER), got bytes that cannot be parsed",
+    );
+  }
   await ca!.run("pkcs12 -export -nokeys -in below.pem -out certs.p12 -passout pass:secret");
   assertEquals(
     await refusal({ pfx: await Deno.readFile(ca!.path("certs.p12")), passphrase: "secret" }),
@@ -335,6 +337,8 @@ Deno.test("new TlsContext() rejects a value of the wrong kind of each option of 
       /keylog must be a function that takes a line, or the path or file: URL of a file, got string /,
     ],
     [{ keylog: new URL("https://a.test/") }, /keylog must be .* file: URL of a file, got URL$/],
+    [{ keylog: new URL("file://a.test/keys.log") }, /keylog must be .* file: URL of a file, got URL$/],
+    [{ keylog: new URL("file:///keys%00.log") }, /keylog must be .* file: URL of a file, got URL$/],
     [{ requestCert: "always" }, /requestCert must be a boolean or "optional", got string "always"$/],
     [{ verifyDepth: "1" }, /verifyDepth must be a whole number from 0 to 2147483646, got string "1"$/],
   ];

@@ -15,15 +15,7 @@ const MAC_VERIFY_FAILURE = 113;
 
 /** Parses a PKCS #12. Throws a `TypeError` if it cannot be parsed or decrypted. */
 export function parsePkcs12(lib: Libssl, pfx: Uint8Array, passphrase: string | undefined): Pkcs12 {
-  lib.ERR_clear_error();
-  const bio = made(lib.BIO_new_mem_buf(pfx, pfx.length));
-  let parsed: Deno.PointerValue;
-  try {
-    parsed = lib.d2i_PKCS12_bio(bio, null);
-  } finally {
-    lib.BIO_free(bio);
-    lib.ERR_clear_error();
-  }
+  const parsed = pfx.length === 0 ? null : readPkcs12(lib, pfx); // OpenSSL has no BIO of no bytes.
   if (parsed === null) throw new TypeError("pfx must be a PKCS #12 (DER), got bytes that cannot be parsed");
   const secret = cString(passphrase ?? "");
   const [key, cert, stack] = [new BigUint64Array(1), new BigUint64Array(1), new BigUint64Array(1)];
@@ -44,6 +36,17 @@ export function parsePkcs12(lib: Libssl, pfx: Uint8Array, passphrase: string | u
   for (const x509 of [found.cert, ...others]) if (x509 !== null) lib.X509_free(x509);
   const missing = found.key === null ? "private key" : "certificate of its private key";
   throw new TypeError(`pfx must have a certificate and its private key, got a PKCS #12 without a ${missing}`);
+}
+
+function readPkcs12(lib: Libssl, pfx: Uint8Array): Deno.PointerValue {
+  lib.ERR_clear_error();
+  const bio = made(lib.BIO_new_mem_buf(pfx, pfx.length));
+  try {
+    return lib.d2i_PKCS12_bio(bio, null);
+  } finally {
+    lib.BIO_free(bio);
+    lib.ERR_clear_error();
+  }
 }
 
 function cannotDecrypt(lib: Libssl, passphrase: string | undefined): TypeError {
