@@ -63,7 +63,7 @@ export interface OpensslSettings {
    * the call. What goes wrong later, in the function or with the file, goes to the exception handler, and the connection
    * goes on. Who has the lines can read and change everything: for tests only.
    *
-   * @default {undefined} nothing is logged. The environment variable `SSLKEYLOGFILE` is not read.
+   * @default {undefined} nothing is logged. The environment variable `SSLKEYLOGFILE` does not turn it on.
    */
   keylog?: ((line: string) => void) | string | URL | undefined;
 }

@@ -1,7 +1,7 @@
 /** The key log, which OpenSSL alone has. */
 import { type ExceptionContext, TlsContext, type TlsOptions } from "../../mod.ts";
 import { hookCallbacks } from "../../tls/openssl/hooks.ts";
-import { checkKeylog } from "../../tls/openssl/keylog.ts";
+import { checkKeylog, passLine } from "../../tls/openssl/keylog.ts";
 import { cString, type Pointer } from "../../tls/openssl/libssl.ts";
 import { assert, assertEquals, assertRejects } from "../std.ts";
 import { bytes, portOf, Recorder, tempPath, turn } from "../kit.ts";
@@ -203,7 +203,18 @@ opensslTest("keylog rejects a FIFO, which would block the process", async () => 
   (await reader).close();
 });
 
-Deno.test("keylog to a file needs --allow-write", { permissions: { write: false } }, async () => {
+Deno.test("keylog to a file needs --allow-write, and no other", { permissions: { write: true } }, async () => {
+  // Not tempPath(), which needs to read.
+  const path = Deno.makeTempFileSync();
+  await checkKeylog(path);
+  const errors: unknown[] = [];
+  passLine(path, "CLIENT_RANDOM", (error) => errors.push(error));
+  assertEquals(errors, []);
+  Deno.removeSync(path);
+  await checkKeylog("/dev/null");
+});
+
+Deno.test("keylog to a file without --allow-write is NotCapable", { permissions: { write: false } }, async () => {
   const error = await assertRejects(() => checkKeylog("/tmp/keys.log"), Deno.errors.NotCapable);
   assertEquals(error.message.startsWith('keylog: Requires write access to "/tmp/keys.log"'), true);
 });

@@ -18,9 +18,11 @@ export async function checkKeylog(keylog: Keylog | undefined): Promise<void> {
     throw withMessage(toError(error), `keylog: ${toError(error).message}`);
   }
   try {
-    // It is opened again for each line, which would block the process until there is a reader.
-    const { isFifo } = await file.stat();
-    if (isFifo) throw new TypeError(`keylog must be a function or the path of a file, got a FIFO: ${keylog}`);
+    // A FIFO cannot seek. It is opened again for each line, which would block the process until there is a reader. To ask for
+    // the kind of the file would need the permission to read it.
+    if (!file.isTerminal()) await file.seek(0, Deno.SeekMode.End);
+  } catch (cause) {
+    throw new TypeError(`keylog must be a function or the path of a file, got a FIFO: ${keylog}`, { cause });
   } finally {
     file.close();
   }
