@@ -211,7 +211,7 @@ Deno.test("keylog to a file needs --allow-write, and no other", { permissions: {
   passLine(path, "CLIENT_RANDOM", (error) => errors.push(error));
   assertEquals(errors, []);
   Deno.removeSync(path);
-  await checkKeylog("/dev/null");
+  if (Deno.build.os !== "windows") await checkKeylog("/dev/null");
 });
 
 Deno.test("keylog to a file without --allow-write is NotCapable", { permissions: { write: false } }, async () => {

@@ -1,7 +1,7 @@
 /**
- * The functions of C that only some contexts need: `keylog`, and the OCSP response of a certificate. OpenSSL may log a key
- * at any time; the other runs inside a handshake.
- * A connection is found by its `SSL_CTX`; one for which `sni` has selected another context has that one's in its application data.
+ * The functions of C that only some contexts need: `keylog`, and the OCSP response of a certificate. The second runs inside a
+ * handshake; OpenSSL may log a key at any time. A connection is found by its `SSL_CTX`; one for which `sni` has selected another
+ * context has that one's in its application data.
  */
 import type { TlsSettings } from "../../transports/tls_provider.ts";
 import type { TlsError } from "../tls_error.ts";

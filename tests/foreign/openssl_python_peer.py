@@ -1,4 +1,4 @@
-"""The other side of tls_options_python_test.ts: sockets of the ssl module, one for each connection.
+"""The other side of openssl_python_test.ts: sockets of the ssl module, one for each connection.
 
 A line of standard input is a task in JSON: {"id", "connect": port} or {"id", "serve": count}, and options of a context. The
 answers are lines "ID.0 JSON" and so on: the port of a server, and a report of each connection.

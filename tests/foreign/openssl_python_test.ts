@@ -336,7 +336,7 @@ define("python3", "the options of TLS by OpenSSL mean for Python's ssl what they
   await sign(ca, "middle", "middle");
   await sign(ca, "below", "leaf", "middle");
   Deno.writeTextFileSync(ca.path("below.chain"), ca.read("below.pem") + ca.read("middle.pem"));
-  await using child = new Child("python3", [new URL("tls_options_peer.py", import.meta.url).pathname]);
+  await using child = new Child("python3", [new URL("openssl_python_peer.py", import.meta.url).pathname]);
   const python = new Python(child, ca);
   for (const [name, run] of cases) {
     // It goes on reading what Python prints, from one step to the next.
