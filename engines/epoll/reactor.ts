@@ -243,9 +243,7 @@ export class Reactor {
   }
 
   /** Ends `epoll_wait` of the thread. */
-  #wake(): void {
-    this.libc.write(this.#wakeup, new BigUint64Array([1n]), 8n);
-  }
+  #wake = () => this.libc.write(this.#wakeup, new BigUint64Array([1n]), 8n);
 
   #schedule(): void {
     if (this.#scheduled) return;
@@ -262,13 +260,15 @@ export class Reactor {
     else this.#finish();
   }
 
+  /** Takes half of a turn at most, and leaves an event to others, however many sources read again. */
   #readAgain(): void {
-    const sources = [...this.#again];
-    this.#again.clear();
-    this.#budget -= sources.length;
+    const sources = [...this.#again].slice(0, Math.max(1, this.#budget >> 1));
+    this.#budget = Math.max(1, this.#budget - sources.length);
     this.#turnEvents += sources.length;
     this.#idlePolls = 0;
+    for (const source of sources) this.#again.delete(source);
     for (const source of sources) source.lane.add(source, EPOLLIN);
+    if (this.#again.size > 0) this.#schedule();
     queueMicrotask(this.#onDelivered);
   }
 

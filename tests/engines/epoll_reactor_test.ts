@@ -6,6 +6,7 @@ import { Protocol, type Server, type Transport } from "../../mod.ts";
 import { assert, assertEquals, assertInstanceOf, assertRejects } from "../std.ts";
 import { bytes, captureExceptions, EventLog, ManualClock, pattern, Recorder, turn } from "../kit.ts";
 import { Lane } from "../../engines/epoll/lane.ts";
+import { SOCK_FLAGS } from "../../engines/epoll/constants.ts";
 import { type Libc, openLibc } from "../../engines/epoll/libc.ts";
 import { socketOf } from "../../engines/epoll/mod.ts";
 import { Reactor } from "../../engines/epoll/reactor.ts";
@@ -475,3 +476,34 @@ Deno.test("an event that a parked thread returns late does not go to the next ow
   assertEquals([former.events, next.events], [0, 1]);
   next.closeFd();
 });
+
+/** A source that always has more than it reads in an event. */
+class Flooded extends Counting {
+  override ready(): void {
+    super.ready();
+    this.reactor.again(this);
+  }
+}
+
+epollTest(
+  "sources that read again and again, however many, leave events to others, and all have their turn",
+  async () => {
+    const libc = openLibc();
+    const reactor = new Reactor(libc, () => {});
+    const open = () => libc.eventfd(0, SOCK_FLAGS);
+    const flooded = Array.from({ length: 100 }, () => new Flooded(reactor, new Lane(), open()));
+    const quiet = new Counting(reactor, new Lane(), open());
+    for (const source of flooded) {
+      source.want(1);
+      reactor.again(source);
+    }
+    quiet.want(1);
+    libc.write(quiet.fd, new BigUint64Array([1n]), 8n);
+    const fewest = () => Math.min(quiet.events, ...flooded.map(({ events }) => events));
+    for (let turns = 0; turns < 200 && fewest() < 3; turns++) await new Promise((resolve) => setImmediate(resolve));
+    const events = fewest();
+    for (const source of [...flooded, quiet]) source.closeFd();
+    await new Promise((resolve) => setImmediate(resolve));
+    assert(events >= 3);
+  },
+);
