@@ -6,9 +6,13 @@ import type { ReadMemory } from "../memory/read_memory.ts";
 import type { LoopContext } from "../transports/loop_context.ts";
 import type { StreamHandle, StreamSink } from "../transports/stream_handle.ts";
 import type { TlsEngine, TlsEngineSink, TlsSession } from "../transports/tls_provider.ts";
+import { TlsError } from "./tls_error.ts";
 
 /** The memory of ciphertext is freed once it has been written, if the piece has at least this many bytes. */
 const LARGE = 8 * 1024;
+
+/** How many pieces of what the engine sends by itself wait for a peer that does not read: answers to messages of TLS. */
+const MAX_WAITING = 1024;
 
 /** How long the write of an alert may take, in milliseconds, before the connection is closed without it. */
 const ALERT_TIMEOUT = 1000;
@@ -290,6 +294,10 @@ export class TlsHandle implements StreamHandle {
   /** Sends what the engine sends by itself: messages of the handshake, an alert, close_notify. */
   #sendOwn(ciphertext: Uint8Array): void {
     if (ciphertext.length === 0 || this.#sendError !== null || this.#closed) return;
+    if (this.#outbox.length >= MAX_WAITING) {
+      this.#fail(new TlsError("FAILED", "TLS: the peer does not read the answers to its messages"));
+      return;
+    }
     this.#outbox.push(ciphertext);
     if (this.#sending) return;
     try {

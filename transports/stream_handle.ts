@@ -39,6 +39,8 @@ export interface StreamSink {
 export interface StreamCodec {
   /** Whether it has received bytes that `receive` has not returned yet, so that the kernel reports no event for them. */
   readonly pending: boolean;
+  /** How many bytes of a plain stream take as long as the last `receive`, so that others have their turn. */
+  readonly cost: number;
   /**
    * Receives and decrypts. Called when there may be bytes.
    *

@@ -59,6 +59,10 @@ export class SocketHandle extends StreamSource implements CodecSocket {
     return this.#codec !== null && this.#codec.pending;
   }
 
+  protected override get cost(): number {
+    return this.#codec === null ? super.cost : this.#codec.cost;
+  }
+
   protected receive(memory: Uint8Array): number {
     if (this.#codec !== null) return this.#codec.receive(memory);
     return this.resultOf(this.reactor.libc.recv(this.fd, memory, sizeOf(memory), MSG_DONTWAIT));

@@ -52,6 +52,11 @@ export abstract class StreamSource extends Source implements StreamHandle {
     return false;
   }
 
+  /** How many bytes the last `receive()` counts as, at least. */
+  protected get cost(): number {
+    return MIN_COUNTED;
+  }
+
   get writePending(): boolean {
     return this.#pendingWrite !== null;
   }
@@ -109,10 +114,11 @@ export abstract class StreamSource extends Source implements StreamHandle {
     if ((events & EPOLLIN) === 0 || (this.interest & EPOLLIN) === 0) return;
     let count = this.#read();
     if (!this.buffered) return;
+    count = Math.max(count, this.cost);
     // As many bytes as other streams read in an event. A protocol may have stopped reading, or closed.
     while (this.buffered && (this.interest & EPOLLIN) !== 0) {
       if (count >= SIZE_HINT) return this.reactor.again(this);
-      count += Math.max(this.#read(), MIN_COUNTED);
+      count += Math.max(this.#read(), this.cost);
     }
   }
 

@@ -5,6 +5,7 @@
 import type { TlsError } from "../tls_error.ts";
 import * as c from "./constants.ts";
 import { openLibssl, type Pointer } from "./libssl.ts";
+import { onInfo } from "./messages.ts";
 import type { ServerSessions } from "./server_sessions.ts";
 import { setTicketKey } from "./ticket_keys.ts";
 
@@ -133,6 +134,7 @@ export interface Callbacks {
   ticket: Pointer;
   ticketKey: Pointer;
   newSession: Pointer;
+  info: Pointer;
 }
 
 let made: Callbacks | undefined;
@@ -154,5 +156,6 @@ export function callbacks(): Callbacks {
       onTicketKey,
     ).pointer,
     newSession: new Deno.UnsafeCallback({ parameters: ["pointer", "pointer"], result: "i32" }, onNewSession).pointer,
+    info: new Deno.UnsafeCallback({ parameters: ["pointer", "i32", "i32"], result: "void" }, onInfo).pointer,
   };
 }

@@ -8,6 +8,7 @@ export const SSL_CTRL_SET_TLSEXT_HOSTNAME = 55;
 export const SSL_CTRL_SET_TLSEXT_TICKET_KEYS = 59;
 export const SSL_CTRL_SET_GROUPS_LIST = 92;
 export const SSL_CTRL_SET_SIGALGS_LIST = 98;
+export const SSL_CTRL_CLEAR_MODE = 78;
 export const SSL_CTRL_SET_MIN_PROTO_VERSION = 123;
 export const SSL_CTRL_SET_MAX_PROTO_VERSION = 124;
 export const SSL_CTRL_GET_EXTMS_SUPPORT = 122;
@@ -21,6 +22,7 @@ export const SSL_OP_NO_RENEGOTIATION = 1n << 30n;
 
 /** Modes of a context. */
 export const SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER = 2n;
+export const SSL_MODE_AUTO_RETRY = 4n;
 export const SSL_MODE_RELEASE_BUFFERS = 16n;
 
 export const SSL_SESS_CACHE_OFF = 0n;
@@ -44,6 +46,11 @@ export const SSL_ERROR_WANT_READ = 2;
 export const SSL_ERROR_WANT_WRITE = 3;
 export const SSL_ERROR_SYSCALL = 5;
 export const SSL_ERROR_ZERO_RETURN = 6;
+
+/** When the information callback is called, and what ends a connection's reading: ssl.h. */
+export const SSL_CB_EXIT = 0x02;
+export const SSL_CB_ALERT = 0x4000;
+export const SSL_RECEIVED_SHUTDOWN = 2;
 
 /** What an ALPN callback returns: tls1.h. */
 export const SSL_TLSEXT_ERR_OK = 0;

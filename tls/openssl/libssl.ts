@@ -40,6 +40,8 @@ const SYMBOLS = {
   SSL_read: { parameters: [P, B, "i32"], result: "i32" },
   SSL_write: { parameters: [P, B, "i32"], result: "i32" },
   SSL_shutdown: { parameters: [P], result: "i32" },
+  SSL_set_shutdown: { parameters: [P, "i32"], result: "void" },
+  SSL_set_info_callback: { parameters: [P, P], result: "void" },
   SSL_get_error: { parameters: [P, "i32"], result: "i32" },
   SSL_get0_param: { parameters: [P], result: P },
   SSL_get_verify_result: { parameters: [P], result: "i32" },

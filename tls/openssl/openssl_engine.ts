@@ -11,12 +11,13 @@ import { readCertificate } from "../certificate.ts";
 import { NO_SINK } from "../no_sink.ts";
 import { isValidToday } from "../purpose.ts";
 import { TlsError } from "../tls_error.ts";
-import { handshakeOf, type Handshaking } from "./callbacks.ts";
+import { callbacks, handshakeOf, type Handshaking } from "./callbacks.ts";
 import * as c from "./constants.ts";
 import { HelloBuffer } from "./hello_buffer.ts";
 import { setKeylogReport } from "./hooks.ts";
 import type { Libssl, Pointer } from "./libssl.ts";
 import { MemoryBios } from "./memory_bios.ts";
+import { beginRead, endRead, MAX_MESSAGES, tooManyMessages } from "./messages.ts";
 import type { OpensslContext } from "./openssl_context.ts";
 import { takeError, toConnectionError } from "./openssl_error.ts";
 import { attachConnection, OpensslObject } from "./openssl_object.ts";
@@ -224,6 +225,7 @@ export class OpensslEngine implements TlsEngine, Handshaking {
       return false;
     }
     this.#established = true;
+    lib.SSL_set_info_callback(ssl, callbacks().info);
     this.#drain();
     if (!this.#over) this.#sink.ready();
     return !this.#over;
@@ -252,18 +254,20 @@ export class OpensslEngine implements TlsEngine, Handshaking {
   }
 
   #read(ssl: Pointer): Uint8Array | null {
+    beginRead();
     const { cleartext, error } = this.#bios.decrypt();
-    if (error === c.SSL_ERROR_WANT_READ) {
+    const isFlood = endRead() > MAX_MESSAGES;
+    if (error === c.SSL_ERROR_WANT_READ && !isFlood) {
       if (this.#bios.hasOutput) this.#drain(); // The answer to a KeyUpdate.
       return cleartext;
     }
-    if (error === c.SSL_ERROR_ZERO_RETURN) {
+    if (error === c.SSL_ERROR_ZERO_RETURN && !isFlood) {
       this.#drain();
       if (!this.#over) this.#sink.ended();
       return cleartext;
     }
     // What has come before the error goes before it.
-    const failure = this.#takeFailure(ssl);
+    const failure = isFlood ? tooManyMessages() : this.#takeFailure(ssl);
     if (cleartext !== null) this.#sink.cleartext(cleartext);
     this.#end(failure);
     return null;

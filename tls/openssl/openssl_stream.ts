@@ -13,6 +13,7 @@ import { TlsError } from "../tls_error.ts";
 import * as c from "./constants.ts";
 import { made } from "./credentials.ts";
 import type { Libssl, Pointer } from "./libssl.ts";
+import { beginRead, endRead, MAX_MESSAGES, tooManyMessages } from "./messages.ts";
 import { takeError, toConnectionError } from "./openssl_error.ts";
 import { Output } from "./output.ts";
 import { partOf } from "./part_of.ts";
@@ -20,7 +21,19 @@ import { partOf } from "./part_of.ts";
 const MAX_RECORD = 16 * 1024;
 /** How much is encrypted before it is sent: four records. */
 const MAX_PART = 4 * MAX_RECORD;
+/** How many records are read in one call, which then takes less than 0.1 ms. A hostile peer sends one byte in each. */
+const MAX_RECORDS = 64;
+/** How many messages behind close_notify are skipped in one call. */
+const MAX_SKIPPED = 8;
+/** How many bytes of a stream take as long as a record, and as a message that is no data, besides the bytes in it. */
+const RECORD_COST = 1024;
+const MESSAGE_COST = 8 * 1024;
+/** The most ciphertext that waits for a peer that does not read: a part of its data, and answers that it has asked for. */
+const MAX_REST = 2 * MAX_PART;
 const NOTHING = new Uint8Array(0);
+
+/** What the last `receive()` of all connections has cost. */
+let lastCost = 0;
 
 /** Of all connections, since it is empty again when a call has returned. */
 let output: Output | undefined;
@@ -106,6 +119,10 @@ export class OpensslStream implements StreamHandle, StreamCodec {
     return this.#lower.memory;
   }
 
+  get cost(): number {
+    return lastCost;
+  }
+
   readStart(sink: StreamSink): void {
     if (this.#early.length === 0) {
       this.#lower.readStart(sink);
@@ -152,6 +169,8 @@ export class OpensslStream implements StreamHandle, StreamCodec {
     if (this.#ssl !== null && this.#failure === null && this.#sendError === null) {
       const lib = this.#lib;
       lib.ERR_clear_error();
+      // From now on, OpenSSL ignores messages of TLS 1.2, and would go on for as long as a peer sends them.
+      lib.SSL_ctrl(this.#ssl, c.SSL_CTRL_CLEAR_MODE, c.SSL_MODE_AUTO_RETRY, null);
       lib.SSL_shutdown(this.#ssl);
       lib.ERR_clear_error();
       this.#sendOwn();
@@ -193,17 +212,28 @@ export class OpensslStream implements StreamHandle, StreamCodec {
     const lib = this.#lib;
     const size = lengthOf(memory);
     clearErrors(lib);
+    beginRead();
     let count = lib.SSL_read(ssl, memory, size);
+    // While this side closes, it returns behind a message as well.
+    for (let i = 0; i < MAX_SKIPPED && count < 0 && this.#peerEnded !== null && lib.SSL_has_pending(ssl) === 1; i++) {
+      count = lib.SSL_read(ssl, memory, size);
+    }
     let total = 0;
+    let records = 1;
     // A call returns at most one record. What follows is read as well while there is room.
-    while (count > 0) {
+    for (; count > 0; records++) {
       total += count;
       this.pending = lib.SSL_has_pending(ssl) === 1;
-      if (!this.pending || total === size) break;
+      if (!this.pending || total === size || records === MAX_RECORDS) break;
       count = lib.SSL_read(ssl, partOf(memory, total, size - total), size - total);
     }
-    const end = count > 0 ? total : this.#endOf(ssl, count);
-    if (this.#output.pending > 0) this.#sendOwn();
+    const messages = endRead();
+    lastCost = Math.max(total, records * RECORD_COST) + messages * MESSAGE_COST;
+    let end = count > 0 ? total : this.#endOf(ssl, count, messages);
+    if (this.#output.pending > 0) {
+      this.#sendOwn();
+      if (this.#rest.length > MAX_REST) end = this.#fail(doesNotRead());
+    }
     if (end !== null) return total > 0 ? total : end;
     if (total === 0) throw this.#failure!;
     return total;
@@ -242,19 +272,28 @@ export class OpensslStream implements StreamHandle, StreamCodec {
   }
 
   /** Returns what a read that has returned no bytes means: -1 for none yet, 0 for the end, `null` for `#failure`. */
-  #endOf(ssl: Pointer, result: number): -1 | 0 | null {
+  #endOf(ssl: Pointer, result: number, messages: number): -1 | 0 | null {
+    if (messages > MAX_MESSAGES) return this.#fail(tooManyMessages());
     const lib = this.#lib;
     const error = lib.SSL_get_error(ssl, result);
     if (error === c.SSL_ERROR_WANT_READ) {
       this.pending = false; // At most a part of a record, whose other part is an event.
       return -1;
     }
+    if (error === c.SSL_ERROR_ZERO_RETURN) return this.#end(0);
+    return this.#fail(error === c.SSL_ERROR_SYSCALL ? this.#socket.lastError() : this.#explain(ssl));
+  }
+
+  #fail(failure: Error): null {
+    this.#failure = failure;
+    return this.#end(null);
+  }
+
+  #end<T>(result: T): T {
     // Until it is reported, which may be behind bytes.
     this.pending = true;
     this.#over = true;
-    if (error === c.SSL_ERROR_ZERO_RETURN) return 0;
-    this.#failure = error === c.SSL_ERROR_SYSCALL ? this.#socket.lastError() : this.#explain(ssl);
-    return null;
+    return result;
   }
 
   #explain(ssl: Pointer): Error {
@@ -317,4 +356,8 @@ export class OpensslStream implements StreamHandle, StreamCodec {
       this.#sendError = toError(error);
     }
   }
+}
+
+function doesNotRead(): TlsError {
+  return new TlsError("FAILED", "TLS: the peer does not read the answers to its KeyUpdates or requests to renegotiate");
 }
