@@ -103,6 +103,30 @@ opensslTest("a response that expires while the server runs is no longer sent", a
   }
 });
 
+opensslTest("a response that does not say when it expires is good for a day", async () => {
+  const ocspResponse = await respond("leaf", "ca", "-resp_key_id");
+  const ages: (number | bigint)[] = [];
+  {
+    using _check = replaceSsl("OCSP_check_validity", (real, from, until, leeway, age) => {
+      ages.push(age);
+      return real(from, until, leeway, age);
+    });
+    assertEquals(await meet({ ocspResponse }, { requestOcsp: "required" }), ocspResponse);
+  }
+  assertEquals(ages, [86_400n, 86_400n]);
+  const { now } = Date;
+  const meetLater = async (hours: number) => {
+    Date.now = () => now() + hours * 3_600_000;
+    return await meet({ ocspResponse }, { requestOcsp: true });
+  };
+  try {
+    assertEquals(await meetLater(23), ocspResponse);
+    assertEquals(await meetLater(25), null);
+  } finally {
+    Date.now = now;
+  }
+});
+
 opensslTest("with rejectUnauthorized: false, a client gets the response, and nothing is verified", async () => {
   const ocspResponse = await respond("revoked");
   const client = { requestOcsp: "required" as const, rejectUnauthorized: false };

@@ -15,6 +15,8 @@ const X509_V_FLAG_PARTIAL_CHAIN = 0x80000n;
 /** How much the clocks may differ, in seconds. */
 const LEEWAY = 300n;
 const ANY_AGE = -1n;
+/** How old a response without a nextUpdate may be, in seconds. Without a limit, one of a time before the revocation would do. */
+const DAY = 24 * 3600;
 
 /** What a response says of a certificate. */
 interface Status {
@@ -36,7 +38,9 @@ export function parseStaple(lib: Libssl, der: Uint8Array, cert: Pointer): () => 
       const dates = `${spellTime(lib, found.thisUpdate)}${until}`;
       throw new TypeError(`ocspResponse must be valid now, got one that is valid from ${dates}`);
     }
-    return found.nextUpdate === null ? Infinity : Date.parse(spellTime(lib, found.nextUpdate));
+    const { thisUpdate, nextUpdate } = found;
+    const after = nextUpdate === null ? 1000 * DAY : 0;
+    return Date.parse(spellTime(lib, nextUpdate ?? thisUpdate)) + after;
   });
   return () => Date.now() < until ? response : null;
 }
@@ -129,7 +133,8 @@ function findStatus(lib: Libssl, basic: Pointer, cert: Pointer, issuer: Pointer 
     const [from, until] = [new BigUint64Array(1), new BigUint64Array(1)];
     const status = lib.OCSP_single_get0_status(single, null, null, from, until);
     const [thisUpdate, nextUpdate] = [Deno.UnsafePointer.create(from[0]!), Deno.UnsafePointer.create(until[0]!)];
-    const isCurrent = lib.OCSP_check_validity(thisUpdate, nextUpdate, LEEWAY, ANY_AGE) === 1;
+    const age = nextUpdate === null ? BigInt(DAY) : ANY_AGE;
+    const isCurrent = lib.OCSP_check_validity(thisUpdate, nextUpdate, LEEWAY, age) === 1;
     return { status, isCurrent, thisUpdate, nextUpdate };
   }
   return null;
