@@ -28,6 +28,34 @@ Deno.test("readServerName() returns the name, behind other extensions, and an em
   assertEquals(read(hello(sni("a\u0000b"))), "");
 });
 
+Deno.test("readServerName() returns a host name in lower case, and never a path, an address or what no certificate is for", () => {
+  const read = (name: string) => readServerName(new Uint8Array(record(hello(sni(name)))));
+  const long = `${"a".repeat(63)}.`.repeat(4);
+  for (
+    const name of ["a.test", "a-b.c_d.test", "xn--bcher-kva.test", "1.test", "localhost", "localhost.", long.slice(2)]
+  ) {
+    assertEquals(read(name.toUpperCase()), name);
+  }
+  const wrong = [
+    "../../secret",
+    "a/b",
+    "a\\b",
+    "a..b",
+    ".",
+    "-a",
+    "a-",
+    "*.test",
+    "a b",
+    "é",
+    "",
+    `a${long}`,
+    "a".repeat(64),
+  ];
+  for (const name of [...wrong, "127.0.0.1", "::1", "[::1]", "12", "a.12", "x".repeat(60_000)]) {
+    assertEquals(read(name), "", name);
+  }
+});
+
 Deno.test("readServerName() waits for all of a ClientHello, which records and reads can divide", () => {
   const message = hello([...sni("a.test"), ...other]);
   const whole = new Uint8Array([

@@ -86,6 +86,13 @@ opensslTest("getExtraInfo() has the version, the group and whether a session was
   }
 });
 
+opensslTest("a client sends the name that it requests in lower case, without a final dot", async () => {
+  const names: string[] = [];
+  const sni = (name: string) => (names.push(name), null);
+  await negotiate({ sni }, { serverHostname: "A.Example.test." }, () => {});
+  assertEquals(names, ["a.example.test"]);
+});
+
 opensslTest("sni serves the certificate that it selects alone, whatever the kinds of the keys", async () => {
   using temp = tempPath();
   await Deno.mkdir(temp.directory, { recursive: true });

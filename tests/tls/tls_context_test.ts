@@ -32,6 +32,7 @@ const chooseSni: [how: string, sni: TlsOptions["sni"], name: string, shown: stri
   ["later", async (name) => (await turn(), name === "second.test" ? second : null), "second.test", "second.test", [
     "second.test",
   ]],
+  ["by a name in capitals, with a final dot", () => null, "A.Example.test.", "localhost", ["a.example.test"]],
   ["null later", async () => (await turn(), null), "localhost", "localhost", ["localhost"]],
   ["for a client that names none", () => null, "127.0.0.1", "localhost", [""]],
 ];

@@ -15,6 +15,13 @@ const CLIENT_HELLO = 1;
 const SERVER_NAME = 0;
 const HOST_NAME = 0;
 
+/** A label: letters, digits, underscores, and hyphens except at the ends. */
+const LABEL = "[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?";
+/** What rustls accepts, so that a program that finds a file by the name gets no path. An address is none: RFC 6066, 3. */
+const NAME = new RegExp(`^(?:${LABEL}\\.)*(?!\\d+\\.?$)${LABEL}\\.?$`);
+/** The longest name, in bytes, without the final dot: RFC 1035, 2.3.4. */
+const MAX_NAME = 253;
+
 /** Reads what is there, and throws `RangeError` behind the end. */
 class Reader {
   #data: Uint8Array;
@@ -49,7 +56,7 @@ class Reader {
 }
 
 /**
- * Returns the name that a ClientHello requests; `""` if there is none, or the bytes are no ClientHello. If more bytes are needed,
+ * Returns the name that a ClientHello requests, in lower case; `""` if it requests no name, or the bytes are no ClientHello. If more bytes are needed,
  * returns how many there must be at least: before that, another call is of no use.
  *
  * @param data All that the client has sent.
@@ -110,8 +117,14 @@ function nameIn(message: Reader): string {
       const kind = names.number(1);
       const size = names.number(2);
       const name = names.bytes(size);
-      if (kind === HOST_NAME && name.every((byte) => byte > 0x20 && byte < 0x7f)) return String.fromCharCode(...name);
+      if (kind === HOST_NAME) return toHostName(name);
     }
   }
   return "";
+}
+
+function toHostName(bytes: Uint8Array): string {
+  if (bytes.length > MAX_NAME + 1) return "";
+  const name = String.fromCharCode(...bytes).toLowerCase();
+  return NAME.test(name) && name.replace(/\.$/, "").length <= MAX_NAME ? name : "";
 }

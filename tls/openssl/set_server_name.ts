@@ -10,9 +10,11 @@ export function setServerName(lib: Libssl, ssl: Pointer, side: TlsSide): void {
   const { serverHostname, settings: { rejectUnauthorized = true } } = side;
   if (serverHostname === "") return;
   const address = parseAddress(serverHostname);
-  const name = new TextEncoder().encode(serverHostname.replace(/\.$/, ""));
+  // It is sent without a final dot: RFC 6066, 3.
+  const text = serverHostname.replace(/\.$/, "").toLowerCase();
+  const name = new TextEncoder().encode(text);
   let done = true;
-  if (address === null) done = lib.SSL_ctrl(ssl, c.SSL_CTRL_SET_TLSEXT_HOSTNAME, 0n, cString(serverHostname)) === 1;
+  if (address === null) done = lib.SSL_ctrl(ssl, c.SSL_CTRL_SET_TLSEXT_HOSTNAME, 0n, cString(text)) === 1;
   if (done && rejectUnauthorized) {
     const param = made(lib.SSL_get0_param(ssl));
     const flags = c.X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | c.X509_CHECK_FLAG_NEVER_CHECK_SUBJECT;
