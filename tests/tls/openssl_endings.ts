@@ -34,6 +34,14 @@ const large = new Uint8Array(300_000);
 /** The beginning of a ClientHello: a record of 200 bytes, of which some are there. */
 const HALF_A_HELLO = Uint8Array.of(22, 3, 1, 0, 200, 1, 0, 0, 196, 3, 3, 1, 2, 3);
 
+/** A ClientHello of TLS 1.2, which a server answers. */
+const HELLO = Uint8Array.of(
+  ...[22, 3, 1, 0, 77, 1, 0, 0, 73, 3, 3, ...new Array(32).fill(7), 0],
+  // Cipher suites, compression methods and 26 bytes of extensions: groups, the format of points, and signature algorithms.
+  ...[0, 6, 0xc0, 0x2b, 0xc0, 0x2f, 0, 0xff, 1, 0, 0, 26],
+  ...[0, 10, 0, 4, 0, 2, 0, 29, 0, 11, 0, 2, 1, 0, 0, 13, 0, 8, 0, 6, 4, 3, 8, 4, 4, 1],
+);
+
 /** What a client may have of its own. */
 interface DialOptions {
   signal?: AbortSignal;
@@ -202,6 +210,13 @@ const ENDINGS: Record<string, (endings: Endings, round: number) => Promise<void>
   "what is not TLS": async (endings, round) => {
     const { transport, side } = await endings.dial(round % 2 === 0 ? "echo" : "mutual", undefined);
     transport.write(bytes("GET / HTTP/1.1\r\n\r\n"));
+    await side.lost.promise;
+  },
+  "a ClientHello alone": async (endings, round) => {
+    const { transport, side } = await endings.dial(round % 2 === 0 ? "echo" : "mutual", undefined);
+    transport.write(HELLO);
+    await side.received.promise;
+    transport.abort({ reset: round % 4 < 2 });
     await side.lost.promise;
   },
   "half a ClientHello": async (endings, round) => {

@@ -229,3 +229,34 @@ opensslTest(
     pair.server.transport.setProtocol(pair.server as unknown as Protocol);
   },
 );
+
+opensslTest(
+  "a server has nothing of OpenSSL for a client until it has sent its ClientHello, of 64 KiB at most",
+  async () => {
+    let made = 0;
+    using _new = replaceSsl("SSL_new", (real, ctx) => (made++, real(ctx)));
+    const loop = opensslLoop();
+    const failures: unknown[] = [];
+    const failed = Promise.withResolvers<void>();
+    loop.setExceptionHandler(({ error }) => failures.push(`${error}`) === 2 && failed.resolve());
+    const server = await loop.createServer(() => ({}), { hostname: HOST, port: 0, tls: SERVER });
+    const dial = async (announced: number) => {
+      const conn = await Deno.connect({ hostname: HOST, port: portOf(server) });
+      await conn.write(new Uint8Array([22, 3, 1, 0, 6, 1, announced >> 16, announced >> 8, announced, 3, 3]));
+      return conn;
+    };
+    const [short, long] = [await dial(0xfffb), await dial(0xfffc)];
+    const alert = new Uint8Array(16);
+    assertEquals([...alert.subarray(0, (await long.read(alert))!)], [21, 3, 3, 0, 2, 2, 70]);
+    short.close();
+    long.close();
+    await failed.promise;
+    assertEquals([made, failures.sort()], [0, [
+      "TlsError: TLS: the peer does not speak TLS (its ClientHello is too long)",
+      "UnexpectedEof: TLS: the peer closed the connection during the handshake",
+    ]]);
+    server.close();
+    await server.waitClosed();
+    await new Promise<void>((resolve) => void loop.callSoon(resolve));
+  },
+);

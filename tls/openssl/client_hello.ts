@@ -1,11 +1,14 @@
 /**
- * Finds the name that a client requests (SNI), before OpenSSL gets the ClientHello: a program may take its time to choose the
- * certificate, and OpenSSL's own callback could not wait without a thread or a second call.
+ * Waits for all of a ClientHello before OpenSSL gets it, and finds the name that the client requests (SNI).
+ *
+ * A program may take its time to choose the certificate, and OpenSSL's own callback could not wait without a thread or a second
+ * call. And a client that sends nothing, or a few bytes, costs little: OpenSSL would take 40 KiB for the connection, and then as
+ * much as a ClientHello announces.
  */
 
-/** Longer ones are left to OpenSSL, which rejects them: `SSL3_RT_MAX_PLAIN_LENGTH` in its statem_srvr.c is 131396. */
-const MAX_HELLO = 132 * 1024;
-/** Of 132 KiB, ordinary clients make nine. What has more is left to OpenSSL, with the server's own certificate. */
+/** As long as for rustls. OpenSSL takes 128 KiB. */
+const MAX_HELLO = 0xffff;
+/** Of 64 KiB, ordinary clients make five. */
 const MAX_RECORDS = 256;
 const MAX_RECORD = 16 * 1024;
 const HANDSHAKE_RECORD = 22;
@@ -21,6 +24,39 @@ const LABEL = "[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?";
 const NAME = new RegExp(`^(?:${LABEL}\\.)*(?!\\d+\\.?$)${LABEL}\\.?$`);
 /** The longest name, in bytes, without the final dot: RFC 1035, 2.3.4. */
 const MAX_NAME = 253;
+
+/** What has come of a ClientHello. */
+export class ClientHello {
+  #data = new Uint8Array(0);
+  #size = 0;
+  /** How many bytes there must be before another look at them is of use. */
+  #wanted = 0;
+
+  /** All that has come, which may be more. */
+  get bytes(): Uint8Array {
+    return this.#data.subarray(0, this.#size);
+  }
+
+  /** Keeps a copy of what has come. */
+  append(data: Uint8Array): void {
+    const size = this.#size + data.length;
+    if (size > this.#data.length) {
+      const larger = new Uint8Array(Math.max(size, 2 * this.#data.length));
+      larger.set(this.bytes);
+      this.#data = larger;
+    }
+    this.#data.set(data, this.#size);
+    this.#size = size;
+  }
+
+  /** Returns the name as `readServerName()` does, `""` if it is not wanted; `undefined` if more bytes are needed. */
+  readName(isWanted: boolean): string | null | undefined {
+    if (this.#size < this.#wanted) return undefined;
+    const name = readServerName(this.bytes, isWanted);
+    if (typeof name === "number") this.#wanted = name;
+    return typeof name === "number" ? undefined : name;
+  }
+}
 
 /** Reads what is there, and throws `RangeError` behind the end. */
 class Reader {
@@ -56,43 +92,47 @@ class Reader {
 }
 
 /**
- * Returns the name that a ClientHello requests, in lower case; `""` if it requests no name, or the bytes are no ClientHello. If more bytes are needed,
- * returns how many there must be at least: before that, another call is of no use.
+ * Returns the name that a ClientHello requests, in lower case; `""` if it requests no name, or the bytes are no ClientHello;
+ * `null` if it is too long. If more bytes are needed, returns how many there must be at least: before that, another call is of
+ * no use.
  *
  * @param data All that the client has sent.
+ * @param isWanted Whether to read the name, which takes 1 µs.
  */
-export function readServerName(data: Uint8Array): string | number {
+export function readServerName(data: Uint8Array, isWanted = true): string | number | null {
   const message = joinRecords(data);
-  if (typeof message === "number") return message;
+  if (!(message instanceof Uint8Array)) return message;
+  if (!isWanted) return "";
   try {
-    return message === null ? "" : nameIn(new Reader(message));
+    return nameIn(new Reader(message));
   } catch {
     return "";
   }
 }
 
 /**
- * Returns the first message of a handshake, which records can divide; `null` if it is no ClientHello; how many bytes there must
- * be if it is incomplete. It takes a time that grows with the bytes alone, however many records a client makes of them.
+ * Returns the first message of a handshake, which records can divide; `""` if it is no ClientHello; `null` if it is too long, or
+ * of too many records; how many bytes there must be if it is incomplete. It takes a time that grows with the bytes alone, however
+ * many records a client makes of them.
  */
-function joinRecords(data: Uint8Array): Uint8Array | number | null {
+function joinRecords(data: Uint8Array): Uint8Array | "" | number | null {
   const joined = new Uint8Array(data.length);
   let size = 0;
   let at = 0;
   for (let records = 0; records <= MAX_RECORDS; records++) {
-    if (size > 0 && joined[0] !== CLIENT_HELLO) return null;
+    if (size > 0 && joined[0] !== CLIENT_HELLO) return "";
     if (size >= 4) {
       const length = 4 + (joined[1]! << 16 | joined[2]! << 8 | joined[3]!);
       if (length > MAX_HELLO) return null;
       if (size >= length) return joined.subarray(0, length);
     }
     const [type = HANDSHAKE_RECORD, major = MAJOR_VERSION] = data.subarray(at, at + 2);
-    if (type !== HANDSHAKE_RECORD || major !== MAJOR_VERSION) return null;
+    if (type !== HANDSHAKE_RECORD || major !== MAJOR_VERSION) return "";
     if (at + 5 > data.length) return at + 5;
     const length = data[at + 3]! << 8 | data[at + 4]!;
-    if (length === 0 || length > MAX_RECORD) return null;
+    if (length === 0 || length > MAX_RECORD) return "";
     const part = data.subarray(at + 5, at + 5 + length);
-    if (size === 0 && part.length > 0 && part[0] !== CLIENT_HELLO) return null;
+    if (size === 0 && part.length > 0 && part[0] !== CLIENT_HELLO) return "";
     if (part.length < length) return at + 5 + length;
     joined.set(part, size);
     size += length;

@@ -12,8 +12,8 @@ import { NO_SINK } from "../no_sink.ts";
 import { isValidToday } from "../purpose.ts";
 import { TlsError } from "../tls_error.ts";
 import { callbacks, handshakeOf, type Handshaking } from "./callbacks.ts";
+import { ClientHello } from "./client_hello.ts";
 import * as c from "./constants.ts";
-import { HelloBuffer } from "./hello_buffer.ts";
 import { setKeylogReport } from "./hooks.ts";
 import type { Libssl, Pointer } from "./libssl.ts";
 import { MemoryBios } from "./memory_bios.ts";
@@ -43,8 +43,10 @@ export class OpensslEngine implements TlsEngine, Handshaking {
   #find: FindContext;
   #ssl: Pointer | null = null;
   #bios!: MemoryBios;
-  /** What has come of the ClientHello: a server with `sni`. `null` when the program has chosen. */
-  #hello: HelloBuffer | null = null;
+  /** Server: what has come of the ClientHello; `null` once OpenSSL has it. */
+  #hello: ClientHello | null = null;
+  /** The program chooses. */
+  #choosing = false;
   #verifier: PeerVerifier;
   #established = false;
   /** The connection has failed, or is destroyed: nothing more goes in or out. */
@@ -70,16 +72,13 @@ export class OpensslEngine implements TlsEngine, Handshaking {
   }
 
   start(): void {
-    if (this.#side.serverSide && this.#side.sni !== undefined) this.#hello = new HelloBuffer();
+    if (this.#side.serverSide) this.#hello = new ClientHello();
     else this.#begin();
   }
 
   decrypt(data: Uint8Array): Uint8Array | null {
     if (this.#over) return null;
-    if (this.#hello === null) return this.#receive(data);
-    const name = this.#hello.add(data);
-    if (name !== null) this.#choose(name);
-    return null;
+    return this.#hello === null ? this.#receive(data) : this.#receiveHello(this.#hello, data);
   }
 
   encrypt(data: Uint8Array): Uint8Array {
@@ -145,6 +144,23 @@ export class OpensslEngine implements TlsEngine, Handshaking {
     this.#verifier.rejection = error;
   }
 
+  #receiveHello(hello: ClientHello, data: Uint8Array): Uint8Array | null {
+    hello.append(data);
+    const name = this.#choosing ? undefined : hello.readName(this.#side.sni !== undefined);
+    if (name === undefined) return null;
+    if (name === null) {
+      this.#end(new TlsError("NOT_TLS", "TLS: the peer does not speak TLS (its ClientHello is too long)"));
+      return null;
+    }
+    if (this.#side.sni !== undefined) {
+      this.#choose(hello, name);
+      return null;
+    }
+    this.#hello = null;
+    this.#begin();
+    return this.#receive(hello.bytes);
+  }
+
   /** Makes the `SSL`. `name`: what a client of a server with `sni` requests. `chosen`: what `sni` has selected for it. */
   #begin(name?: string, chosen?: OpensslContext | null): void {
     try {
@@ -178,16 +194,16 @@ export class OpensslEngine implements TlsEngine, Handshaking {
     if (name !== undefined) this.#context.scopeSessions(ssl, name, chosen ?? this.#context);
   }
 
-  async #choose(name: string): Promise<void> {
+  async #choose(hello: ClientHello, name: string): Promise<void> {
+    this.#choosing = true;
     this.#sink.choosing(true);
     try {
       const settings = await this.#side.sni!(name);
       if (this.#over) return;
-      const hello = this.#hello!.bytes;
       this.#hello = null;
       this.#begin(name, settings && this.#find(settings));
       if (this.#over) return;
-      const cleartext = this.#receive(hello);
+      const cleartext = this.#receive(hello.bytes);
       if (cleartext !== null) this.#sink.cleartext(cleartext);
       if (!this.#over) this.#sink.choosing(false);
     } catch (error) {
