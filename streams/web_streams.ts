@@ -9,6 +9,11 @@ export function makeReadable(link: StreamLink): ReadableStream<Bytes> {
   const { queue } = read;
   let controller!: ReadableByteStreamController;
   let waiting = false;
+  /**
+   * The request is of a BYOB reader that has released its lock, and a default reader waits: respond() would put the bytes in the
+   * stream's queue, from where only the next enqueue() passes them on, as the standard has it.
+   */
+  let abandoned = false;
 
   /** Answers a pull if there is something, and reports whether it has. An answer can call `pull()`. */
   function answer(): boolean {
@@ -16,12 +21,15 @@ export function makeReadable(link: StreamLink): ReadableStream<Bytes> {
     const { filled } = read;
     read.view = null;
     read.filled = 0;
+    const isAbandoned = abandoned;
+    abandoned = false;
     if (filled > 0) {
-      request!.respond(filled);
+      if (isAbandoned) controller.enqueue((request!.view as Uint8Array<ArrayBuffer>).slice(0, filled));
+      else request!.respond(filled);
     } else if (queue.size > 0) {
       // After releaseLock(), no read waits: the stream would keep what is given to it, even behind startTls().
       if (request === null && !stream.locked) return true;
-      if (request === null) controller.enqueue(queue.takeTransferable());
+      if (request === null || isAbandoned) controller.enqueue(queue.takeTransferable());
       else request.respond(queue.takeInto(request.view!));
     } else if (read.error !== null) {
       controller.error(read.error);
@@ -60,7 +68,11 @@ export function makeReadable(link: StreamLink): ReadableStream<Bytes> {
     },
     // Not async, and without a promise for the bytes that are waited for: half the user time of a chunk.
     pull(): void {
-      if (waiting) return;
+      if (waiting) {
+        // A BYOB read behind another does not pull.
+        abandoned = controller.byobRequest !== null;
+        return;
+      }
       read.checkIdle("readable");
       if (controller.byobRequest !== null) link.readDirectly();
       wait();

@@ -28,7 +28,8 @@ export async function connectPairs(
   const { promise, resolve } = Promise.withResolvers<StreamPair>();
   const address = { hostname: "127.0.0.1", port: 0, ...options.server };
   const server = await startServer(resolve, address as StartServerOptions);
-  const client = await openConnection({ port: portOf(server), ...options.client } as OpenConnectionOptions);
+  const { loop } = options.server ?? {};
+  const client = await openConnection({ port: portOf(server), loop, ...options.client } as OpenConnectionOptions);
   const served = await promise;
   return {
     server,

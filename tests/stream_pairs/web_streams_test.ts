@@ -2,6 +2,7 @@
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "../std.ts";
 import { InvalidStateError, Protocol, type Transport } from "../../mod.ts";
 import { fromStreams } from "../../streams/mod.ts";
+import { MemoryLoop } from "../../testing/mod.ts";
 import { assertBytes, bytes, concat, loop, pattern, Recorder, text, turn } from "../kit.ts";
 import { serveResettable } from "../streams/kit.ts";
 import { SERVER, TRUSTING } from "../tls/kit.ts";
@@ -160,6 +161,39 @@ Deno.test("startTls() after a BYOB reader goes on with both", async () => {
   reader.releaseLock();
   assertEquals(text(await ends.served.reader.readLine()), ", more\n");
 });
+
+for (const [engine, loopOf] of [["the engine", () => loop], ["memory", () => new MemoryLoop()]] as const) {
+  Deno.test(`readable gives another reader what arrives after a BYOB read was given up, over ${engine}`, async () => {
+    for (const size of [8, 65_536]) {
+      await using ends = await connectPairs({ server: { loop: loopOf() } });
+      const { readable } = ends.served;
+      for (const second of ["default", "byob"] as const) {
+        const given = readable.getReader({ mode: "byob" });
+        const givenUp = assertRejects(() => given.read(new Uint8Array(size)), TypeError);
+        await turn();
+        given.releaseLock();
+        await givenUp;
+        const reader = second === "byob" ? readable.getReader({ mode: "byob" }) : readable.getReader();
+        const read = () => reader.read(new Uint8Array(size)) as Promise<ReadableStreamReadResult<Uint8Array>>;
+        const reads = [read(), read()];
+        await turn();
+        ends.client.writer.write(bytes("one"));
+        assertEquals(text((await reads[0]!).value!), "one");
+        ends.client.writer.write(bytes("two"));
+        assertEquals(text((await reads[1]!).value!), "two");
+        reader.releaseLock();
+      }
+      const given = readable.getReader({ mode: "byob" });
+      const givenUp = assertRejects(() => given.read(new Uint8Array(size)), TypeError);
+      await turn();
+      given.releaseLock();
+      await givenUp;
+      const last = readable.getReader().read();
+      ends.client.writer.writeEof();
+      assertEquals((await last).done, true);
+    }
+  });
+}
 
 Deno.test("readable takes over from reader, and reader from readable, with none lost", async () => {
   await using ends = await connectPairs();
