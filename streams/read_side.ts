@@ -23,6 +23,9 @@ export class ReadSide {
   /** Whether `readable` itself holds bytes: those of a read that was given up by `releaseLock()`. */
   holdsBytes: (() => boolean) | null = null;
 
+  /** Ends the wait of `readable` if its reader has released its lock. */
+  letGo: (() => void) | null = null;
+
   /** A read is in progress. */
   #busy = false;
   /** The `undo` of that read. */
@@ -95,6 +98,7 @@ export class ReadSide {
    * `undo` puts bytes back that an unsuccessful read has taken, and lets it begin anew.
    */
   run<T>(method: string, signal: AbortSignal | undefined, attempt: () => T | undefined, undo?: () => void): Promise<T> {
+    if (this.#busy) this.letGo?.();
     if (this.#busy) return Promise.reject(busyError(method));
     if (signal !== undefined) return this.#runSlowly(signal, attempt, undo);
     try {

@@ -65,6 +65,12 @@ export function makeReadable(link: StreamLink): ReadableStream<Bytes> {
     start(own): void {
       controller = own;
       read.holdsBytes = () => (controller.desiredSize ?? 0) < 0;
+      read.letGo = () => {
+        // A request goes on after releaseLock(), and the next BYOB read is behind it: it needs the bytes.
+        if (!waiting || stream.locked || controller.byobRequest !== null) return;
+        waiting = false;
+        read.stopWaiting();
+      };
     },
     // Not async, and without a promise for the bytes that are waited for: half the user time of a chunk.
     pull(): void {

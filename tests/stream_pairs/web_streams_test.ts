@@ -206,6 +206,21 @@ Deno.test("readable takes over from reader, and reader from readable, with none 
   assertEquals(text(await ends.served.reader.readLine()), "trailer\n");
 });
 
+Deno.test("reader reads while a read of readable that was given up waits, and readable reads on after it", async () => {
+  await using ends = await connectPairs();
+  const { reader, readable } = ends.served;
+  const given = readable.getReader();
+  const givenUp = assertRejects(() => given.read(), TypeError);
+  await turn();
+  await assertRejects(() => reader.readLine(), InvalidStateError, "readLine() cannot be called");
+  given.releaseLock();
+  await givenUp;
+  const line = reader.readLine();
+  ends.client.writer.write(bytes("line\nrest"));
+  assertEquals(text(await line), "line\n");
+  assertEquals(text((await readable.getReader().read()).value!), "rest");
+});
+
 Deno.test("a chunk of readable can be transferred, and detaches nothing that a reader has returned", async () => {
   const { protocol, reader } = fedReader();
   const chunk = pattern(100_000);
