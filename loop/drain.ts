@@ -45,11 +45,10 @@ export interface DrainCounts {
   closed: number;
   /** Connections that the server aborted, after `grace` or because of `signal`, those that it had closed before included. */
   aborted: number;
-  /**
-   * TLS handshakes that the server aborted, after `grace` or because of `signal`. They have no protocol yet. Connections whose
-   * PROXY header was pending are not counted.
-   */
+  /** TLS handshakes that the server aborted, after `grace` or because of `signal`. They have no protocol yet. */
   abortedHandshakes: number;
+  /** Connections that the server aborted so while it waited for their PROXY header. They have no protocol yet either. */
+  abortedProxyHeaders: number;
 }
 
 const METHOD = "drain()";
@@ -61,8 +60,8 @@ export interface DrainHost {
   isClosed(): boolean;
   /** Stops accepting, and calls `stopped()` if that is new. */
   close(): void;
-  /** Aborts pending handshakes, and returns their number. */
-  abortHandshakes(): number;
+  /** Aborts pending handshakes and PROXY headers, and returns their numbers. */
+  abortPending(): { handshakes: number; proxyHeaders: number };
   /** Waits until the last connection is lost. */
   waitClosed(): Promise<void>;
 }
@@ -77,7 +76,7 @@ export class Drain {
   /** `"idle"` until a call of `drain()` has right options. */
   #state: "idle" | "serving" | "stopped" | "telling" | "forced" = "idle";
   #fates = new Map<StreamConnection, Fate>();
-  #counts: DrainCounts = { ended: 0, closed: 0, aborted: 0, abortedHandshakes: 0 };
+  #counts: DrainCounts = { ended: 0, closed: 0, aborted: 0, abortedHandshakes: 0, abortedProxyHeaders: 0 };
   #grace = Infinity;
   /** Stops accepting. */
   #stopTimer: TimerHandle | null = null;
@@ -212,7 +211,9 @@ export class Drain {
     this.#stopTimer?.cancel();
     this.#graceTimer?.cancel();
     this.#host.close();
-    this.#counts.abortedHandshakes += this.#host.abortHandshakes();
+    const { handshakes, proxyHeaders } = this.#host.abortPending();
+    this.#counts.abortedHandshakes = handshakes;
+    this.#counts.abortedProxyHeaders = proxyHeaders;
     for (const connection of [...this.#host.connections.keys()]) this.#abort(connection);
   }
 }

@@ -9,6 +9,7 @@ import { MAX_HANDSHAKES } from "../tls/tls_options.ts";
 import type { LoopContext } from "../transports/loop_context.ts";
 import { orClose } from "../transports/or_close.ts";
 import type { StreamEnd } from "../transports/stream_handle.ts";
+import { PendingSet } from "./pending_set.ts";
 import { readProxyHeader } from "./read_proxy_header.ts";
 import { ReportInterval } from "./report_interval.ts";
 
@@ -75,8 +76,8 @@ export class ProxyGate {
   #plan: ProxyPlan;
   #serve: (end: StreamEnd) => void;
   #settle: () => void;
-  /** The headers that are being read, the oldest first. */
-  #pending = new Set<AbortController>();
+  /** The headers that are being read. */
+  #pending = new PendingSet();
   /** Of peers that are not trusted: any client can be one. */
   #refused = new ReportInterval();
 
@@ -93,9 +94,9 @@ export class ProxyGate {
     return this.#pending.size;
   }
 
-  /** Ends the connections whose headers are being read. `reason` is not reported. */
-  abort(reason: unknown): void {
-    for (const controller of this.#pending) controller.abort(reason);
+  /** Ends the connections whose headers are being read, and returns their number. `reason` is not reported. */
+  abort(reason: unknown): number {
+    return this.#pending.abort(reason);
   }
 
   /** Takes a connection. `abandoned`: the reason of an `abort()`. */
@@ -113,15 +114,11 @@ export class ProxyGate {
   }
 
   async #read(end: StreamEnd, abandoned: unknown): Promise<void> {
-    for (const oldest of this.#pending) {
-      if (this.#pending.size < MAX_HANDSHAKES) break;
-      this.#pending.delete(oldest);
-      oldest.abort(
-        new ProxyHeaderError(`its PROXY header had to make room for newer ones: at most ${MAX_HANDSHAKES} are read`),
+    const controller = this.#pending.add(MAX_HANDSHAKES, () => {
+      return new ProxyHeaderError(
+        `its PROXY header had to make room for newer ones: at most ${MAX_HANDSHAKES} are read`,
       );
-    }
-    const controller = new AbortController();
-    this.#pending.add(controller);
+    });
     let known: StreamEnd | null = null;
     try {
       known = await readProxyHeader(this.#loop, end, this.#plan.timeout, controller.signal);

@@ -16,6 +16,7 @@ import { LimitGuard } from "./limit_guard.ts";
 import type { LimitOptions, LimitPlan } from "./limits.ts";
 import { Drain, type DrainCounts, type DrainOptions } from "./drain.ts";
 import type { LoopCore } from "./loop_core.ts";
+import { PendingSet } from "./pending_set.ts";
 import type { ProtocolFactory } from "./protocol_factory.ts";
 import type { Connections } from "./roster.ts";
 import { ProxyGate, type ProxyPlan, type ProxyProtocolOptions } from "./proxy_protocol.ts";
@@ -106,8 +107,7 @@ export class Server implements AsyncDisposable {
       this.#settle();
     },
   };
-  /** The pending handshakes, the oldest first. */
-  #handshakes = new Set<AbortController>();
+  #handshakes = new PendingSet();
   #waiters: (() => void)[] = [];
   #onClose: (() => void)[] = [];
   /** `null` without limits. */
@@ -242,13 +242,13 @@ export class Server implements AsyncDisposable {
 
   /** Closes the transports of all connections, and aborts those whose handshake or PROXY header is pending. */
   closeClients(): void {
-    this.#abortHandshakes();
+    this.#abortPending();
     for (const connection of [...this.#connections.keys()]) connection.close();
   }
 
   /** Aborts the transports of all connections, and those whose handshake or PROXY header is pending. */
   abortClients(): void {
-    this.#abortHandshakes();
+    this.#abortPending();
     for (const connection of [...this.#connections.keys()]) connection.abort();
   }
 
@@ -279,7 +279,7 @@ export class Server implements AsyncDisposable {
       connections: this.#connections,
       isClosed: () => this.#closed,
       close: () => this.close(),
-      abortHandshakes: () => this.#abortHandshakes(),
+      abortPending: () => this.#abortPending(),
       waitClosed: () => this.waitClosed(),
     });
     return this.#drain.run(options);
@@ -323,17 +323,10 @@ export class Server implements AsyncDisposable {
   }
 
   async #startTls(end: StreamEnd, visitor: Visitor | undefined): Promise<void> {
-    // The oldest handshakes are aborted first, because a handshake that makes progress takes only a moment.
     const maxHandshakes = this.#guard?.maxHandshakes ?? this.#tls?.maxHandshakes ?? MAX_HANDSHAKES;
-    for (const oldest of this.#handshakes) {
-      if (this.#handshakes.size < maxHandshakes) break;
-      this.#handshakes.delete(oldest);
-      oldest.abort(
-        new TlsError("FAILED", `TLS: the handshake was aborted for newer ones (maxHandshakes: ${maxHandshakes})`),
-      );
-    }
-    const controller = new AbortController();
-    this.#handshakes.add(controller);
+    const controller = this.#handshakes.add(maxHandshakes, () => {
+      return new TlsError("FAILED", `TLS: the handshake was aborted for newer ones (maxHandshakes: ${maxHandshakes})`);
+    });
     try {
       const secured = await secureStream(this.#loop, end, this.#tls, controller.signal);
       // Aborted after the handshake was complete, and before this.
@@ -352,11 +345,9 @@ export class Server implements AsyncDisposable {
     this.#settle();
   }
 
-  /** Returns the number of handshakes. */
-  #abortHandshakes(): number {
-    this.#proxy?.abort(GIVEN_UP);
-    for (const controller of this.#handshakes) controller.abort(GIVEN_UP);
-    return this.#handshakes.size;
+  /** Aborts what has no protocol yet. Returns the numbers of those that were not aborted before. */
+  #abortPending(): { handshakes: number; proxyHeaders: number } {
+    return { proxyHeaders: this.#proxy?.abort(GIVEN_UP) ?? 0, handshakes: this.#handshakes.abort(GIVEN_UP) };
   }
 
   #limit(limits: LimitPlan): void {

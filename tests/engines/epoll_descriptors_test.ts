@@ -387,7 +387,7 @@ epollTest("drain() of a server on a descriptor ends its connections, and closes 
   while (loop.inspect().servers[0]!.connections === 0) await turn(loop);
   const counts = server.drain({ grace: 60_000 });
   assertEquals(isOpen(fd), false);
-  assertEquals(await counts, { ended: 1, closed: 0, aborted: 0, abortedHandshakes: 0 });
+  assertEquals(await counts, { ended: 1, closed: 0, aborted: 0, abortedHandshakes: 0, abortedProxyHeaders: 0 });
   await client.untilLost();
   assertEquals([client.text, served.entries], ["bye", ["drain"]]);
 });

@@ -5,7 +5,7 @@ import { assert, assertEquals, assertRejects } from "../std.ts";
 import { Recorder } from "../kit.ts";
 
 const WHERE = { hostname: "10.0.0.1", port: 99 };
-const NONE = { ended: 0, closed: 0, aborted: 0, abortedHandshakes: 0 };
+const NONE = { ended: 0, closed: 0, aborted: 0, abortedHandshakes: 0, abortedProxyHeaders: 0 };
 
 class Draining extends Recorder {
   drained = 0;

@@ -6,7 +6,7 @@ import { startServer } from "../../streams/mod.ts";
 import { SERVER, TRUSTING } from "../tls/kit.ts";
 
 const LOCAL = { hostname: "127.0.0.1", port: 0 } as const;
-const NONE = { ended: 0, closed: 0, aborted: 0, abortedHandshakes: 0 };
+const NONE = { ended: 0, closed: 0, aborted: 0, abortedHandshakes: 0, abortedProxyHeaders: 0 };
 
 /** A recorder that can finish what it does. */
 class Draining extends Recorder {
@@ -136,6 +136,46 @@ Deno.test("drain() with a signal that has aborted aborts everything, and an abor
   await client.untilLost();
   await probe.untilLost();
   assertEquals(captured.contexts, []);
+});
+
+Deno.test("drain() counts connections that it aborts before their PROXY header has come, handshakes behind one apart", async () => {
+  using captured = captureExceptions();
+  const options = { ...LOCAL, tls: SERVER, proxyProtocol: { trusted: ["127.0.0.1"] } };
+  const server = await loop.createServer(() => new Recorder(), options);
+  const clients = [new Recorder(), new Recorder(), new Recorder(), new Recorder()];
+  for (const client of clients) {
+    await loop.createConnection(() => client, { hostname: "127.0.0.1", port: server.port });
+  }
+  const pending = () => {
+    const { handshakes, proxyHeaders } = loop.inspect().servers.find(({ addresses }) => {
+      return "port" in addresses[0]! && addresses[0].port === server.port;
+    })!;
+    return [handshakes, proxyHeaders];
+  };
+  // What a connection waits for has no callback.
+  while (pending()[1] !== 4) await turn();
+  clients[0]!.transport.write(bytes("PROXY UNKNOWN\r\n"));
+  while (pending()[0] !== 1) await turn();
+  // One that its peer ends is not aborted by the server.
+  clients[1]!.transport.abort();
+  while (pending()[1] !== 2) await turn();
+  assertEquals(await server.drain({ signal: AbortSignal.abort() }), {
+    ...NONE,
+    abortedHandshakes: 1,
+    abortedProxyHeaders: 2,
+  });
+  for (const client of clients) await client.untilLost();
+  assertEquals(captured.contexts.map(({ message }) => message.includes("PROXY")), [true]);
+});
+
+Deno.test("drain() does not count what abortClients() has aborted before", async () => {
+  const server = await loop.createServer(() => new Recorder(), { ...LOCAL, proxyProtocol: { trusted: ["127.0.0.1"] } });
+  const client = new Recorder();
+  await loop.createConnection(() => client, { hostname: "127.0.0.1", port: server.port });
+  while (loop.inspect().servers.every(({ proxyHeaders }) => proxyHeaders === 0)) await turn();
+  server.abortClients();
+  assertEquals(await server.drain({ signal: AbortSignal.abort() }), NONE);
+  await client.untilLost();
 });
 
 Deno.test("drain() of a closed server, and of one without connections, resolves at once", async () => {
