@@ -30,6 +30,7 @@ Deno.test("examples/ holds the programs that the README names", () => {
     "graceful_server.ts",
     "line_protocol_test.ts",
     "memcached_server.ts",
+    "proxy_protocol.ts",
     "smtp_starttls_client.ts",
     "smtp_starttls_server.ts",
     "streams_cache.ts",
@@ -166,6 +167,17 @@ Deno.test("watch_file_descriptor.ts receives, and ends", async () => {
 Deno.test("existing_socket.ts may use a Unix socket, too", async () => {
   const { code, stdout } = await run("existing_socket.ts", ["xyz"], ["--allow-read", "--allow-write", "--allow-net"]);
   assertEquals({ code, stdout }, { code: 0, stdout: 'received "xyz"\nclosed\n' });
+});
+
+Deno.test("proxy_protocol.ts passes the address of its client through its proxy, and ends", async () => {
+  const { code, stdout } = await run("proxy_protocol.ts", ["xyz"]);
+  const at = /127\.0\.0\.1:\d+/.exec(stdout)![0];
+  const lines = [
+    `client: at ${at}`,
+    `server: a client at ${at}, by a proxy: true`,
+    `client: received "${at} sent xyz"`,
+  ];
+  assertEquals({ code, stdout }, { code: 0, stdout: `${lines.join("\n")}\n` });
 });
 
 Deno.test("child_output.ts prints what date prints", async () => {
