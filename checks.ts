@@ -125,11 +125,24 @@ export function lengthOf(data: Uint8Array): number {
  * write what is next to the memory. Not by `instanceof`, which a proxy and any object with the prototype satisfy.
  */
 export function checkBytes(method: string, name: string, data: unknown): asserts data is Uint8Array {
-  if (getTag!.call(data) !== "Uint8Array") throw wrongKind(method, name, "a Uint8Array", data);
+  if (!isBytes(data)) throw bytesError(method, name, data);
+}
+
+/** Throws unless each item of an array is bytes, as `checkBytes` does. */
+export function checkPieces(method: string, name: string, list: unknown[]): asserts list is Uint8Array[] {
+  // The name of an item is made for an error only: it takes as long as the check.
+  for (let i = 0; i < list.length; i++) if (!isBytes(list[i])) throw bytesError(method, `${name}[${i}]`, list[i]);
+}
+
+function isBytes(data: unknown): boolean {
+  return getTag!.call(data) === "Uint8Array" && (data as Uint8Array).length === lengthOf(data as Uint8Array);
+}
+
+function bytesError(method: string, name: string, data: unknown): TypeError {
+  if (getTag!.call(data) !== "Uint8Array") return wrongKind(method, name, "a Uint8Array", data);
   const { length } = data as Uint8Array;
-  if (length === lengthOf(data as Uint8Array)) return;
   const accepted = `a Uint8Array with the length of its memory, ${lengthOf(data as Uint8Array)}`;
-  throw new TypeError(`${method}: ${name} must be ${accepted}, got the length ${describe(length)}`);
+  return new TypeError(`${method}: ${name} must be ${accepted}, got the length ${describe(length)}`);
 }
 
 /** Throws unless a value is a non-empty string. */

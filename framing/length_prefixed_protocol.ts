@@ -2,7 +2,7 @@ import { checkOptions, namesOf } from "../check_options.ts";
 import { markLibraryClass } from "../protocols/library_class.ts";
 import { checkFrameOptions, FrameProtocol, type FrameProtocolOptions } from "./frame_protocol.ts";
 import { LengthPrefix, type LengthPrefixFormat } from "./length_prefix.ts";
-import { LengthPrefixedFramer } from "./length_prefixed_framer.ts";
+import { encodeAtOnce, LengthPrefixedFramer } from "./length_prefixed_framer.ts";
 import { sendFrameError } from "./send_frame_error.ts";
 
 /** Options of {@linkcode LengthPrefixedProtocol}. */
@@ -77,7 +77,7 @@ export class LengthPrefixedProtocol extends FrameProtocol<Uint8Array> {
   override sendFrame(frame: Uint8Array, head?: Uint8Array): void {
     let pieces: Uint8Array[];
     try {
-      pieces = this.#framer.encode(frame, head);
+      pieces = encodeAtOnce(this.#framer, frame, head);
     } catch (error) {
       throw sendFrameError(error);
     }

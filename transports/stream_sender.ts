@@ -107,9 +107,12 @@ export class StreamSender {
   /** Sends copies of several pieces as one write. */
   copyAll(pieces: Uint8Array[]): void {
     const before = this.#queue.size;
+    let left = 0;
+    for (const piece of pieces) left += piece.length;
     for (const piece of pieces) {
       const rest = piece.length >= TRY_FROM ? this.#tryWrite(piece) : piece;
-      if (rest.length > 0 && !this.#stopped) this.#queue.pushCopy(rest);
+      if (rest.length > 0 && !this.#stopped) this.#queue.pushCopy(rest, left);
+      left -= piece.length;
     }
     if (this.#queue.size > before) this.#afterPush();
   }

@@ -1,5 +1,5 @@
 import { checkOptions, namesOf } from "../check_options.ts";
-import { checkBoolean, checkBytes } from "../checks.ts";
+import { checkBoolean, checkBytes, checkPieces } from "../checks.ts";
 import { describe } from "../errors.ts";
 import { lookUpExtraInfo } from "./extra_info.ts";
 import type { StreamConnection } from "./stream_connection.ts";
@@ -96,7 +96,7 @@ export class StreamTransport implements Transport {
       throw new TypeError(`writelines(): pieces must be iterable, got ${describe(pieces)}`);
     }
     const list = [...pieces];
-    for (let i = 0; i < list.length; i++) checkBytes("writelines()", `pieces[${i}]`, list[i]);
+    checkPieces("writelines()", "pieces", list);
     if (this.#acceptsWrites("writelines()")) this.#connection.sender.copyAll(list);
   }
 

@@ -32,8 +32,8 @@ export class WriteQueue {
     return this.#size;
   }
 
-  /** Adds a copy of one or more bytes. */
-  pushCopy(data: Uint8Array): void {
+  /** Adds a copy of one or more bytes. `expected`: how many are added now and next, so that memory for them is taken once. */
+  pushCopy(data: Uint8Array, expected = 0): void {
     const length = data.length;
     this.#size += length;
     const tail = this.#openTail();
@@ -41,7 +41,7 @@ export class WriteQueue {
       tail.bytes.set(data, tail.end);
       tail.end += length;
     } else if (length <= MAX_BUFFER) {
-      const bytes = takeBuffer(Math.max(length, MIN_JOINED));
+      const bytes = takeBuffer(Math.max(length, MIN_JOINED, expected <= MAX_BUFFER ? expected : 0));
       bytes.set(data);
       this.#append({ bytes, start: 0, end: length, joinable: true, window: bytes, lender: null, next: null });
     } else {

@@ -9,6 +9,7 @@ import {
   checkInteger,
   checkOneOf,
   checkPath,
+  checkPieces,
   checkPort,
   checkProtocol,
   checkSignal,
@@ -126,6 +127,12 @@ for (
       TypeError,
       "data must be a Uint8Array with the length of its memory, 2, got the length number 3",
     ],
+    [
+      "checkPieces",
+      () => checkPieces(M, "pieces", [new Uint8Array(), "x"]),
+      TypeError,
+      'pieces[1] must be a Uint8Array, got string "x"',
+    ],
     ["checkString", () => checkString(M, "key", ""), TypeError, 'key must be a non-empty string, got string ""'],
     ["checkStrings", () => checkStrings(M, "list", "x"), TypeError, 'list must be an array of strings, got string "x"'],
     [
@@ -199,6 +206,7 @@ Deno.test("check functions accept what is allowed, at both ends of each range", 
   checkExisting(M, "conn", conn, ["port"], { conn, port: undefined });
   checkProtocol(M, "protocol", {});
   checkBytes(M, "data", new Uint8Array());
+  checkPieces(M, "pieces", [new Uint8Array(), new Uint8Array(1)]);
   checkStrings(M, "list", ["x"]);
   for (const on of [undefined, true, false]) checkBoolean(M, "on", on);
   checkOneOf(M, "stdin", "null", ["piped", "null"]);

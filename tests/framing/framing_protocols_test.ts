@@ -7,6 +7,8 @@ import {
   FixedLengthProtocol,
   FrameTooLongError,
   InvalidFrameError,
+  LengthPrefixedFramer,
+  LengthPrefixedProtocol,
   LineProtocol,
   NetstringProtocol,
 } from "../../framing/mod.ts";
@@ -131,6 +133,23 @@ Deno.test("tooLong: skip goes on with the next frame", async () => {
   await serverSide.log.until(() => serverSide.frames.length === 3);
   assertEquals(serverSide.log.entries, ["frame 100", "frameTooLong", "frame 0", "frameTooLong", "frame 1"]);
   assertEquals(serverSide.frames, [pattern(100), pattern(0), pattern(1)]);
+});
+
+Deno.test("sendFrame() of LengthPrefixedProtocol sends each frame behind its own head and length", () => {
+  const sent: number[][] = [];
+  const writelines = (pieces: Uint8Array[]) => void sent.push([...concat(pieces)]);
+  const transport = { writelines } as unknown as Transport;
+  const protocol = new LengthPrefixedProtocol({ offset: 1, prefix: "varint" });
+  protocol.connectionMade(transport);
+  protocol.sendFrame(pattern(200));
+  protocol.sendFrame(bytes("a"), Uint8Array.of(7));
+  protocol.sendFrame(bytes("b"));
+  const framer = new LengthPrefixedFramer({ offset: 1, prefix: "varint" });
+  const [kept] = framer.encode(bytes("abc"));
+  framer.encode(bytes("d"));
+  protocol.sendFrame(pattern(130));
+  assertEquals(sent.map((frame) => frame.slice(0, 3)), [[0, 200, 1], [7, 1, 97], [0, 1, 98], [0, 130, 1]]);
+  assertEquals([...kept!], [0, 3]);
 });
 
 Deno.test("LengthPrefixedProtocol receives frames of any size, and knows the length of one that is too long", async () => {
