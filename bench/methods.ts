@@ -31,15 +31,8 @@ export interface Figures {
 type Prepare = (bench: Bench, workload: Workload, all: Target[]) => Promise<(target: Target) => Promise<Figures>>;
 
 export const METHODS: Record<Method, Prepare> = {
-  load: simple(async (bench, { load: [mode, ...args] }, { server }) => {
-    const before = await server!.cpuTime();
-    const { figures: [figure], loadBusy } = await runLoad(bench, [bench.tools.load, mode!, server!.where, ...args]);
-    const busy = (await server!.cpuTime() - before) / bench.options.seconds;
-    return { figures: [figure!, figure! / busy], loadBusy };
-  }),
-  "tls-load": simple((bench, { load: [mode, ...args] }, { server }) => {
-    return runLoad(bench, [bench.tools.tlsLoad!, mode!, server!.where, ...args]);
-  }),
+  load: simple((bench, workload, target) => measureLoad(bench, bench.tools.load, workload, target)),
+  "tls-load": simple((bench, workload, target) => measureLoad(bench, bench.tools.tlsLoad!, workload, target)),
   wrk: simple(async ({ processes, options }, _, { server }) => {
     const seconds = Math.ceil(options.seconds); // It takes only whole ones.
     const wrk = `wrk -t1 -c32 -d${seconds}s https://127.0.0.1:${server!.where}/`;
@@ -63,6 +56,14 @@ export const METHODS: Record<Method, Prepare> = {
 /** For what needs no preparation. */
 function simple(measure: (bench: Bench, workload: Workload, target: Target) => Promise<Figures>): Prepare {
   return (bench, workload) => Promise.resolve((target) => measure(bench, workload, target));
+}
+
+/** Measures what the load gets out of a server, and what that is per second of the server's CPU. */
+async function measureLoad(bench: Bench, program: string, { load: [mode, ...args] }: Workload, { server }: Target) {
+  const before = await server!.cpuTime();
+  const { figures: [figure], loadBusy } = await runLoad(bench, [program, mode!, server!.where, ...args]);
+  const busy = (await server!.cpuTime() - before) / bench.options.seconds;
+  return { figures: [figure!, figure! / busy], loadBusy };
 }
 
 async function runLoad({ processes, options }: Bench, command: string[]): Promise<Figures> {

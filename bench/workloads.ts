@@ -78,8 +78,10 @@ export const WORKLOADS: readonly Workload[] = [
   tlsEcho("tls-echo", "TLS echo, 32 × 1 KiB", 32, 1),
   tlsEcho("tls-echo", "TLS echo, 32 × 16 KiB", 32, 16),
   tlsEcho("tls-echo", "TLS echo, 10 × 100 KiB", 10, 100),
-  handshake("full"),
-  handshake("resumed"),
+  handshake("full", 0),
+  handshake("full", 1),
+  handshake("resumed", 0),
+  handshake("resumed", 1),
   tlsEcho("tls-unix", "TLS echo, Unix socket, 32 × 1 KiB (bare: TCP)", 32, 1),
   tlsEcho("tls-client", "TLS client, 32 × 1 KiB", 32, 1),
   tlsEcho("tls-client", "TLS client, 10 × 100 KiB", 10, 100),
@@ -122,10 +124,14 @@ function tlsEcho(mode: "tls-echo" | "tls-unix" | "tls-client", title: string, co
   } satisfies Workload;
 }
 
-function handshake(kind: "full" | "resumed"): Workload {
+/** `part`: 1 for what a second of the server's CPU is enough for. */
+function handshake(kind: "full" | "resumed", part: 0 | 1): Workload {
+  const [name, more] = part === 1 ? ["-cpu", ", per second of its CPU"] : ["", ""];
+  const title = `TLS 1.3 handshake (${kind}), echo 64 B, close; 8 at once${more}`;
   return {
-    ...plain(`tls-handshake-${kind}`, `TLS 1.3 handshake (${kind}), echo 64 B, close; 8 at once`, "tls-echo", "conn"),
+    ...plain(`tls-handshake-${kind}${name}`, title, "tls-echo", "conn"),
     method: "tls-load",
     load: ["connect", "8", "64", kind],
+    part,
   };
 }
