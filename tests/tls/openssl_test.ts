@@ -248,3 +248,32 @@ opensslTest("a loop in debug mode reports OpenSSL", async () => {
   }
   assertEquals(lines.filter((line) => /^Tandem: TLS is OpenSSL 3\./.test(line)).length, 1);
 });
+
+for (const name of ["i2d_X509_bio", "BIO_new"] as const) {
+  opensslTest(`a handshake fails, and the process goes on, if ${name}() has no memory for its results`, async () => {
+    const loop = opensslLoop();
+    const accepted = Promise.withResolvers<Error>();
+    loop.setExceptionHandler(({ error }) => accepted.resolve(error as Error));
+    const server = await loop.createServer(() => ({}), { hostname: HOST, port: 0, tls: SERVER });
+    const where = { hostname: HOST, port: portOf(server), tls: TRUSTING };
+    // The client's certificate of the server is read when the handshake is complete.
+    let isComplete = false;
+    using _complete = replaceSsl("SSL_get1_peer_certificate", (real, ssl) => {
+      const x509 = real(ssl);
+      isComplete = x509 !== null;
+      return x509;
+    });
+    const fail = (real: (...args: unknown[]) => unknown, ...args: unknown[]) => {
+      if (!isComplete) return real(...args);
+      isComplete = false;
+      return name === "BIO_new" ? null : 0;
+    };
+    using _fail = replaceSsl(name, fail as never);
+    const error = await assertRejects(() => loop.createConnection(() => new Recorder(), where), Error);
+    assertEquals(error.message, "OpenSSL is out of memory");
+    await accepted.promise;
+    server.close();
+    await server.waitClosed();
+    await new Promise<void>((resolve) => void loop.callSoon(resolve));
+  });
+}

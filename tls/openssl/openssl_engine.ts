@@ -233,10 +233,16 @@ export class OpensslEngine implements TlsEngine, Handshaking {
       else this.#fail(ssl);
       return false;
     }
-    const error = this.#finish(ssl);
+    let error: Error | null;
+    try {
+      error = this.#finish(ssl);
+    } catch (cause) {
+      error = toError(cause); // OpenSSL is out of memory.
+    }
     if (error !== null) {
       // A client must not send its last message to a server that it rejects.
       this.#over = true;
+      this.#resumption?.forget();
       this.#sink.failed(error);
       return false;
     }
