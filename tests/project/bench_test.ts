@@ -119,6 +119,7 @@ Deno.test(
     // Each has a twin on Deno's sockets, which does the same.
     for (const { name, modes, command } of onEpoll) {
       if (name.endsWith("node:tls")) continue; // It has one on epoll.
+      if (name.endsWith("one buffer for all")) continue; // Deno's sockets read into memory before bytes are there.
       const twin = servers.find((server) => server.name === name.replace(ON_EPOLL, "Tandem"))!;
       assertEquals(modes, twin.modes);
       assertEquals(command("echo").join(" ").replace(" epoll echo ", " deno echo "), twin.command("echo").join(" "));
