@@ -5,6 +5,7 @@
 import "./install_epoll.ts";
 
 import "./certificates/certificates_test.ts";
+import "./certificates/default_authorities_test.ts";
 import "./certificates/resumption_test.ts";
 import "./foreign/tls_openssl_test.ts";
 import "./foreign/tls_python_test.ts";

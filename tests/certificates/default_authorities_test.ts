@@ -1,6 +1,9 @@
 /** `tls.setDefaultCACertificates()` of `node:tls`, which changes a process: hence a file of its own. */
 import tls from "node:tls";
-import { assertEquals } from "../std.ts";
+import { TlsContext, TlsError } from "../../mod.ts";
+import { captureExceptions, loop, portOf } from "../kit.ts";
+import { assertEquals, assertRejects } from "../std.ts";
+import { CA, HOST, SERVER, STRANGER } from "../tls/kit.ts";
 import { authority, leaf, toPem } from "./certificate.ts";
 import { type Chain, chain, rogue, root } from "./chain.ts";
 import { ENCODINGS } from "./chains/encodings.ts";
@@ -67,3 +70,20 @@ for (
     }
   });
 }
+
+Deno.test("createConnection() trusts no new CA of setDefaultCACertificates(), with a context that is older either", async () => {
+  const context = new TlsContext();
+  await using server = await loop.createServer(() => ({}), { hostname: HOST, port: 0, tls: SERVER });
+  using _expected = captureExceptions();
+  const connect = () =>
+    loop.createConnection(() => ({}), { port: portOf(server), tls: { context, serverHostname: "localhost" } });
+  const before = getCACertificates("default");
+  try {
+    for (const certificates of [before, [CA], [], [CA, STRANGER]]) {
+      setDefaultCACertificates(certificates);
+      assertEquals((await assertRejects(connect, TlsError)).code, "UNKNOWN_ISSUER");
+    }
+  } finally {
+    setDefaultCACertificates(before);
+  }
+});

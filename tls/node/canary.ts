@@ -9,11 +9,11 @@
 import { NO_STREAM, type NodeTls, wrapOf } from "./node_tls.ts";
 
 /** Self-signed, for "canary", valid until 2086. Its key is deleted. */
-const CERTIFICATE = `
+export const CANARY: Uint8Array = Uint8Array.fromBase64(`
 MIIBUzCB+6ADAgECAhRPeT9Zu6foBrVIjc3Ab3Bc0SL7TDAKBggqhkjOPQQDAjARMQ8wDQYDVQQDDAZjYW5hcnkwIBcNMjYxMTI0MTg1ODA5WhgPMjA4
 NjExMDkxODU4MDlaMBExDzANBgNVBAMMBmNhbmFyeTBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABCKQMVz9G3WsSGMTa01KINHevWLu7Zjc7dSXlwCp
 1Umj4KZ0CHB0StYNjrlYB8Zx/qmPkpwBnWC9WijXy1/IyLKjLzAtMAwGA1UdEwEB/wQCMAAwHQYDVR0OBBYEFNWn4znqsJiRNpWibZvtLdjEbQkZMAoG
-CCqGSM49BAMCA0cAMEQCIEWhQVHdkZQPesaEY22pKGV/rI3qTvl3+O/mrcdLUWffAiA5J6Ig9GsqQCqewQEiLi07uyr0axY0s8Wv2UNlbnv6bQ==`;
+CCqGSM49BAMCA0cAMEQCIEWhQVHdkZQPesaEY22pKGV/rI3qTvl3+O/mrcdLUWffAiA5J6Ig9GsqQCqewQEiLi07uyr0axY0s8Wv2UNlbnv6bQ==`);
 
 /** Types of messages: RFC 5246, 7.4. */
 const SERVER_HELLO = 2;
@@ -37,7 +37,7 @@ function ask(tls: NodeTls): boolean {
   socket.on("error", () => {});
   wrap.onerror = () => {};
   wrap.start();
-  for (const part of serverFlight([Uint8Array.fromBase64(CERTIFICATE)])) wrap.readBuffer(part);
+  for (const part of serverFlight([CANARY])) wrap.readBuffer(part);
   const error = wrap.verifyError();
   socket.destroy();
   wrap.destroySsl();

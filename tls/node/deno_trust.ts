@@ -7,9 +7,9 @@
  * shows that it has accepted the certificates.
  */
 import { Authorities } from "./authorities.ts";
-import { reportsUnknownIssuer, serverFlight } from "./canary.ts";
+import { CANARY, reportsUnknownIssuer, serverFlight } from "./canary.ts";
 import { NodeContext } from "./node_context.ts";
-import { loadNodeTls, NO_STREAM, type NodeTls, wrapOf } from "./node_tls.ts";
+import { loadNodeTls, NO_STREAM, type NodeTls, type SecureContext, wrapOf } from "./node_tls.ts";
 import { verifyPeer } from "./verify.ts";
 
 /** The records of a flight have one message each, and a record has at most 16 KiB. */
@@ -39,7 +39,28 @@ export function denoTrusts(chain: Uint8Array[]): boolean {
   if (!reportsUnknownIssuer(tls)) return false;
   const { sha256, X509Certificate } = tls;
   context ??= new NodeContext(tls, SETTINGS, new Authorities([], (der) => new X509Certificate(der), sha256));
-  const { secureContext } = context.client();
+  try {
+    const { secureContext } = context.client();
+    const { verifyError, failure } = ask(tls, secureContext, chain);
+    // Not if rustls has failed earlier, and has verified nothing.
+    if (!WRONG_SIGNATURE.test(failure)) return false;
+    const report = { chain, cipher: "", verifyError, resumed: false };
+    const side = { settings: SETTINGS, serverSide: false, serverHostname: ANY_NAME, sni: undefined };
+    // The name is compared last.
+    if (verifyPeer(side, context.authorities, report)?.code !== "WRONG_NAME") return false;
+    // Without any CA (`tls.setDefaultCACertificates([])`), Deno verifies nothing, and reports the same error.
+    return Boolean(ask(tls, secureContext, [CANARY]).verifyError);
+  } catch {
+    return false;
+  }
+}
+
+/** Shows certificates to a client. Returns what `verifyError()` does, and what the client fails with. */
+function ask(
+  tls: NodeTls,
+  secureContext: SecureContext,
+  chain: Uint8Array[],
+): { verifyError: unknown; failure: string } {
   const socket = new tls.TLSSocket(NO_STREAM, {
     ...{ isServer: false, secureContext, requestCert: true, rejectUnauthorized: false, servername: "server" },
   });
@@ -50,14 +71,7 @@ export function denoTrusts(chain: Uint8Array[]): boolean {
   try {
     wrap.start();
     for (const part of serverFlight(chain)) wrap.readBuffer(part);
-    // Not if rustls has failed earlier, and has verified nothing.
-    if (!WRONG_SIGNATURE.test(failure)) return false;
-    const report = { chain, cipher: "", verifyError: wrap.verifyError(), resumed: false };
-    const side = { settings: SETTINGS, serverSide: false, serverHostname: ANY_NAME, sni: undefined };
-    // The name is compared last.
-    return verifyPeer(side, context.authorities, report)?.code === "WRONG_NAME";
-  } catch {
-    return false;
+    return { verifyError: wrap.verifyError(), failure };
   } finally {
     socket.destroy();
     wrap.destroySsl();

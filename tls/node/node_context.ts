@@ -24,6 +24,9 @@ export class NodeContext {
   /** The credentials of each side, and the CAs that were valid when they were made. */
   #made: Partial<Record<"client" | "server", { credentials: Credentials; roots: Root[] }>> = {};
 
+  /** Whether the CAs of `node:tls` were foreign when the credentials of a client were made. */
+  #hadForeign = false;
+
   constructor(tls: NodeTls, settings: TlsSettings, authorities: Authorities) {
     this.#tls = tls;
     this.settings = settings;
@@ -32,6 +35,9 @@ export class NodeContext {
 
   /** Returns the credentials of a client. */
   client(): Credentials {
+    const areForeign = hasForeignDefaults(this.#tls);
+    if (this.#hadForeign !== areForeign) delete this.#made.client;
+    this.#hadForeign = areForeign;
     return this.#cached("client", SERVER_PURPOSE, (roots) => {
       return makeClientCredentials(this.#tls, identityOf(this.settings), roots.map(({ pem }) => pem));
     });
