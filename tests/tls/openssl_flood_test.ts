@@ -5,9 +5,10 @@ import type { TlsEngine, TlsEngineSink } from "../../transports/tls_provider.ts"
 import { TlsHandle } from "../../tls/tls_handle.ts";
 import { openLibssl, type Pointer } from "../../tls/openssl/libssl.ts";
 import { MAX_MESSAGES } from "../../tls/openssl/messages.ts";
+import { hasFewPaths } from "../../tls/openssl/peer_verifier.ts";
 import { assert, assertEquals, assertInstanceOf } from "../std.ts";
 import { bytes, loop as defaultLoop, pattern, portOf, Recorder } from "../kit.ts";
-import { HOST, SERVER, TRUSTING } from "./kit.ts";
+import { CA, HOST, SERVER, TRUSTING } from "./kit.ts";
 import { hasOpenssl, opensslLoop, opensslTest, replaceSsl } from "./openssl_kit.ts";
 
 /** What a hostile peer calls. Opened outside of the tests, because Deno's sanitizer reports a library that a test opens. */
@@ -260,3 +261,10 @@ opensslTest(
     await new Promise<void>((resolve) => void loop.callSoon(resolve));
   },
 );
+
+Deno.test("hasFewPaths() reports whether Deno may be asked: not with many certificates of one name, or one that is none", () => {
+  const [ca, server] = [CA, SERVER.cert].map((pem) => Uint8Array.fromBase64(pem.replaceAll(/-----[^-]+-----/g, "")));
+  assertEquals(hasFewPaths([server!, ca!, ca!, ca!]), true);
+  assertEquals(hasFewPaths([server!, ca!, ca!, ca!, ca!]), false);
+  assertEquals(hasFewPaths([server!, new Uint8Array([1, 2, 3])]), false);
+});
