@@ -130,7 +130,8 @@ function toBytes(method: string, name: string, value: unknown): Uint8Array {
     return new TextEncoder().encode(value);
   }
   if (!(value instanceof Uint8Array)) {
-    throw new TypeError(`${method}: ${name} must be a string or a Uint8Array, got ${describe(value)}`);
+    const more = name === "delimiters" ? ", or an array of these" : "";
+    throw new TypeError(`${method}: ${name} must be a string or a Uint8Array${more}, got ${describe(value)}`);
   }
   if (value.length === 0) throw new TypeError(`${method}: ${name} must not be empty, got 0 bytes`);
   return value.slice();

@@ -70,7 +70,10 @@ export async function fromStreams(
   const method = "fromStreams()";
   checkOptions(method, options, OPTIONS);
   const { loop = getRunningLoop() } = options;
-  const { readable, writable } = streams ?? {};
+  if (typeof streams !== "object" || streams === null) {
+    throw wrongArgument(method, "streams", "an object with readable and writable", streams);
+  }
+  const { readable, writable } = streams;
   if (!(readable instanceof ReadableStream)) throw wrongArgument(method, "readable", "a ReadableStream", readable);
   if (!(writable instanceof WritableStream)) throw wrongArgument(method, "writable", "a WritableStream", writable);
   if (readable.locked) throw new TypeError(`${method}: readable is locked`);

@@ -74,9 +74,11 @@ export function toSeparators(method: string, separator: unknown): Separators {
   return separators;
 }
 
+const ONE = "a string or a Uint8Array";
+
 function toBytes(method: string, name: string, separator: unknown): Uint8Array {
   if (typeof separator !== "string" && !(separator instanceof Uint8Array)) {
-    throw wrongArgument(method, name, "a string or a Uint8Array", separator);
+    throw wrongArgument(method, name, name === "separator" ? `${ONE}, or an array of these` : ONE, separator);
   }
   if (separator.length === 0) {
     throw new RangeError(

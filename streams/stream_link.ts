@@ -124,9 +124,11 @@ export class StreamLink {
 
   /** Upgrades to TLS, which gets the bytes that were read ahead: the loop takes them by `takeUnread()`. */
   async startTls(options: Omit<StartTlsOptions, "readAhead">): Promise<void> {
-    const { serverSide = this.#serverSide } = options ?? {};
     // The loop rejects what is no object.
-    const settings = typeof options === "object" ? { ...options, serverSide } : options;
+    const isObject = typeof options === "object" && options !== null && !Array.isArray(options);
+    const settings = isObject && options.serverSide === undefined
+      ? { ...options, serverSide: this.#serverSide }
+      : options;
     this.replaceTransport(await this.loop.startTls(this.transport, this.#protocol, settings));
   }
 }

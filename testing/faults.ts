@@ -147,9 +147,11 @@ export function checkFaults(method: string, options: FaultOptions): void {
     checkOptions(method, faults, STREAM_FAULTS, { prefix: `${name}.`, name });
     checkBoolean(method, `${name}.neverReads`, faults.neverReads);
     checkFields(method, name, faults);
-    const { slicer } = faults;
-    if (slicer === undefined) continue;
-    checkInteger(method, `${name}.slicer.averageSize`, slicer.averageSize, 1, 2 ** 31 - 1);
+    const { slicer, limitData } = faults;
+    if (slicer !== undefined) checkInteger(method, `${name}.slicer.averageSize`, slicer.averageSize, 1, 2 ** 31 - 1);
+    if (limitData !== undefined) {
+      checkInteger(method, `${name}.limitData.bytes`, limitData.bytes, 0, undefined, "bytes");
+    }
   }
   if (datagrams === undefined) return;
   checkOptions(method, datagrams, DATAGRAM_FAULTS, { prefix: "datagrams.", name: "datagrams" });

@@ -1,9 +1,12 @@
+import { checkOptions, namesOf } from "../check_options.ts";
 import { EventLoop } from "../loop/mod.ts";
 import { MemoryEngine, type MemoryEngineOptions } from "./memory_engine.ts";
 import { VirtualClock, type VirtualClockOptions } from "./virtual_clock.ts";
 
 /** The options of a {@linkcode MemoryLoop}. */
 export interface MemoryLoopOptions extends VirtualClockOptions, Omit<MemoryEngineOptions, "clock"> {}
+
+const OPTIONS = namesOf<MemoryLoopOptions>({ autoJump: true, hosts: true, seed: true });
 
 /**
  * A loop with a network and a clock of its own: a {@linkcode MemoryEngine} and a {@linkcode VirtualClock}.
@@ -30,6 +33,7 @@ export class MemoryLoop extends EventLoop {
    * @throws {TypeError} If an option is wrong.
    */
   constructor(options: MemoryLoopOptions = {}) {
+    checkOptions("new MemoryLoop()", options, OPTIONS);
     const { autoJump, ...network } = options;
     const clock = new VirtualClock({ autoJump });
     const engine = new MemoryEngine({ ...network, clock });

@@ -27,7 +27,12 @@ const wrong: [Class: Any, options: unknown, error: typeof TypeError | typeof Ran
   [LineFramer, { delimiters: "" }, TypeError, 'delimiters must be a non-empty string, got string ""'],
   [LineFramer, { delimiters: [] }, TypeError, "delimiters must have at least one delimiter, got none"],
   [LineFramer, { delimiters: ["a", new Uint8Array()] }, TypeError, "delimiters[1] must not be empty, got 0 bytes"],
-  [LineFramer, { delimiters: 10 }, TypeError, "delimiters must be a string or a Uint8Array, got number 10"],
+  [
+    LineFramer,
+    { delimiters: 10 },
+    TypeError,
+    "delimiters must be a string or a Uint8Array, or an array of these, got number 10",
+  ],
   [
     LineFramer,
     { delimiters: ["\r\n", "\r"] },

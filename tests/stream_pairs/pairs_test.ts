@@ -307,6 +307,15 @@ Deno.test("startTls() with wrong options leaves the connection and what was read
   await ends.served.reader.peek(8);
   assertEquals(text(await ends.served.reader.readLine()), "one\n");
   await assertRejects(() => ends.served.writer.startTls({}), TypeError, "a TLS server requires cert and key");
+  for (const [options, got] of [[null, "null"], [[], "Array"], [5, "number 5"]] as const) {
+    const message = `startTls(): options must be a plain object, got ${got}`;
+    await assertRejects(() => ends.served.writer.startTls(options as never), TypeError, message);
+  }
+  await assertRejects(
+    () => ends.served.writer.startTls({ serverSide: null as never }),
+    TypeError,
+    "serverSide must be",
+  );
   await assertRejects(() => ends.served.writer.startTls(null as never), TypeError);
   ends.client.writer.write(bytes("three\n"));
   assertEquals(text(await ends.served.reader.readLine()), "two\n");

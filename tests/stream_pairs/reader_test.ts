@@ -290,7 +290,10 @@ Deno.test("wrong arguments of a read are errors that name them, and take no byte
       () => reader.readUntil(["\n", new Uint8Array(0)]),
       "readUntil(): separator[1] must have at least one byte, got an empty Uint8Array",
     ],
-    [() => reader.readUntil(10 as never), "readUntil(): separator must be a string or a Uint8Array, got number 10"],
+    [
+      () => reader.readUntil(10 as never),
+      "readUntil(): separator must be a string or a Uint8Array, or an array of these, got number 10",
+    ],
     [
       () => reader.readUntil("\n", { limit: -1 }),
       "readUntil(): limit must be a whole number of bytes, 1 or more, got number -1",

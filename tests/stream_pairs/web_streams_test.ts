@@ -369,7 +369,7 @@ Deno.test("fromStreams() rejects what is no stream, and leaves the other unlocke
   const wrong = [
     [{ readable: 1, writable }, "fromStreams(): readable must be a ReadableStream, got number 1"],
     [{ readable }, "fromStreams(): writable must be a WritableStream, got undefined"],
-    [null, "fromStreams(): readable must be a ReadableStream, got undefined"],
+    [null, "fromStreams(): streams must be an object with readable and writable, got null"],
   ] as const;
   for (const [streams, message] of wrong) {
     const error = await assertRejects(() => fromStreams(streams as never), TypeError);

@@ -361,6 +361,11 @@ Deno.test("MemoryEngine.inject() rejects wrong faults by name", () => {
     [{ upstream: { latency: {} } }, TypeError, "upstream.latency.latency must be a finite number, at least 0"],
     [{ downstream: { latency: { latency: -1 } } }, RangeError, "downstream.latency.latency must be"],
     [{ upstream: { bandwidth: { rate: 0 } } }, RangeError, "upstream.bandwidth.rate must be a finite number over 0"],
+    [
+      { upstream: { limitData: { bytes: 1.5 } } },
+      RangeError,
+      "upstream.limitData.bytes must be a whole number of bytes",
+    ],
     [{ upstream: { slicer: { averageSize: 0 } } }, RangeError, "upstream.slicer.averageSize must be a whole number"],
     [{ upstream: { neverReads: 1 } }, TypeError, "upstream.neverReads must be"],
     [{ datagrams: { loss: 1.5 } }, RangeError, "datagrams.loss must be a probability from 0 to 1, got number 1.5"],

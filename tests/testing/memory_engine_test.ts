@@ -66,6 +66,15 @@ Deno.test("new MemoryEngine() rejects unknown options and hosts that are no addr
   assertThrows(() => new MemoryEngine({ host: {} } as unknown as Record<string, never>), TypeError, "host");
 });
 
+Deno.test("new MemoryLoop() rejects options that are no object, and unknown ones", () => {
+  for (const [options, got] of [[5, "number 5"], [null, "null"], [[], "Array"]] as const) {
+    const message = `new MemoryLoop(): options must be a plain object, got ${got}`;
+    assertThrows(() => new MemoryLoop(options as never), TypeError, message);
+  }
+  const message = "new MemoryLoop(): sed is not an option; did you mean seed?";
+  assertThrows(() => new MemoryLoop({ sed: 1 } as never), TypeError, message);
+});
+
 Deno.test("MemoryEngine: errors have the class and the code of the system's, and name the address", async () => {
   const loop = memoryLoop();
   await using server = await loop.createServer(recorder, { hostname: "127.0.0.1", port: 80 });
