@@ -56,13 +56,13 @@ export class LimitGuard {
     const key = maxConnectionsPerPeer === Infinity ? null : peerKey(peername);
     const ofPeer = key === null ? 0 : this.#peers.get(key) ?? 0;
     if (ofPeer >= maxConnectionsPerPeer) {
-      this.#refuse(end, "maxConnectionsPerPeer", `${key} has ${ofPeer} connections`);
+      this.#refuse(end, "maxConnectionsPerPeer", `${key} has ${connections(ofPeer)}`);
       return null;
     }
     if (this.#count >= maxConnections) {
       if (this.#closed) end.handle.close(true);
       else if (whenFull === "wait") this.#held.push(end);
-      else this.#refuse(end, "maxConnections", `there are ${this.#count} connections`);
+      else this.#refuse(end, "maxConnections", thereAre(this.#count));
       return null;
     }
     this.#count++;
@@ -70,7 +70,7 @@ export class LimitGuard {
     if (whenFull === "wait" && this.#count >= maxConnections) {
       this.full = true;
       this.#host.pauseAccepting();
-      this.#report("maxConnections", `there are ${this.#count} connections, so the next ones wait`, peername);
+      this.#report("maxConnections", `${thereAre(this.#count)}, so the next ones wait`, peername);
     }
     return new Visitor(key, peername);
   }
@@ -138,4 +138,12 @@ export class LimitGuard {
   #report(limit: LimitName, text: string, peername: Deno.Addr | null): void {
     this.#reports.refused(new LimitError(`limits.${limit}: ${text}`, limit, peername));
   }
+}
+
+function connections(count: number): string {
+  return count === 1 ? "1 connection" : `${count} connections`;
+}
+
+function thereAre(count: number): string {
+  return `there ${count === 1 ? "is" : "are"} ${connections(count)}`;
 }

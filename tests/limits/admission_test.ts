@@ -109,6 +109,7 @@ Deno.test("Server.close() of a full server ends what waits, and waitClosed() res
   served.server.close();
   await Promise.all([second.untilLost(), third.untilLost()]);
   assertEquals([second.received, third.received, first.error], [0, 0, undefined]);
+  assertStringIncludes(served.events[0]!.message, "there is 1 connection, so the next ones wait");
   first.transport.close();
   await served.server.waitClosed();
   assertEquals(served.accepted.length, 1);
