@@ -18,11 +18,6 @@ export class FlowControl {
     return this.#paused;
   }
 
-  /** Whether it is as it was made. */
-  get isInitial(): boolean {
-    return !this.#paused && this.#high === DEFAULT_HIGH && this.#low === DEFAULT_HIGH / 4;
-  }
-
   get limits(): [low: number, high: number] {
     return [this.#low, this.#high];
   }

@@ -3,7 +3,9 @@ import type { StreamHandle } from "./stream_handle.ts";
 import { type SenderHost, StreamSender } from "./stream_sender.ts";
 
 /**
- * Has a sender only while there is something to send, or if the program has set limits: idle connections are 0.3 KiB smaller.
+ * Has a sender from the first write on: connections that only receive are 0.3 KiB smaller. A sender for each message would
+ * take 50 to 100 ns of a 1 KiB echo.
+ *
  * A base class, not a part, because that saves an object for each connection.
  */
 export abstract class SendingHalf implements SenderHost {
@@ -19,8 +21,7 @@ export abstract class SendingHalf implements SenderHost {
   abstract readonly dispatching: boolean;
   abstract fail(error: Error): void;
   abstract callFlowControl(name: "pauseWriting" | "resumeWriting"): void;
-  /** All is sent. */
-  protected abstract allSent(): void;
+  abstract emptied(): void;
 
   /** The sender. Made if there is none. */
   get sender(): StreamSender {
@@ -45,13 +46,6 @@ export abstract class SendingHalf implements SenderHost {
   /** The number of bytes in the write buffer. */
   get unsent(): number {
     return this.#sender?.size ?? 0;
-  }
-
-  emptied(sender: StreamSender): void {
-    // A former sender may still have had a flush scheduled.
-    if (sender !== this.#sender) return;
-    this.allSent();
-    if (sender.isIdle) this.dropSender();
   }
 
   /** Replaces the handle. Nothing may be in the write buffer. */

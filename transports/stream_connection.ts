@@ -297,7 +297,7 @@ export class StreamConnection extends SendingHalf implements ReceiverHost {
     callProtocol(this.#loop, this.transport, this.protocol, name);
   }
 
-  protected override allSent(): void {
+  emptied(): void {
     if (this.#state === "flushing") this.#flushed();
     else if (this.#closesWhenEmpty) this.closeWhenEmpty();
     else if (this.#writingHalf === "ending") this.#endWriting();

@@ -13,8 +13,8 @@ export interface SenderHost {
   /** The handle failed to write. */
   fail(error: Error): void;
   callFlowControl(name: "pauseWriting" | "resumeWriting"): void;
-  /** The write buffer of a sender is empty. */
-  emptied(sender: StreamSender): void;
+  /** The write buffer is empty. */
+  emptied(): void;
 }
 
 /** Writes of this many bytes or more are tried at once. Smaller ones are cheap to copy, and can be joined. */
@@ -62,12 +62,6 @@ export class StreamSender {
   /** The number of buffered bytes that `drop()` has dropped. */
   get dropped(): number {
     return this.#dropped;
-  }
-
-  /** Whether a new sender, with the same count, would do as well: nothing is pending, nothing set, and no callbacks are created. */
-  get isIdle(): boolean {
-    const isBusy = this.waiting || this.#writing || this.#flushScheduled || this.#drainWaiter !== null;
-    return !isBusy && !this.#stopped && this.#onWritten === null && this.#flow.isInitial;
   }
 
   /** Whether bytes wait for the handle, or a part of a file does. */
@@ -272,6 +266,6 @@ export class StreamSender {
     }
     if (this.#flow.mustResume(size)) this.#host.callFlowControl("resumeWriting");
     // Not `size`, because resumeWriting() may have written.
-    if (this.#queue.size === 0) this.#host.emptied(this);
+    if (this.#queue.size === 0) this.#host.emptied();
   }
 }
