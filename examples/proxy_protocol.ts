@@ -9,7 +9,7 @@
 import { getRunningLoop, Protocol, type Transport } from "../mod.ts";
 import { openConnection, startServer } from "../streams/mod.ts";
 
-/** Answers with what was received, and from whom. */
+/** Answers each message with the address of its client and the message. */
 class Greeter extends Protocol {
   #transport!: Transport;
 

@@ -1,4 +1,4 @@
-/** What a peer may send besides data, and how much of it: KeyUpdates, tickets, requests to renegotiate, tiny records. */
+/** A peer that sends TLS messages without data, in floods: KeyUpdates, tickets, requests to renegotiate, tiny records. */
 import { BufferedProtocol, type Protocol, TlsError, type TlsOptions } from "../../mod.ts";
 import type { StreamHandle } from "../../transports/stream_handle.ts";
 import type { TlsEngine, TlsEngineSink } from "../../transports/tls_provider.ts";

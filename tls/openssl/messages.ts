@@ -1,7 +1,7 @@
 /**
- * Counts what a peer sends besides data after the handshake: KeyUpdates, tickets, requests to renegotiate, alerts. One
- * `SSL_read` handles all that has arrived of them, and what arrives meanwhile: without a limit, a peer could keep it, and so
- * the process, for as long as it sends.
+ * Counts the messages without data that a peer sends after the handshake: KeyUpdates, tickets, requests to renegotiate,
+ * alerts. One call of `SSL_read` handles all of them that have arrived, and those that arrive meanwhile. Without a limit, a
+ * peer could keep the process in that call for as long as it sends.
  */
 import * as c from "./constants.ts";
 import { openLibssl } from "./libssl.ts";

@@ -25,8 +25,9 @@ const MAX_PART = 4 * MAX_RECORD;
 const MAX_RECORDS = 64;
 /** How many messages behind close_notify are skipped in one call. */
 const MAX_SKIPPED = 8;
-/** How many bytes of a stream take as long as a record, and as a message that is no data, besides the bytes in it. */
+/** A record takes the time of so many bytes of a plain stream, and of its own bytes besides. */
 const RECORD_COST = 1024;
+/** So does a message without data. */
 const MESSAGE_COST = 8 * 1024;
 /** The most ciphertext that waits for a peer that does not read: a part of its data, and answers that it has asked for. */
 const MAX_REST = 2 * MAX_PART;
