@@ -1,6 +1,6 @@
 /** The epoll engine tries the addresses of a name as RFC 8305 says: Happy Eyeballs. */
 import { constants } from "node:os";
-import type { ConnectionOptions, EventLoop } from "../../mod.ts";
+import type { ConnectionOptions, EventLoop, Server } from "../../mod.ts";
 import { connectToOne } from "../../engines/epoll/happy_eyeballs.ts";
 import { decodeIp } from "../../engines/epoll/sockaddr.ts";
 import { assertEquals, assertInstanceOf, assertRejects, assertStrictEquals } from "../std.ts";
@@ -22,12 +22,7 @@ const { ENETUNREACH } = constants.errno;
 
 /** Has a full backlog at 127.0.0.2: a connection to it does not end. The same port is free at other addresses. */
 async function blackHole(loop: EventLoop) {
-  const server = await loop.createServer(factory, {
-    hostname: "127.0.0.2",
-    port: freePort(),
-    backlog: 1,
-    startServing: false,
-  });
+  const server = await listenAnywhere(loop, "127.0.0.2");
   const port = portOf(server);
   const waiting = [
     await Deno.connect({ hostname: "127.0.0.2", port }),
@@ -40,6 +35,17 @@ async function blackHole(loop: EventLoop) {
       server.close();
     },
   };
+}
+
+/** Listens on a free port. A test of another file can take it first: then on another one. */
+async function listenAnywhere(loop: EventLoop, hostname: string): Promise<Server> {
+  for (;;) {
+    try {
+      return await loop.createServer(factory, { hostname, port: freePort(), backlog: 1, startServing: false });
+    } catch (error) {
+      if (!(error instanceof Deno.errors.AddrInUse)) throw error;
+    }
+  }
 }
 
 /** The addresses that are connected to, in order. */
