@@ -208,6 +208,33 @@ opensslTest("a peer that asks for new keys gets them, also while it does not rea
   await exchange(pair);
 });
 
+opensslTest(
+  "the read buffer of OpenSSL is large while a peer sends more than a record at once, and not for ever",
+  async () => {
+    const sizes: bigint[] = [];
+    using _sizes = replaceSsl("SSL_set_default_read_buffer_len", (real, ssl, size) => {
+      sizes.push(size as bigint);
+      real(ssl, size);
+    });
+    await using pair = await connect();
+    const { client, server } = pair;
+    const say = async (size: number) => {
+      const before = server.received;
+      client.transport.write(pattern(size));
+      await server.untilReceived(before + size);
+    };
+    // A record.
+    await say(16 * 1024);
+    assertEquals(sizes, []);
+    for (let i = 0; i < 2; i++) {
+      await say(100_000);
+      assertEquals(sizes.splice(0), [120n * 1024n]);
+      for (let j = 0; j < 80; j++) await say(16);
+      assertEquals(sizes.splice(0), [0n]);
+    }
+  },
+);
+
 /** How connections end. */
 const ENDINGS: Record<string, (client: Transport, server: Transport) => void> = {
   "close() of the client": (client) => client.close(),

@@ -97,6 +97,7 @@ const SYMBOLS = {
   SSL_set0_rbio: { parameters: [P, P], result: "void" },
   SSL_set0_wbio: { parameters: [P, P], result: "void" },
   SSL_set_read_ahead: { parameters: [P, "i32"], result: "void" },
+  SSL_set_default_read_buffer_len: { parameters: [P, "usize"], result: "void" },
   // Its lower half, which is not 0 if there is an error: a BigInt would be an allocation.
   ERR_peek_error: { parameters: [], result: "u32" },
   SSL_has_pending: { parameters: [P], result: "i32" },

@@ -1,8 +1,8 @@
 import { made } from "./credentials.ts";
 import type { Libssl, Pointer } from "./libssl.ts";
 
-/** The most bytes: four records, and what has to be sent with them. */
-const SIZE = 72 * 1024;
+/** The most bytes: eight records, and what has to be sent with them. */
+const SIZE = 140 * 1024;
 
 /**
  * Where OpenSSL puts what it has encrypted: a pair of BIOs. OpenSSL writes to one, and the memory between the two, which never
