@@ -5,7 +5,7 @@ import { toError } from "../errors.ts";
 import { isPromise, settle } from "../promises.ts";
 import type { LoopContext, TimerHandle } from "../transports/loop_context.ts";
 import type { StreamConnection } from "../transports/stream_connection.ts";
-import type { Connections } from "./roster.ts";
+import type { ConnectionList } from "./connection_list.ts";
 
 /** The options of {@linkcode Server.drain}. */
 export interface DrainOptions {
@@ -56,7 +56,7 @@ const DRAIN_OPTIONS = namesOf<DrainOptions>({ delay: true, grace: true, signal: 
 
 /** The server, for its drain. */
 export interface DrainHost {
-  readonly connections: Connections;
+  readonly connections: ConnectionList;
   isClosed(): boolean;
   /** Stops accepting, and calls `stopped()` if that is new. */
   close(): void;
@@ -125,7 +125,7 @@ export class Drain {
     this.#loop.callSoon(() => {
       if (this.#state !== "stopped") return;
       this.#state = "telling";
-      for (const connection of [...this.#host.connections.keys()]) this.#tell(connection);
+      for (const connection of this.#host.connections.all()) this.#tell(connection);
     });
   }
 
@@ -214,6 +214,6 @@ export class Drain {
     const { handshakes, proxyHeaders } = this.#host.abortPending();
     this.#counts.abortedHandshakes = handshakes;
     this.#counts.abortedProxyHeaders = proxyHeaders;
-    for (const connection of [...this.#host.connections.keys()]) this.#abort(connection);
+    for (const connection of this.#host.connections.all()) this.#abort(connection);
   }
 }

@@ -2,8 +2,8 @@ import { describeStream } from "../transports/describe_stream.ts";
 import type { LoopInfo, ServerState, TransportInfo, TransportState } from "../transports/inspection.ts";
 import type { StreamConnection } from "../transports/stream_connection.ts";
 
-/** The connections of a server, and when each was made. They have no entries of their own, to keep idle connections small. */
-export type Connections = ReadonlyMap<StreamConnection, number>;
+/** The connections of a server, which have no entries of their own, to keep idle connections small. */
+export type Connections = Iterable<[connection: StreamConnection, madeAt: number]>;
 
 /** The entry of one transport or server. */
 class Entry<T extends object> {

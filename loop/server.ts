@@ -11,6 +11,7 @@ import type { ConnectionOwner } from "../transports/connection_owner.ts";
 import type { StreamConnection } from "../transports/stream_connection.ts";
 import type { StreamCallbacks } from "../transports/transport.ts";
 import { Acceptor } from "./acceptor.ts";
+import { ConnectionList } from "./connection_list.ts";
 import { makeConnection, type TcpOptions } from "./connect.ts";
 import { LimitGuard } from "./limit_guard.ts";
 import type { LimitOptions, LimitPlan } from "./limits.ts";
@@ -96,8 +97,7 @@ export class Server implements AsyncDisposable {
   #serving = false;
   #closed = false;
   #servingForever = false;
-  /** And when each was made. In whole milliseconds, because a fraction takes 16 bytes. */
-  #connections = new Map<StreamConnection, number>();
+  #connections = new ConnectionList();
   /** Shared, so that a connection needs no closure. */
   #owner: ConnectionOwner<StreamConnection> = {
     lost: (connection) => {
@@ -243,13 +243,13 @@ export class Server implements AsyncDisposable {
   /** Closes the transports of all connections, and aborts those whose handshake or PROXY header is pending. */
   closeClients(): void {
     this.#abortPending();
-    for (const connection of [...this.#connections.keys()]) connection.close();
+    for (const connection of this.#connections.all()) connection.close();
   }
 
   /** Aborts the transports of all connections, and those whose handshake or PROXY header is pending. */
   abortClients(): void {
     this.#abortPending();
-    for (const connection of [...this.#connections.keys()]) connection.abort();
+    for (const connection of this.#connections.all()) connection.abort();
   }
 
   /**
@@ -324,24 +324,24 @@ export class Server implements AsyncDisposable {
 
   async #startTls(end: StreamEnd, visitor: Visitor | undefined): Promise<void> {
     const maxHandshakes = this.#guard?.maxHandshakes ?? this.#tls?.maxHandshakes ?? MAX_HANDSHAKES;
-    const controller = this.#handshakes.add(maxHandshakes, () => {
+    const pending = this.#handshakes.add(maxHandshakes, () => {
       return new TlsError("FAILED", `TLS: the handshake was aborted for newer ones (maxHandshakes: ${maxHandshakes})`);
     });
     try {
-      const secured = await secureStream(this.#loop, end, this.#tls, controller.signal);
+      const secured = await secureStream(this.#loop, end, this.#tls, pending.signal);
       // Aborted after the handshake was complete, and before this.
-      if (controller.signal.aborted) secured.handle.close(true);
-      controller.signal.throwIfAborted();
+      if (pending.signal.aborted) secured.handle.close(true);
+      pending.signal.throwIfAborted();
       this.#start(secured, visitor);
     } catch (error) {
       if (visitor !== undefined) this.#guard!.release(visitor);
       const { peername } = end.extra;
       const message = `TLS handshake with ${describeAddress(peername)} failed`;
-      const crowdedOut = error instanceof TlsError && error === controller.signal.reason;
+      const crowdedOut = error instanceof TlsError && error === pending.signal.reason;
       const isReported = error === GIVEN_UP || (crowdedOut && visitor && this.#guard!.crowdedOut(visitor, error));
       if (!isReported) this.#loop.report({ message, error: toError(error), ...peername && { peername } });
     }
-    this.#handshakes.delete(controller);
+    this.#handshakes.delete(pending);
     this.#settle();
   }
 
@@ -369,7 +369,7 @@ export class Server implements AsyncDisposable {
       if (visitor !== undefined) this.#guard!.release(visitor);
       return;
     }
-    this.#connections.set(connection, Math.floor(this.#loop.time()));
+    this.#connections.add(connection, this.#loop.time());
     if (visitor !== undefined) this.#guard!.begin(connection, visitor);
     connection.start(false); // The server lists it.
     connection.startReading();

@@ -29,6 +29,7 @@ import "./engines/memory_test.ts";
 import "./framing/framing_errors_test.ts";
 import "./limits/deadlines_test.ts";
 import "./limits/limit_options_test.ts";
+import "./loop/churn_test.ts";
 import "./loop/inspect_clock_test.ts";
 import "./loop/options_test.ts";
 import "./loop/timer_heap_test.ts";

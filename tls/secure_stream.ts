@@ -52,8 +52,10 @@ export async function secureStream(
     const known = await orClose(loop, lower, signal, () => ownHandshake(loop, end.handshake!));
     return { handle: lower, extra: { ...extra, ...known } };
   }
-  const handle = await orClose(loop, lower, signal, () => makeTlsHandle(loop, lower, plan, extra.peername));
-  return await orClose(loop, handle, signal, async () => {
+  let top: StreamHandle = lower;
+  return await orClose(loop, { close: (dropped) => top.close(dropped) }, signal, async () => {
+    const handle = makeTlsHandle(loop, lower, plan, extra.peername);
+    top = handle;
     const known = await handshake(handle, plan);
     return { handle: handle.direct() ?? handle, extra: { ...extra, ...known } };
   });

@@ -4,7 +4,7 @@ import type { StreamHandle } from "./stream_handle.ts";
 /** Does what a stream needs before it has a transport. Closes the handle if the work fails or is cancelled. */
 export async function orClose<T>(
   loop: LoopContext,
-  handle: StreamHandle,
+  handle: Pick<StreamHandle, "close">,
   signal: AbortSignal | undefined,
   work: () => T | Promise<T>,
 ): Promise<T> {

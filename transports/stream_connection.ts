@@ -50,6 +50,8 @@ export class StreamConnection extends SendingHalf implements ReceiverHost {
   /** `closeWhenEmpty()` was called. */
   #closesWhenEmpty = false;
   #closeTimer: TimerHandle | undefined;
+  /** Where the list of its server has it. */
+  place = -1;
   /** For `loop.leave()`. */
   #entry: object | undefined;
   /** Whether the stream keeps the process alive. */
