@@ -9,7 +9,7 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import { describe, toError } from "../errors.ts";
 import { isPromise, settle } from "../promises.ts";
 import type { Handle, TimerHandle } from "../transports/loop_context.ts";
-import type { Clock, ClockTimer } from "./clock.ts";
+import { type Clock, type ClockTimer, systemClock } from "./clock.ts";
 import type { Exceptions } from "./exceptions.ts";
 import { type Timed, TimerHeap } from "./timer_heap.ts";
 
@@ -99,6 +99,8 @@ export class Scheduler {
   /** The timer of the clock, for the handle that is due first. */
   #timer: ClockTimer | null = null;
   #timerDue = Infinity;
+  /** Whether that timer keeps the process alive. */
+  #timerHolds = false;
   /** The number of handles in the heap that keep the process alive. */
   #holding = 0;
 
@@ -196,18 +198,30 @@ export class Scheduler {
   /** Starts the clock's timer for the handle that is due first. */
   #arm(): void {
     const due = this.#timers.first?.due ?? Infinity;
-    if (due !== this.#timerDue) {
+    if (due !== this.#timerDue && !this.#comesEarlier(due)) {
       this.#timer?.cancel();
       this.#timerDue = due;
       this.#timer = due === Infinity ? null : this.#clock.setTimer(Math.max(0, due - this.#clock.now()), this.#onTimer);
-      if (this.#holding > 0) return;
+      this.#timerHolds = true;
     }
     this.#refTimer();
   }
 
+  /**
+   * Reports whether the clock's timer comes before anything is due. Then it starts the next one. A server of TLS cancels two
+   * time limits for each connection, and started four timers, each of which takes 2 µs. Other clocks than the system's may say
+   * when their timer is due.
+   */
+  #comesEarlier(due: number): boolean {
+    return this.#clock === systemClock && this.#timerDue < due && due !== Infinity;
+  }
+
   #refTimer(): void {
-    if (this.#holding > 0) this.#timer?.ref();
-    else this.#timer?.unref();
+    const holds = this.#holding > 0;
+    if (this.#timer === null || holds === this.#timerHolds) return;
+    this.#timerHolds = holds;
+    if (holds) this.#timer.ref();
+    else this.#timer.unref();
   }
 
   #expire(): void {

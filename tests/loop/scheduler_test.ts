@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertGreaterOrEqual, assertLess, assertStrictEquals, assertThrows } from "../std.ts";
-import { getRunningLoop, type TimerHandle } from "../../mod.ts";
+import { EventLoop, getRunningLoop, type TimerHandle } from "../../mod.ts";
 import { bytes, captureExceptions, connect, EventLog, loop, Recorder, turn } from "../kit.ts";
 
 /** Waits for a time on the loop's clock. */
@@ -273,4 +273,60 @@ Deno.test("createFuture() makes a promise that others settle", async () => {
   const future = loop.createFuture<number>();
   loop.callSoon(future.resolve, 5);
   assertEquals(await future.promise, 5);
+});
+
+Deno.test("callLater() starts no timer of the system if an earlier one was cancelled, and ends it with the last", () => {
+  const { setTimeout, clearTimeout } = globalThis;
+  const calls: string[] = [];
+  const watch = (name: string, real: (...args: never[]) => unknown) => (...args: unknown[]) => {
+    calls.push(name);
+    return real(...args as never[]);
+  };
+  Object.assign(globalThis, { setTimeout: watch("set", setTimeout), clearTimeout: watch("clear", clearTimeout) });
+  try {
+    const other = new EventLoop();
+    const timers = [1000, 2000, 3000].map((ms) => other.callLater(ms, () => {}));
+    assertEquals(calls, ["set"]);
+    timers[0]!.cancel();
+    timers[1]!.cancel();
+    assertEquals(calls, ["set"]);
+    const earlier = other.callLater(500, () => {});
+    assertEquals(calls, ["set", "clear", "set"]);
+    timers[2]!.cancel();
+    earlier.cancel();
+    assertEquals(calls, ["set", "clear", "set", "clear"]);
+  } finally {
+    Object.assign(globalThis, { setTimeout, clearTimeout });
+  }
+});
+
+Deno.test("a timer comes at its time if an earlier one was cancelled, for which the system's timer was started", async () => {
+  const startedAt = loop.time();
+  const earlier = loop.callLater(5, () => {});
+  const due = after(20);
+  earlier.cancel();
+  await due;
+  assertGreaterOrEqual(loop.time() - startedAt, 20);
+});
+
+Deno.test("callLater() sets the timer of a clock of the program for what is due first, held as long as a timer holds", () => {
+  const log: string[] = [];
+  let count = 0;
+  const setTimer = (delayMs: number) => {
+    const name = `timer ${++count}`;
+    log.push(`${name} of ${delayMs}`);
+    const add = (what: string) => () => void log.push(`${what} ${name}`);
+    return { cancel: add("cancel"), ref: add("ref"), unref: add("unref") };
+  };
+  const other = new EventLoop({ clock: { now: () => 0, setTimer } });
+  const [first, second] = [other.callLater(10, () => {}), other.callLater(20, () => {})];
+  first.unref();
+  second.unref();
+  assertEquals(log.splice(0), ["timer 1 of 10", "unref timer 1"]);
+  first.cancel();
+  assertEquals(log.splice(0), ["cancel timer 1", "timer 2 of 20", "unref timer 2"]);
+  second.ref();
+  second.ref();
+  second.cancel();
+  assertEquals(log.splice(0), ["ref timer 2", "cancel timer 2"]);
 });
