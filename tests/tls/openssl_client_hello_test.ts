@@ -1,5 +1,5 @@
 /** The name that a ClientHello requests, before OpenSSL has seen it. */
-import { readServerName } from "../../tls/openssl/client_hello.ts";
+import { isWholeHello, readServerName } from "../../tls/openssl/client_hello.ts";
 import { assertEquals } from "../std.ts";
 
 const sized = (width: number, bytes: number[]): number[] => [
@@ -84,4 +84,16 @@ Deno.test("readServerName() gives up a ClientHello that is longer, or of more re
   assertEquals(readServerName(new Uint8Array(record([1, 0, 0xff, 0xfb]))), 14);
   assertEquals(readServerName(new Uint8Array(record([1, 0, 0xff, 0xfc]))), null);
   assertEquals(readServerName(new Uint8Array([1, 1, 0, 0].flatMap((byte) => record([byte])))), null);
+});
+
+Deno.test("isWholeHello() is true for a ClientHello in one record, whatever follows, and for nothing else", () => {
+  const whole = record(hello([...sni("a.test"), ...other]));
+  const is = (bytes: number[]) => isWholeHello(new Uint8Array(bytes));
+  assertEquals([is(whole), is([...whole, 20, 3]), is(record([...hello([]), 4, 0]))], [true, true, true]);
+  for (let size = 0; size < whole.length; size++) assertEquals(is(whole.slice(0, size)), false);
+  const message = hello([]);
+  const divided = [...record(message.slice(0, 20)), ...record(message.slice(20))];
+  const long = record([1, ...sized(3, new Array(16 * 1024 - 3).fill(0))]);
+  const cases = [divided, long, record([2, ...message.slice(1)]), [23, ...whole.slice(1)], [22, 2, ...whole.slice(2)]];
+  for (const bytes of [...cases, ascii("GET / HTTP/1.1\r\n"), record([1, 0, 0])]) assertEquals(is(bytes), false);
 });

@@ -25,9 +25,24 @@ const NAME = new RegExp(`^(?:${LABEL}\\.)*(?!\\d+\\.?$)${LABEL}\\.?$`);
 /** The longest name, in bytes, without the final dot: RFC 1035, 2.3.4. */
 const MAX_NAME = 253;
 
+const NOTHING = new Uint8Array(0);
+
+/**
+ * Reports whether bytes begin with a ClientHello in a record of its own, as nearly always. Then `readServerName()` would return
+ * `""` if the name is not wanted.
+ */
+export function isWholeHello(data: Uint8Array): boolean {
+  if (data.length < 9 || data[0] !== HANDSHAKE_RECORD || data[1] !== MAJOR_VERSION || data[5] !== CLIENT_HELLO) {
+    return false;
+  }
+  const record = data[3]! << 8 | data[4]!;
+  const message = data[6]! << 16 | data[7]! << 8 | data[8]!;
+  return record <= MAX_RECORD && 4 + message <= record && 5 + record <= data.length;
+}
+
 /** What has come of a ClientHello. */
 export class ClientHello {
-  #data = new Uint8Array(0);
+  #data: Uint8Array = NOTHING;
   #size = 0;
   /** How many bytes there must be before another look at them is of use. */
   #wanted = 0;

@@ -12,7 +12,7 @@ import { NO_SINK } from "../no_sink.ts";
 import { isValidToday } from "../purpose.ts";
 import { TlsError } from "../tls_error.ts";
 import { callbacks, handshakeOf, type Handshaking } from "./callbacks.ts";
-import { ClientHello } from "./client_hello.ts";
+import { ClientHello, isWholeHello } from "./client_hello.ts";
 import * as c from "./constants.ts";
 import { setKeylogReport } from "./hooks.ts";
 import type { Libssl, Pointer } from "./libssl.ts";
@@ -145,6 +145,11 @@ export class OpensslEngine implements TlsEngine, Handshaking {
   }
 
   #receiveHello(hello: ClientHello, data: Uint8Array): Uint8Array | null {
+    if (this.#side.sni === undefined && hello.bytes.length === 0 && isWholeHello(data)) {
+      this.#hello = null;
+      this.#begin();
+      return this.#receive(data);
+    }
     hello.append(data);
     const name = this.#choosing ? undefined : hello.readName(this.#side.sni !== undefined);
     if (name === undefined) return null;
