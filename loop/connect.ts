@@ -22,7 +22,7 @@ import type {
   UnixTarget,
 } from "../transports/engine.ts";
 import type { StreamEnd } from "../transports/stream_handle.ts";
-import type { ConnectionOwner } from "../transports/connection_owner.ts";
+import type { StreamConnectionOptions } from "../transports/connection_owner.ts";
 import { StreamConnection } from "../transports/stream_connection.ts";
 import { StreamTransport } from "../transports/stream_transport.ts";
 import type { StreamCallbacks, Transport } from "../transports/transport.ts";
@@ -351,23 +351,24 @@ export function tcpSettings({ noDelay = true, keepAlive }: TcpOptions): TcpSetti
   return { noDelay, keepAlive };
 }
 
-/** Creates the protocol and the transport of a stream, without calling `connectionMade` or reading. Owns the handle. */
+/**
+ * Creates the protocol and the transport of a stream, without calling `connectionMade` or reading. Owns the handle. The
+ * connections of a server share their options.
+ */
 export function makeConnection<P extends StreamCallbacks>(
   loop: LoopCore,
   method: string,
   factory: ProtocolFactory<P>,
-  { handle, extra }: StreamEnd,
-  options: StreamOptions,
-  owner?: ConnectionOwner<StreamConnection>,
+  end: StreamEnd,
+  options: StreamConnectionOptions<StreamConnection>,
 ): [StreamConnection, P] {
   try {
-    const { closeTimeout } = options;
     const protocol = makeProtocol(loop, method, factory, "stream");
-    const connection = new StreamConnection(loop, handle, protocol, { closeTimeout, owner });
-    new StreamTransport(connection, extra);
+    const connection = new StreamConnection(loop, end.handle, protocol, options);
+    new StreamTransport(connection, end);
     return [connection, protocol];
   } catch (error) {
-    handle.close(true);
+    end.handle.close(true);
     throw error;
   }
 }
@@ -380,13 +381,15 @@ export function startClient<P extends StreamCallbacks>(
   end: StreamEnd,
   options: AcceptedSocketOptions,
 ): [Transport, P] {
+  let closeTimeout: number | undefined;
   try {
     options.signal?.throwIfAborted();
+    closeTimeout = options.closeTimeout;
   } catch (error) {
     end.handle.close(true);
     throw error;
   }
-  const [connection, protocol] = makeConnection(loop, method, factory, end, options);
+  const [connection, protocol] = makeConnection(loop, method, factory, end, { closeTimeout });
   connection.start();
   connection.startReadingSoon();
   return [connection.transport, protocol];

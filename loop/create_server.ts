@@ -170,7 +170,7 @@ export async function createServer(
       const where = { hostname, port: anyPort ? 0 : port, bound, reusePort: anyPort ? false : reusePort };
       return listen(loop, method, { ...target, ...where });
     });
-  return new Server(loop, method, factory, listeners, options, plan, serving);
+  return new Server(loop, method, factory, listeners, plan, serving);
 }
 
 /** Does the work of {@linkcode EventLoop.createUnixServer}. */
@@ -191,7 +191,7 @@ export async function createUnixServer(
   checkBoolean(method, "cleanupSocket", cleanupSocket);
   const plan = await takePlan(loop, method, options);
   const listeners = toList(await listen(loop, method, { transport: "unix", path, backlog, cleanupSocket }));
-  return new Server(loop, method, factory, listeners, options, plan, serving);
+  return new Server(loop, method, factory, listeners, plan, serving);
 }
 
 async function adopt(
@@ -210,7 +210,7 @@ async function adopt(
       `${method}: proxyProtocol cannot be given with a Deno.TlsListener; give tls with a plain listener`,
     );
   }
-  return new Server(loop, method, factory, [listener], options, plan, serving);
+  return new Server(loop, method, factory, [listener], plan, serving);
 }
 
 async function adoptFd(
@@ -228,7 +228,7 @@ async function adoptFd(
   const family = address === UNIX_ADDRESS ? "unix" : "any";
   const settings: DescriptorSettings = { ...tcpSettings(options), family, accepted: true };
   const listener = useDescriptors(loop, method, (descriptors) => descriptors.listener(fd, settings));
-  return new Server(loop, method, factory, [listener], options, plan, serving);
+  return new Server(loop, method, factory, [listener], plan, serving);
 }
 
 function checkBacklog(method: string, backlog: number | undefined): void {
@@ -237,14 +237,14 @@ function checkBacklog(method: string, backlog: number | undefined): void {
 
 /** Reads the options once, before anything listens, because a getter may throw. */
 function takeServePlan(method: string, options: StreamOptions & ServeOptions): ServePlan {
-  const { startServing = true, proxyProtocol, limits: given, tls } = options;
+  const { startServing = true, closeTimeout, proxyProtocol, limits: given, tls } = options;
   checkBoolean(method, "startServing", startServing);
   const limits = planLimits(method, given);
   const hasOwn = typeof tls === "object" && tls !== null && "maxHandshakes" in tls && tls.maxHandshakes !== undefined;
   if (hasOwn && limits?.maxHandshakes !== undefined) {
     throw new TypeError(`${method}: limits.maxHandshakes and tls.maxHandshakes cannot both be given`);
   }
-  return { startServing, proxy: planProxyServer(method, proxyProtocol), limits };
+  return { startServing, closeTimeout, proxy: planProxyServer(method, proxyProtocol), limits };
 }
 
 /** Listens. Errors name the address. */

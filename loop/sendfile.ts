@@ -72,8 +72,8 @@ export async function sendfile(
   if (!connection.acceptsWrites("sendfile()", transport)) {
     throw new InvalidStateError("sendfile() cannot be called on a closing transport");
   }
-  if (connection.sendingFile) throw new InvalidStateError("sendfile() is already running on this transport");
-  connection.sendingFile = true;
+  if (connection.rare.sendingFile) throw new InvalidStateError("sendfile() is already running on this transport");
+  connection.rare.sendingFile = true;
   const part: Part = { file, offset, count: count ?? Infinity, sent: 0 };
   let refusal: Error | null = null;
   try {
@@ -85,7 +85,7 @@ export async function sendfile(
     const cause = error instanceof DrainInterrupted ? error.error ?? undefined : error;
     throw new SendfileError(`sendfile() ended after ${part.sent} bytes`, part.sent, { cause });
   } finally {
-    connection.sendingFile = false;
+    connection.rare.sendingFile = false;
     // Behind the last byte sent, as in asyncio, also after an error.
     if (refusal === null || fallback) await seekTo(file, offset + part.sent);
   }

@@ -12,7 +12,7 @@ import type { StreamConnection } from "../transports/stream_connection.ts";
 import type { StreamCallbacks } from "../transports/transport.ts";
 import { Acceptor } from "./acceptor.ts";
 import { ConnectionList } from "./connection_list.ts";
-import { makeConnection, type TcpOptions } from "./connect.ts";
+import { makeConnection } from "./connect.ts";
 import { LimitGuard } from "./limit_guard.ts";
 import type { LimitOptions, LimitPlan } from "./limits.ts";
 import { Drain, type DrainCounts, type DrainOptions } from "./drain.ts";
@@ -56,6 +56,7 @@ export interface ServeOptions {
 /** The options of a server, checked. */
 export interface ServePlan {
   startServing: boolean;
+  closeTimeout: number | undefined;
   proxy: ProxyPlan | null;
   limits: LimitPlan | null;
 }
@@ -90,7 +91,8 @@ export class Server implements AsyncDisposable {
   #method: string;
   #factory: ProtocolFactory<StreamCallbacks>;
   #acceptor: Acceptor;
-  #options: TcpOptions;
+  /** Of all connections, so that none needs an object or a closure of its own. */
+  #options: { closeTimeout: number | undefined; owner: ConnectionOwner<StreamConnection> };
   #tls: TlsPlan | null;
   /** `null` if no peer is a proxy. */
   #proxy: ProxyGate | null;
@@ -98,7 +100,6 @@ export class Server implements AsyncDisposable {
   #closed = false;
   #servingForever = false;
   #connections = new ConnectionList();
-  /** Shared, so that a connection needs no closure. */
   #owner: ConnectionOwner<StreamConnection> = {
     lost: (connection) => {
       this.#connections.delete(connection);
@@ -136,9 +137,8 @@ export class Server implements AsyncDisposable {
     method: string,
     factory: ProtocolFactory<StreamCallbacks>,
     listeners: ListenHandle[],
-    options: TcpOptions,
     tls: TlsPlan | null,
-    { startServing, proxy, limits }: ServePlan,
+    { startServing, closeTimeout, proxy, limits }: ServePlan,
   ) {
     this.#loop = loop;
     this.#method = method;
@@ -147,7 +147,7 @@ export class Server implements AsyncDisposable {
       accepted: (end) => this.#accepted(end),
       listenerClosed: () => this.#listenerClosed(),
     });
-    this.#options = options;
+    this.#options = { closeTimeout, owner: this.#owner };
     this.#tls = tls;
     this.#proxy = proxy && new ProxyGate(loop, proxy, (end) => this.#serve(end), () => this.#settle());
     this.addresses = listeners.map(({ addr }) => addr);
@@ -363,7 +363,7 @@ export class Server implements AsyncDisposable {
   #start(end: StreamEnd, visitor: Visitor | undefined): void {
     let connection: StreamConnection;
     try {
-      [connection] = makeConnection(this.#loop, this.#method, this.#factory, end, this.#options, this.#owner);
+      [connection] = makeConnection(this.#loop, this.#method, this.#factory, end, this.#options);
     } catch (error) {
       this.#loop.report({ message: "Exception in a server's protocol factory", error: toError(error) });
       if (visitor !== undefined) this.#guard!.release(visitor);

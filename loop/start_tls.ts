@@ -113,7 +113,7 @@ async function upgrade(
     },
     protocol,
     buffered,
-    () => new StreamTransport(connection, extra),
+    () => new StreamTransport(connection, { extra }),
     early,
   );
   let direct: StreamHandle | null;

@@ -26,6 +26,7 @@ import "./engines/epoll_one_buffer_test.ts";
 import "./engines/epoll_writes_test.ts";
 import "./engines/seam_test.ts";
 import "./engines/memory_test.ts";
+import "./engines/spare_memory_test.ts";
 import "./framing/framing_errors_test.ts";
 import "./limits/deadlines_test.ts";
 import "./limits/limit_options_test.ts";

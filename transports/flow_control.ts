@@ -3,7 +3,7 @@ import { describe } from "../errors.ts";
 import type { WriteBufferLimits } from "./transport.ts";
 
 /** The default high-water mark in bytes, as in CPython's `_FlowControlMixin`. */
-const DEFAULT_HIGH = 64 * 1024;
+export const DEFAULT_HIGH = 64 * 1024;
 
 const METHOD = "setWriteBufferLimits()";
 const LIMITS: ReadonlySet<string> = new Set(["high", "low"] satisfies (keyof WriteBufferLimits)[]);

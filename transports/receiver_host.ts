@@ -1,7 +1,9 @@
+import type { LoopContext } from "./loop_context.ts";
 import type { Transport } from "./transport.ts";
 
 /** The connection, for its receiver. */
 export interface ReceiverHost {
+  readonly loop: LoopContext;
   readonly transport: Transport;
   /** A data callback threw. */
   callbackFailed(callback: string, error: Error): void;

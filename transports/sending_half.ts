@@ -9,10 +9,8 @@ import { type SenderHost, StreamSender } from "./stream_sender.ts";
  * A base class, not a part, because that saves an object for each connection.
  */
 export abstract class SendingHalf implements SenderHost {
-  protected handle: StreamHandle;
+  handle: StreamHandle;
   #sender: StreamSender | null = null;
-  /** What former senders have sent. */
-  #sent = 0;
 
   constructor(handle: StreamHandle) {
     this.handle = handle;
@@ -25,7 +23,7 @@ export abstract class SendingHalf implements SenderHost {
 
   /** The sender. Made if there is none. */
   get sender(): StreamSender {
-    return this.#sender ??= new StreamSender(this.handle, this, this.#sent);
+    return this.#sender ??= new StreamSender(this);
   }
 
   /** The sender, if there is one. */
@@ -35,7 +33,7 @@ export abstract class SendingHalf implements SenderHost {
 
   /** The number of bytes that the handle has taken. */
   get sent(): number {
-    return this.#sender?.sent ?? this.#sent;
+    return this.#sender?.sent ?? 0;
   }
 
   /** Changes with every byte that the kernel takes, also while a `write()` of the handle is pending. */
@@ -48,15 +46,11 @@ export abstract class SendingHalf implements SenderHost {
     return this.#sender?.size ?? 0;
   }
 
-  /** Replaces the handle. Nothing may be in the write buffer. */
-  protected replaceHandle(handle: StreamHandle): void {
-    this.handle = handle;
-    if (this.#sender !== null) this.#sender.handle = handle;
-  }
-
-  /** The next write has a new sender. */
-  protected dropSender(): void {
-    this.#sent = this.sent;
-    this.#sender = null;
+  /** Stops the sender, if there is one. A new one, which writes to the present handle, goes on with its count. */
+  protected renewSender(): void {
+    const former = this.#sender;
+    if (former === null) return;
+    former.stop();
+    this.#sender = new StreamSender(this, former.sent);
   }
 }

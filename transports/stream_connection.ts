@@ -14,9 +14,10 @@ import { InvalidStateError, toError } from "../errors.ts";
 import { checkProtocol } from "../checks.ts";
 import { callProtocol } from "./callbacks.ts";
 import { limitClose } from "./close_limit.ts";
-import type { ConnectionOwner, StreamConnectionOptions } from "./connection_owner.ts";
+import type { StreamConnectionOptions } from "./connection_owner.ts";
+import { ConnectionState } from "./connection_state.ts";
 import type { DenoFile, FileSource } from "./file_source.ts";
-import type { LoopContext, TimerHandle } from "./loop_context.ts";
+import type { LoopContext } from "./loop_context.ts";
 import { describeStream } from "./describe_stream.ts";
 import { checkCallbacks } from "../check_protocol.ts";
 import type { StreamHandle, StreamSink } from "./stream_handle.ts";
@@ -29,27 +30,16 @@ import type { StreamCallbacks, Transport } from "./transport.ts";
 export class StreamConnection extends SendingHalf implements ReceiverHost {
   /** The transport that the protocol has. `startTls()` replaces it. */
   transport!: Transport;
-  /** `sendfile()` runs. */
-  sendingFile = false;
-  /** `startTls()` runs, and waits for what was written before. */
-  upgrading = false;
-
-  #loop: LoopContext;
-  #closeTimeout: number | undefined;
-  #owner: ConnectionOwner<StreamConnection> | undefined;
+  readonly loop: LoopContext;
+  #options: StreamConnectionOptions<StreamConnection>;
   #receiver: StreamReceiver;
 
   #state: "open" | "flushing" | "shutting down" | "lost" = "open";
   #writingHalf: "open" | "ending" | "ended" = "open";
   /** `startReading()` was called. */
   #started = false;
-  /** Whether the protocol has paused reading, while `startTls()` pauses it, too. */
-  #wasPaused = false;
-  /** `resumeReading()` was called, and takes effect in the next turn. */
-  #resuming = false;
-  /** `closeWhenEmpty()` was called. */
-  #closesWhenEmpty = false;
-  #closeTimer: TimerHandle | undefined;
+  /** Created on demand, to keep idle connections small. */
+  #rare: ConnectionState | null = null;
   /** Where the list of its server has it. */
   place = -1;
   /** For `loop.leave()`. */
@@ -65,10 +55,19 @@ export class StreamConnection extends SendingHalf implements ReceiverHost {
     buffered: boolean = isBuffered(protocol),
   ) {
     super(handle);
-    this.#loop = loop;
-    this.#closeTimeout = options.closeTimeout;
-    this.#owner = options.owner;
-    this.#receiver = new StreamReceiver(loop, this, protocol, handle.memory, buffered);
+    this.loop = loop;
+    this.#options = options;
+    this.#receiver = new StreamReceiver(this, protocol, handle.memory, buffered);
+  }
+
+  /** What only some connections need. */
+  get rare(): ConnectionState {
+    return this.#rare ??= new ConnectionState();
+  }
+
+  /** `startTls()` runs, and waits for what was written before. */
+  get upgrading(): boolean {
+    return this.#rare !== null && this.#rare.upgrading;
   }
 
   get readable(): boolean {
@@ -90,7 +89,7 @@ export class StreamConnection extends SendingHalf implements ReceiverHost {
   /** Throws unless `setProtocol()` can take a protocol. */
   checkProtocol(protocol: StreamCallbacks): void {
     checkProtocol("setProtocol()", "protocol", protocol);
-    checkCallbacks(this.#loop, "setProtocol()", protocol, "stream");
+    checkCallbacks(this.loop, "setProtocol()", protocol, "stream");
   }
 
   get isClosing(): boolean {
@@ -116,9 +115,9 @@ export class StreamConnection extends SendingHalf implements ReceiverHost {
 
   /** Calls `connectionMade`. Called once, before `startReading()`. Not `listed`: its owner describes it. */
   start(listed = true): void {
-    if (listed) this.#entry = this.#loop.enter?.(this, describeStream);
-    if (this.#loop.debug) this.#loop.watch(this.transport);
-    callProtocol(this.#loop, this.transport, this.protocol, "connectionMade", this.transport);
+    if (listed) this.#entry = this.loop.enter?.(this, describeStream);
+    if (this.loop.debug) this.loop.watch(this.transport);
+    callProtocol(this.loop, this.transport, this.protocol, "connectionMade", this.transport);
   }
 
   /** Starts reading, unless the protocol has paused or closed. Called once. */
@@ -126,7 +125,7 @@ export class StreamConnection extends SendingHalf implements ReceiverHost {
     this.#started = true;
     if (!this.handle.readable) this.handle.watchReader?.(() => this.close());
     else if (this.isReading) {
-      this.#owner?.resumed?.(this);
+      this.#options.owner?.resumed?.(this);
       this.handle.readStart(this.#receiver);
     }
   }
@@ -136,9 +135,9 @@ export class StreamConnection extends SendingHalf implements ReceiverHost {
    * `startTls()` has taken over by then, it starts reading itself, after the handshake. `handle`: what takes the handle's place.
    */
   startReadingSoon(handle: StreamHandle | null = null): void {
-    if (handle !== null) this.replaceHandle(handle);
+    if (handle !== null) this.handle = handle;
     const { transport } = this;
-    this.#loop.callSoon(() => {
+    this.loop.callSoon(() => {
       if (this.transport === transport) this.startReading();
     });
   }
@@ -170,14 +169,15 @@ export class StreamConnection extends SendingHalf implements ReceiverHost {
     }
     if (this.#state !== "open") throw new InvalidStateError("startTls(): the transport is closing");
     if (this.#writingHalf !== "open") throw new InvalidStateError("startTls(): the transport is half closed");
-    if (this.sendingFile) throw new InvalidStateError("startTls() cannot be called during sendfile()");
+    const { rare } = this;
+    if (rare.sendingFile) throw new InvalidStateError("startTls() cannot be called during sendfile()");
     const paused = this.#receiver.paused;
     this.pauseReading();
-    this.#wasPaused = paused;
-    this.upgrading = true;
+    rare.wasPaused = paused;
+    rare.upgrading = true;
     return () => {
-      this.upgrading = false;
-      if (!this.#wasPaused) this.resumeReading();
+      rare.upgrading = false;
+      if (!rare.wasPaused) this.resumeReading();
     };
   }
 
@@ -193,20 +193,19 @@ export class StreamConnection extends SendingHalf implements ReceiverHost {
     early: Uint8Array | null = null,
   ): void {
     let sink: StreamSink;
-    this.upgrading = this.#started = false;
+    this.rare.upgrading = this.#started = false;
     try {
       [this.handle, sink] = makeHandle(this.handle);
     } catch (error) {
       this.#forceClose(toError(error));
       throw error;
     }
-    this.#loop.unwatch(this.transport);
+    this.loop.unwatch(this.transport);
     makeTransport();
-    if (this.#loop.debug) this.#loop.watch(this.transport);
+    if (this.loop.debug) this.loop.watch(this.transport);
     const former = this.#receiver;
-    this.currentSender?.stop();
-    this.dropSender();
-    this.#receiver = new StreamReceiver(this.#loop, this, protocol, this.handle.memory, buffered);
+    this.renewSender();
+    this.#receiver = new StreamReceiver(this, protocol, this.handle.memory, buffered);
     this.#receiver.received = former.received;
     if (early !== null && early.length > 0) sink.chunk(early);
     former.divert(this.#receiver, sink);
@@ -217,17 +216,18 @@ export class StreamConnection extends SendingHalf implements ReceiverHost {
     this.#beginClosing();
     this.currentSender?.interruptFile();
     this.handle.discard?.();
-    const limits = { closeTimeout: this.#closeTimeout, shutdownTimeout: this.handle.shutdownTimeout };
-    this.#closeTimer = limitClose(this.#loop, limits, () => this.#stuckAt(), (error) => this.#forceClose(error));
-    if (!this.#holds) this.#closeTimer?.unref();
+    const limits = { closeTimeout: this.#options.closeTimeout, shutdownTimeout: this.handle.shutdownTimeout };
+    const timer = limitClose(this.loop, limits, () => this.#stuckAt(), (error) => this.#forceClose(error));
+    if (timer !== undefined) this.rare.closeTimer = timer;
+    if (!this.#holds) timer?.unref();
     if (this.unsent === 0) this.#flushed();
   }
 
   /** Closes once the write buffer has been empty for a turn, in which async writers can write more. */
   closeWhenEmpty(): void {
-    this.#closesWhenEmpty = true;
+    this.rare.closesWhenEmpty = true;
     if (this.unsent > 0) return;
-    this.#loop.callSoon(() => {
+    this.loop.callSoon(() => {
       if (this.unsent === 0) this.close();
     });
   }
@@ -243,24 +243,25 @@ export class StreamConnection extends SendingHalf implements ReceiverHost {
   }
 
   pauseReading(): void {
-    this.#wasPaused = true;
+    this.rare.wasPaused = true;
     if (this.#state !== "open" || this.#receiver.paused) return;
     this.#receiver.paused = true;
-    this.#receiver.pausedAt = this.#loop.time();
-    this.#owner?.paused?.(this);
+    this.#receiver.pausedAt = this.loop.time();
+    this.#options.owner?.paused?.(this);
     this.handle.readStop();
   }
 
   resumeReading(): void {
-    this.#wasPaused = false;
+    const { rare } = this;
+    rare.wasPaused = false;
     if (this.#state !== "open" || this.upgrading || !this.#receiver.paused) return;
     this.#receiver.paused = false;
-    this.#owner?.resumed?.(this);
-    if (this.#resuming) return;
+    this.#options.owner?.resumed?.(this);
+    if (rare.resuming) return;
     // In a later turn, so that no callback is called inside resumeReading().
-    this.#resuming = true;
-    this.#loop.callSoon(() => {
-      this.#resuming = false;
+    rare.resuming = true;
+    this.loop.callSoon(() => {
+      rare.resuming = false;
       this.readAgain();
     });
   }
@@ -285,23 +286,23 @@ export class StreamConnection extends SendingHalf implements ReceiverHost {
   ref(): void {
     this.#holds = true;
     this.handle.ref?.();
-    this.#closeTimer?.ref();
+    this.#rare?.closeTimer?.ref();
   }
 
   unref(): void {
     this.#holds = false;
     this.handle.unref?.();
-    this.#closeTimer?.unref();
+    this.#rare?.closeTimer?.unref();
   }
 
   callFlowControl(name: "pauseWriting" | "resumeWriting"): void {
-    if (name === "pauseWriting") this.sender.pausedAt = this.#loop.time();
-    callProtocol(this.#loop, this.transport, this.protocol, name);
+    if (name === "pauseWriting") this.sender.pausedAt = this.loop.time();
+    callProtocol(this.loop, this.transport, this.protocol, name);
   }
 
   emptied(): void {
     if (this.#state === "flushing") this.#flushed();
-    else if (this.#closesWhenEmpty) this.closeWhenEmpty();
+    else if (this.#rare !== null && this.#rare.closesWhenEmpty) this.closeWhenEmpty();
     else if (this.#writingHalf === "ending") this.#endWriting();
   }
 
@@ -323,7 +324,7 @@ export class StreamConnection extends SendingHalf implements ReceiverHost {
 
   callbackFailed(callback: string, error: Error): void {
     const { protocol, transport } = this;
-    this.#loop.report({ message: `Fatal error: protocol.${callback}() call failed.`, error, transport, protocol });
+    this.loop.report({ message: `Fatal error: protocol.${callback}() call failed.`, error, transport, protocol });
     // Writes before the exception are sent, as they would be if writes were not joined.
     this.currentSender?.flush();
     this.#forceClose(error);
@@ -381,15 +382,15 @@ export class StreamConnection extends SendingHalf implements ReceiverHost {
     if (this.#state === "lost") return;
     this.#state = "lost";
     this.sender.stop();
-    this.#closeTimer?.cancel();
-    this.#loop.callSoon(() => this.#finish(error));
+    this.#rare?.closeTimer?.cancel();
+    this.loop.callSoon(() => this.#finish(error));
   }
 
   #finish(error: Error | null): void {
-    callProtocol(this.#loop, this.transport, this.protocol, "connectionLost", error);
+    callProtocol(this.loop, this.transport, this.protocol, "connectionLost", error);
     this.handle.close(this.sender.dropped > 0);
-    this.#loop.unwatch(this.transport);
-    this.#loop.leave?.(this.#entry);
-    this.#owner?.lost(this);
+    this.loop.unwatch(this.transport);
+    this.loop.leave?.(this.#entry);
+    this.#options.owner?.lost(this);
   }
 }

@@ -14,8 +14,8 @@ import {
 import type { ReadMemory } from "../memory/read_memory.ts";
 import { isPromise } from "../promises.ts";
 import { adoptPromise } from "./callbacks.ts";
-import type { LoopContext } from "./loop_context.ts";
 import type { ReceiverHost } from "./receiver_host.ts";
+import { ReceiverState } from "./receiver_state.ts";
 import type { StreamSink } from "./stream_handle.ts";
 import type { StreamCallbacks } from "./transport.ts";
 
@@ -29,20 +29,20 @@ export function isBuffered(protocol: StreamCallbacks): boolean {
   return typeof protocol.getBuffer === "function" && typeof protocol.bufferUpdated === "function";
 }
 
-/** Delivers what a handle reads to the protocol, or holds it while reading is paused. */
+/**
+ * Delivers what a handle reads to the protocol, or holds it while reading is paused. What most connections do without is
+ * created on demand, to keep idle connections small.
+ */
 export class StreamReceiver implements StreamSink, Lender {
   /** A data callback runs. Its writes are sent when it returns. */
   dispatching = false;
   paused = false;
-  /** When `paused` was set last. */
-  pausedAt = 0;
   /** Reading waits for pending writes of the protocol's own memory. */
   halted = false;
   allocatesLate = false;
   /** The number of bytes that have arrived, those of earlier receivers of the connection included. */
   received = 0;
 
-  #loop: LoopContext;
   #host: ReceiverHost;
   #memory: ReadMemory;
   #protocol: StreamCallbacks;
@@ -57,23 +57,13 @@ export class StreamReceiver implements StreamSink, Lender {
 
   /** Pending writes of the protocol's own memory. Nothing is read into that memory until they are done. */
   #loans = 0;
-  /** After `startTls()`, the receiver that waits for these writes instead. */
-  #heir: StreamReceiver | null = null;
-  /** Created for the first loan, to keep idle connections small. */
+  /** Created for the first loan that is waited for. */
   #onSettled: (() => void) | null = null;
-
-  /** What arrived while reading was paused: bytes in the protocol's memory or in a chunk, then the end or an error. */
-  #heldCount = 0;
-  #heldChunk: Uint8Array | null = null;
-  #heldEnd = false;
-  #heldError: Error | null = null;
   /** `eofReceived` was called. */
   #ended = false;
-  /** After `startTls()`, the sink of what the handle still delivers here. */
-  #successor: StreamSink | null = null;
+  #state: ReceiverState | null = null;
 
-  constructor(loop: LoopContext, host: ReceiverHost, protocol: StreamCallbacks, memory: ReadMemory, buffered: boolean) {
-    this.#loop = loop;
+  constructor(host: ReceiverHost, protocol: StreamCallbacks, memory: ReadMemory, buffered: boolean) {
     this.#host = host;
     this.#protocol = protocol;
     this.#memory = memory;
@@ -91,6 +81,15 @@ export class StreamReceiver implements StreamSink, Lender {
     this.#protocol = protocol;
   }
 
+  /** When `paused` was set last. */
+  get pausedAt(): number {
+    return this.#state?.pausedAt ?? 0;
+  }
+
+  set pausedAt(time: number) {
+    this.#needState().pausedAt = time;
+  }
+
   /** Whether `eofReceived` was called: nothing more arrives. */
   get ended(): boolean {
     return this.#ended;
@@ -99,35 +98,37 @@ export class StreamReceiver implements StreamSink, Lender {
   /** Drops what is held and what still arrives: no callback is called from now on. */
   stop(): void {
     this.#stopped = true;
-    this.#heldChunk = this.#heldError = null;
-    this.#heldCount = 0;
+    const state = this.#state;
+    if (state === null) return;
+    state.heldChunk = state.heldError = null;
+    state.heldCount = 0;
   }
 
   /** Passes what is held, and the bytes of a pending read, to another sink. */
   divert(heir: StreamReceiver, successor: StreamSink): void {
-    const count = this.#heldCount;
-    const chunk = this.#heldChunk;
-    this.#heir = heir;
+    const state = this.#needState();
+    const { heldCount: count, heldChunk: chunk } = state;
+    state.heir = heir;
     heir.#loans += this.#loans;
-    this.#successor = successor;
+    state.successor = successor;
     if (chunk !== null) successor.chunk(chunk);
     else if (count > 0) this.filled(count);
-    if (this.#heldError !== null) successor.failed(this.#heldError);
-    else if (this.#heldEnd) successor.end();
+    if (state.heldError !== null) successor.failed(state.heldError);
+    else if (state.heldEnd) successor.end();
     this.stop();
   }
 
   /** Delivers what was held while reading was paused. */
   release(): boolean {
-    const count = this.#heldCount;
-    const chunk = this.#heldChunk;
-    this.#heldCount = 0;
-    this.#heldChunk = null;
+    const state = this.#needState();
+    const { heldCount: count, heldChunk: chunk } = state;
+    state.heldCount = 0;
+    state.heldChunk = null;
     if (chunk !== null) this.#dispatchChunk(chunk);
     else if (count > 0) this.filled(count);
     if (this.paused || this.#stopped || this.#ended || this.#mustHalt()) return false;
-    if (this.#heldError !== null) this.failed(this.#heldError);
-    else if (this.#heldEnd) this.end();
+    if (state.heldError !== null) this.failed(state.heldError);
+    else if (state.heldEnd) this.end();
     else return true;
     return false;
   }
@@ -137,10 +138,8 @@ export class StreamReceiver implements StreamSink, Lender {
   }
 
   settled(): void {
-    if (this.#heir !== null) {
-      this.#heir.settled();
-      return;
-    }
+    const heir = this.#state?.heir;
+    if (heir) return heir.settled();
     if (--this.#loans > 0 || !this.halted) return;
     // In a microtask, because readAgain() calls callbacks.
     queueMicrotask(
@@ -166,17 +165,15 @@ export class StreamReceiver implements StreamSink, Lender {
 
   filled(count: number): void {
     const target = this.#target!;
-    if (this.#successor !== null) this.#successor.chunk(target.subarray(0, count));
-    if (this.#stopped || this.#successor !== null || count === 0) return;
+    const successor = this.#state === null ? null : this.#state.successor;
+    if (successor !== null) successor.chunk(target.subarray(0, count));
+    if (this.#stopped || successor !== null || count === 0) return;
     const owner = this.#targetOwner;
     if (owner === null) this.#memory.fit(target.length, count);
-    if (this.paused && owner !== null) {
-      this.#heldCount = count;
-      return;
-    }
+    if (this.paused && owner !== null) return void (this.#needState().heldCount = count);
     this.received += count;
     if (this.paused) {
-      this.#heldChunk = this.#keep(target, count);
+      this.#needState().heldChunk = this.#keep(target, count);
       return;
     }
     this.#target = null;
@@ -197,23 +194,20 @@ export class StreamReceiver implements StreamSink, Lender {
     // Copied if a small chunk would keep a large buffer alive, or if another thread could change the bytes.
     const keeps = data.length * 2 >= data.buffer.byteLength && data.buffer instanceof ArrayBuffer;
     const own = keeps ? data : copyBytes(data);
-    if (this.paused) this.#heldChunk = own;
+    if (this.paused) this.#needState().heldChunk = own;
     else this.#dispatchChunk(own);
   }
 
   end(): void {
     if (this.#stopped) return;
-    if (this.paused) {
-      this.#heldEnd = true;
-      return;
-    }
+    if (this.paused) return void (this.#needState().heldEnd = true);
     this.#ended = true;
     this.#dispatchEnd();
   }
 
   failed(error: Error): void {
     if (this.#stopped) return;
-    if (this.paused) this.#heldError = error;
+    if (this.paused) this.#needState().heldError = error;
     else this.#host.fail(error);
   }
 
@@ -271,12 +265,12 @@ export class StreamReceiver implements StreamSink, Lender {
 
   #askBuffer(sizeHint: number): Uint8Array | null {
     const protocol = this.#protocol;
-    const startedAt = this.#loop.debug ? this.#loop.time() : -1;
+    const startedAt = this.#host.loop.debug ? this.#host.loop.time() : -1;
     try {
       const buffer: unknown = protocol.getBuffer!(sizeHint);
       if (startedAt !== -1) this.#reportIfSlow("getBuffer", protocol, startedAt);
       if (!(buffer instanceof Uint8Array)) {
-        adoptPromise(this.#loop, buffer, "getBuffer", this.#host.transport, protocol);
+        adoptPromise(this.#host.loop, buffer, "getBuffer", this.#host.transport, protocol);
       }
       checkBytes("getBuffer()", "the result", buffer);
       if (buffer.length === 0) throw new RangeError("getBuffer() returned an empty buffer");
@@ -290,13 +284,13 @@ export class StreamReceiver implements StreamSink, Lender {
   /** Calls `dataReceived`. A window that the bytes are in is lent for the callback. */
   #dispatchData(data: Uint8Array, window: Uint8Array | null = null): void {
     const protocol = this.#protocol;
-    const startedAt = this.#loop.debug ? this.#loop.time() : -1;
+    const startedAt = this.#host.loop.debug ? this.#host.loop.time() : -1;
     let failure: Error | null = null;
     this.dispatching = true;
     if (window !== null) lendWindow(data, window, this);
     try {
       const result = protocol.dataReceived?.(data as Uint8Array<ArrayBuffer>) as unknown;
-      if (result !== undefined) adoptPromise(this.#loop, result, "dataReceived", this.#host.transport, protocol);
+      if (result !== undefined) adoptPromise(this.#host.loop, result, "dataReceived", this.#host.transport, protocol);
     } catch (error) {
       failure = toError(error);
     }
@@ -312,13 +306,13 @@ export class StreamReceiver implements StreamSink, Lender {
 
   #dispatchUpdate(memory: Uint8Array, count: number): void {
     const protocol = this.#protocol;
-    const startedAt = this.#loop.debug ? this.#loop.time() : -1;
+    const startedAt = this.#host.loop.debug ? this.#host.loop.time() : -1;
     let failure: Error | null = null;
     this.dispatching = true;
     lendMemory(memory, this);
     try {
       const result = protocol.bufferUpdated!(count) as unknown;
-      if (result !== undefined) adoptPromise(this.#loop, result, "bufferUpdated", this.#host.transport, protocol);
+      if (result !== undefined) adoptPromise(this.#host.loop, result, "bufferUpdated", this.#host.transport, protocol);
     } catch (error) {
       failure = toError(error);
     }
@@ -328,7 +322,7 @@ export class StreamReceiver implements StreamSink, Lender {
 
   #dispatchEnd(): void {
     const protocol = this.#protocol;
-    const startedAt = this.#loop.debug ? this.#loop.time() : -1;
+    const startedAt = this.#host.loop.debug ? this.#host.loop.time() : -1;
     let failure: Error | null = null;
     let keepOpen: unknown = false;
     this.dispatching = true;
@@ -336,7 +330,7 @@ export class StreamReceiver implements StreamSink, Lender {
       keepOpen = protocol.eofReceived?.();
       if (isPromise(keepOpen)) {
         // An async callback: its answer comes too late, and a promise is no answer that keeps a connection open.
-        adoptPromise(this.#loop, keepOpen, "eofReceived", this.#host.transport, protocol);
+        adoptPromise(this.#host.loop, keepOpen, "eofReceived", this.#host.transport, protocol);
         keepOpen = false;
       }
     } catch (error) {
@@ -354,14 +348,14 @@ export class StreamReceiver implements StreamSink, Lender {
   }
 
   #reportIfSlow(name: string, protocol: StreamCallbacks, startedAt: number): void {
-    this.#loop.reportIfSlow(`protocol.${name}()`, startedAt, { transport: this.#host.transport, protocol });
+    this.#host.loop.reportIfSlow(`protocol.${name}()`, startedAt, { transport: this.#host.transport, protocol });
   }
 
   /** Delivers bytes that are not in the protocol's memory, in several pieces if its buffers are smaller. */
   #dispatchChunk(chunk: Uint8Array): void {
     while (chunk.length > 0 && !this.#stopped) {
       if (this.paused || this.#mustHalt()) {
-        this.#heldChunk = chunk;
+        this.#needState().heldChunk = chunk;
         break;
       }
       if (!this.#buffered) {
@@ -395,5 +389,9 @@ export class StreamReceiver implements StreamSink, Lender {
   /** Reports whether reading must wait until memory of the protocol has been sent. */
   #mustHalt(): boolean {
     return this.halted = this.#loans > 0;
+  }
+
+  #needState(): ReceiverState {
+    return this.#state ??= new ReceiverState();
   }
 }

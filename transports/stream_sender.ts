@@ -1,13 +1,14 @@
 /** The writing half of a stream: the write buffer, flushing and flow control. */
 import { DrainInterrupted, SendfileError, toError } from "../errors.ts";
 import type { FileSource } from "./file_source.ts";
-import { FlowControl } from "./flow_control.ts";
+import { DEFAULT_HIGH, FlowControl } from "./flow_control.ts";
 import type { StreamHandle } from "./stream_handle.ts";
 import type { WriteBufferLimits } from "./transport.ts";
 import { WriteQueue } from "./write_queue.ts";
 
 /** The connection, for its sender. */
 export interface SenderHost {
+  readonly handle: StreamHandle;
   /** Whether a data callback runs; `flush()` is called after it. */
   readonly dispatching: boolean;
   /** The handle failed to write. */
@@ -21,65 +22,76 @@ export interface SenderHost {
 const TRY_FROM = 16 * 1024;
 const NOTHING = new Uint8Array(0);
 
-/** Writes bytes to a handle. Small writes in one callback are joined. */
-export class StreamSender {
-  /** The number of bytes that the handle has taken, those of earlier senders of the connection included. */
-  sent: number;
+/** What only some senders need: those that have had to wait, have sent a file, or have ended with bytes unsent. */
+class SenderState {
   /** When `pauseWriting` was called last. */
   pausedAt = 0;
-  handle: StreamHandle;
+  /** The file of which a part is pending. */
+  file: FileSource | null = null;
+  dropped = 0;
+  error: Error | null = null;
+  drainWaiter: { level: number; resolve(): void; reject(error: DrainInterrupted): void } | null = null;
+  // Created for the first write that completes later, so that further writes create no closures.
+  onWritten: ((count: number) => void) | null = null;
+  onWriteFailed: ((error: unknown) => void) | null = null;
+}
+
+/**
+ * Writes bytes to the handle of a connection. Small writes in one callback are joined.
+ *
+ * What most connections do without is created on demand, and the queue is a base class, to keep idle connections small.
+ */
+export class StreamSender extends WriteQueue {
+  /** The number of bytes that the handle has taken, those of earlier senders of the connection included. */
+  sent: number;
 
   #host: SenderHost;
-  #queue = new WriteQueue();
-  #flow = new FlowControl();
+  /** Created when more is buffered than by default, or limits are set. */
+  #flow: FlowControl | null = null;
   /** A write of the handle, or a part of a file, is pending. */
   #writing = false;
-  /** The file of which a part is pending. */
-  #file: FileSource | null = null;
   #flushScheduled = false;
   /** Created for the first write outside of a callback. */
   #onDue: (() => void) | null = null;
   #stopped = false;
-  #dropped = 0;
-  #error: Error | null = null;
-  #drainWaiter: { level: number; resolve(): void; reject(error: DrainInterrupted): void } | null = null;
+  #state: SenderState | null = null;
 
-  // Created for the first write that completes later. So further writes create no closures, and idle connections are smaller.
-  #onWritten: ((count: number) => void) | null = null;
-  #onWriteFailed: ((error: unknown) => void) | null = null;
-
-  constructor(handle: StreamHandle, host: SenderHost, sent = 0) {
+  constructor(host: SenderHost, sent = 0) {
+    super();
     this.sent = sent;
-    this.handle = handle;
     this.#host = host;
   }
 
-  /** The number of buffered bytes, those of a pending write included. */
-  get size(): number {
-    return this.#queue.size;
+  /** When `pauseWriting` was called last. */
+  get pausedAt(): number {
+    return this.#state?.pausedAt ?? 0;
+  }
+
+  set pausedAt(time: number) {
+    this.#needState().pausedAt = time;
   }
 
   /** The number of buffered bytes that `drop()` has dropped. */
   get dropped(): number {
-    return this.#dropped;
+    return this.#state?.dropped ?? 0;
   }
 
   /** Whether bytes wait for the handle, or a part of a file does. */
   get waiting(): boolean {
-    return this.#queue.size > 0 || this.#file !== null;
+    return this.size > 0 || this.#file !== null;
   }
 
   /** `pauseWriting` was called, and `resumeWriting` was not. */
   get paused(): boolean {
-    return this.#flow.paused;
+    return this.#flow !== null && this.#flow.paused;
   }
 
   get limits(): [low: number, high: number] {
-    return this.#flow.limits;
+    return this.#needFlow().limits;
   }
 
   setLimits(limits: WriteBufferLimits): void {
-    this.#flow.setLimits(limits);
+    this.#needFlow().setLimits(limits);
     this.#pauseIfFull();
   }
 
@@ -87,36 +99,36 @@ export class StreamSender {
   copy(data: Uint8Array): void {
     const rest = data.length >= TRY_FROM ? this.#tryWrite(data) : data;
     if (rest.length === 0) return;
-    this.#queue.pushCopy(rest);
+    this.pushCopy(rest);
     this.#afterPush();
   }
 
   /** Sends bytes without a copy, and owns them. */
   own(data: Uint8Array): void {
     if (data.length === 0) return;
-    this.#queue.pushOwned(data);
+    this.pushOwned(data);
     this.#afterPush();
   }
 
   /** Sends copies of several pieces as one write. */
   copyAll(pieces: Uint8Array[]): void {
-    const before = this.#queue.size;
+    const before = this.size;
     let left = 0;
     for (const piece of pieces) left += piece.length;
     for (const piece of pieces) {
       const rest = piece.length >= TRY_FROM ? this.#tryWrite(piece) : piece;
-      if (rest.length > 0 && !this.#stopped) this.#queue.pushCopy(rest, left);
+      if (rest.length > 0 && !this.#stopped) this.pushCopy(rest, left);
       left -= piece.length;
     }
-    if (this.#queue.size > before) this.#afterPush();
+    if (this.size > before) this.#afterPush();
   }
 
   /** Waits until at most `level` bytes are buffered. One caller at a time. Rejects with `DrainInterrupted`. */
   drained(level: number): Promise<void> {
-    if (this.#stopped) return Promise.reject(new DrainInterrupted(this.#dropped, this.#error));
-    if (this.#queue.size <= level) return Promise.resolve();
+    if (this.#stopped) return Promise.reject(new DrainInterrupted(this.dropped, this.#state?.error ?? null));
+    if (this.size <= level) return Promise.resolve();
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    this.#drainWaiter = { level, resolve, reject };
+    this.#needState().drainWaiter = { level, resolve, reject };
     return promise;
   }
 
@@ -128,44 +140,47 @@ export class StreamSender {
    */
   async sendFile(source: FileSource, offset: number, count: number): Promise<number | null> {
     this.#writing = true;
-    this.#file = source;
+    const state = this.#needState();
+    state.file = source;
     try {
       const sent = await source.send(offset, count);
       this.sent += sent;
-      return sent === 0 && this.#file !== source ? null : sent;
+      return sent === 0 && state.file !== source ? null : sent;
     } catch (error) {
       if (error instanceof SendfileError || error instanceof Deno.errors.NotSupported) throw error;
       this.#host.fail(toError(error));
       return null;
     } finally {
-      if (this.#file === source) {
-        this.#file = null;
+      if (state.file === source) {
+        state.file = null;
         this.#writing = false;
-        if (this.#queue.size > 0) this.flush();
+        if (this.size > 0) this.flush();
       }
     }
   }
 
   /** Sends no more of a pending part of a file, because the writing half ends. What was written meanwhile is sent. */
   interruptFile(): void {
-    if (this.#file === null) return;
-    this.#file.cancel();
-    this.#file = null;
+    const state = this.#state;
+    if (state === null || state.file === null) return;
+    state.file.cancel();
+    state.file = null;
     this.#writing = false;
-    if (this.#queue.size > 0) this.#scheduleFlush();
+    if (this.size > 0) this.#scheduleFlush();
   }
 
   /** Writes the buffer to the handle, unless a write is pending. */
   flush(): void {
     this.#flushScheduled = false;
     if (this.#writing || this.#stopped) return;
-    while (this.#queue.size > 0) {
+    while (this.size > 0) {
       let result: number | Promise<number>;
       try {
-        result = this.handle.write(this.#queue.next());
+        result = this.#host.handle.write(this.next());
         if (typeof result !== "number") {
-          if (this.#onWritten === null) this.#createCallbacks();
-          result.then(this.#onWritten, this.#onWriteFailed);
+          const state = this.#needState();
+          if (state.onWritten === null) this.#createCallbacks(state);
+          result.then(state.onWritten, state.onWriteFailed);
           this.#writing = true;
           return;
         }
@@ -184,11 +199,14 @@ export class StreamSender {
   /** Drops the buffer, because of an error or, if `null`, because of `abort()`. */
   drop(error: Error | null): void {
     this.interruptFile();
-    this.#drainWaiter?.reject(new DrainInterrupted(this.#queue.size, error));
-    this.#drainWaiter = null;
-    this.#dropped = this.#queue.size;
-    this.#error = error;
-    this.#queue.clear(this.#writing);
+    if (this.#state !== null || this.size > 0 || error !== null) {
+      const state = this.#needState();
+      state.drainWaiter?.reject(new DrainInterrupted(this.size, error));
+      state.drainWaiter = null;
+      state.dropped = this.size;
+      state.error = error;
+    }
+    this.clear(this.#writing);
   }
 
   /** Stops writing for good. */
@@ -197,20 +215,21 @@ export class StreamSender {
   }
 
   /** Creates both in one place, so that they share one context. */
-  #createCallbacks(): void {
-    this.#onWritten = (count) => this.#written(count);
-    this.#onWriteFailed = (error) => {
+  #createCallbacks(state: SenderState): void {
+    state.onWritten = (count) => this.#written(count);
+    state.onWriteFailed = (error) => {
       this.#writing = false;
-      this.#queue.settle();
+      this.settle();
       this.#host.fail(toError(error));
     };
   }
 
   /** Writes at once from the caller's memory, if the handle can and the buffer is empty. Returns the rest. */
   #tryWrite(data: Uint8Array): Uint8Array {
-    if (this.handle.tryWrite === undefined || this.#queue.size > 0 || this.#writing || this.#stopped) return data;
+    const { handle } = this.#host;
+    if (handle.tryWrite === undefined || this.size > 0 || this.#writing || this.#stopped) return data;
     try {
-      const count = this.handle.tryWrite(data);
+      const count = handle.tryWrite(data);
       this.sent += count;
       return count === data.length ? NOTHING : data.subarray(count);
     } catch (error) {
@@ -232,14 +251,15 @@ export class StreamSender {
   }
 
   #pauseIfFull(): void {
-    if (this.#flow.mustPause(this.#queue.size)) this.#host.callFlowControl("pauseWriting");
+    if (this.#flow === null && this.size <= DEFAULT_HIGH) return;
+    if (this.#needFlow().mustPause(this.size)) this.#host.callFlowControl("pauseWriting");
   }
 
   /** Removes written bytes from the buffer. A write of no bytes fails, because repeating it would never end. */
   #taken(count: number): boolean {
     if (count > 0) {
       this.sent += count;
-      this.#queue.advance(count);
+      this.advance(count);
     } else {
       this.#host.fail(new Deno.errors.WriteZero("a write took no bytes"));
     }
@@ -249,23 +269,36 @@ export class StreamSender {
   #written(count: number): void {
     this.#writing = false;
     if (this.#stopped) {
-      this.#queue.settle();
+      this.settle();
       return;
     }
     if (!this.#taken(count)) return;
-    if (this.#queue.size > 0) this.flush();
+    if (this.size > 0) this.flush();
     this.#afterDrain();
   }
 
   /** Tells those who wait for a smaller buffer. */
   #afterDrain(): void {
-    const size = this.#queue.size;
-    if (this.#drainWaiter !== null && size <= this.#drainWaiter.level) {
-      this.#drainWaiter.resolve();
-      this.#drainWaiter = null;
+    const size = this.size;
+    const state = this.#state;
+    if (state !== null && state.drainWaiter !== null && size <= state.drainWaiter.level) {
+      state.drainWaiter.resolve();
+      state.drainWaiter = null;
     }
-    if (this.#flow.mustResume(size)) this.#host.callFlowControl("resumeWriting");
+    if (this.#flow !== null && this.#flow.mustResume(size)) this.#host.callFlowControl("resumeWriting");
     // Not `size`, because resumeWriting() may have written.
-    if (this.#queue.size === 0) this.#host.emptied();
+    if (this.size === 0) this.#host.emptied();
+  }
+
+  get #file(): FileSource | null {
+    return this.#state === null ? null : this.#state.file;
+  }
+
+  #needState(): SenderState {
+    return this.#state ??= new SenderState();
+  }
+
+  #needFlow(): FlowControl {
+    return this.#flow ??= new FlowControl();
   }
 }

@@ -70,7 +70,7 @@ export class SubprocessTransport implements Interface {
         owner: { lost: () => this.#pipeClosed(fd) },
       });
       this.#pipes.set(fd, pipe);
-      new StreamTransport(pipe, {});
+      new StreamTransport(pipe, { extra: {} });
       pipe.start(false);
     }
     if (loop.debug) loop.watch(this);

@@ -47,6 +47,8 @@ const SYMBOLS = {
   getcwd: { parameters: ["buffer", "usize"], result: "pointer" },
   // The POSIX version under a name that glibc and musl share.
   strerror_r: { name: "__xpg_strerror_r", parameters: ["i32", "buffer", "usize"], result: "i32" },
+  // Of glibc only; in the table, it does nothing elsewhere.
+  malloc_trim: { parameters: ["usize"], result: "i32", optional: true },
   memcpy: { parameters: ["buffer", "pointer", "usize"], result: "pointer" },
   // The same function with the address as a number. Unlike UnsafePointerView, it works with --allow-ffi=PATH.
   copyFrom: { name: "memcpy", parameters: ["buffer", "usize", "usize"], result: "pointer" },
@@ -58,7 +60,7 @@ const SYMBOLS = {
  * changed, so that tests can make a call fail.
  */
 export type Libc =
-  & { -readonly [K in Exclude<keyof typeof SYMBOLS, "memcpy" | "errnoLocation">]: Symbols[K] }
+  & { -readonly [K in Exclude<keyof typeof SYMBOLS, "memcpy" | "errnoLocation">]: NonNullable<Symbols[K]> }
   & { errno(): number };
 type Symbols = Deno.DynamicLibrary<typeof SYMBOLS>["symbols"];
 
@@ -155,9 +157,10 @@ function load(): Libc {
   throw new Deno.errors.NotSupported(`EpollEngine found no C library it can use: ${failures.join("; ")}`);
 }
 
-function tableOf({ memcpy, errnoLocation, ...functions }: Symbols): Libc {
+function tableOf({ memcpy, errnoLocation, malloc_trim, ...functions }: Symbols): Libc {
   const location = errnoLocation();
-  return { ...functions, errno: viewOf(location) ?? copyOf(location, memcpy) };
+  const errno = viewOf(location) ?? copyOf(location, memcpy);
+  return { ...functions, malloc_trim: malloc_trim ?? (() => 0), errno };
 }
 
 /** Reads errno in place, in 4 ns. Needs `--allow-ffi` without a path. */

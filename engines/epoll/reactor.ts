@@ -29,6 +29,7 @@ import {
 import { lastError } from "./errors.ts";
 import type { Libc } from "./libc.ts";
 import type { Lane, Runnable } from "./lane.ts";
+import { SpareMemory } from "./spare_memory.ts";
 
 /** The most events between two turns of Deno's loop: 0.3 ms of a 1 KiB echo. A fetch() needs some 100 turns, timers one. */
 const MAX_EVENTS = 64;
@@ -66,6 +67,7 @@ export interface Watched extends Runnable {
 /** Watches descriptors. One for each engine. */
 export class Reactor {
   readonly libc: Libc;
+  #spare: SpareMemory;
   #turn: () => void;
   #turnWanted = false;
   /** The next call of `#tick()` is scheduled. */
@@ -77,7 +79,6 @@ export class Reactor {
   /** So many idle polls end in parking. Adapts to the traffic. */
   #maxIdlePolls = IDLE_POLLS;
   #unrefTimer: ReturnType<typeof setTimeout> | null = null;
-
   /** -1 while nothing is watched. */
   #epoll = -1;
   #wakeup = -1;
@@ -92,7 +93,6 @@ export class Reactor {
   /** The number of sources that are watched, and of those that keep the process alive. */
   #watched = 0;
   #holding = 0;
-
   /** So many events may still be delivered in this turn of Deno's loop. */
   #budget = 0;
   /** The events of this turn. */
@@ -112,6 +112,7 @@ export class Reactor {
 
   constructor(libc: Libc, turn: () => void) {
     this.libc = libc;
+    this.#spare = new SpareMemory(libc);
     this.#turn = turn;
   }
 
@@ -329,11 +330,13 @@ export class Reactor {
 
   #park(): void {
     this.#parked = true;
+    this.#spare.parked(this.#watched);
     this.libc.epoll_park(this.#epoll, this.#events, MAX_EVENTS, -1).then(this.#onParked);
   }
 
   #unpark(count: number): void {
     this.#parked = false;
+    this.#spare.unparked();
     this.#idlePolls = 0;
     for (const callback of this.#closed.splice(0)) callback();
     // On -1, errno is the thread's and cannot be read. Polling meets the same error. Events of sources that were removed
@@ -393,6 +396,4 @@ export class Reactor {
 }
 
 /** Returns how many polls without an event end in parking, after a turn with so many events. */
-function idlePollsAfter(events: number): number {
-  return events < MANY_EVENTS ? IDLE_POLLS : IDLE_POLLS_OF_MANY;
-}
+const idlePollsAfter = (events: number) => events < MANY_EVENTS ? IDLE_POLLS : IDLE_POLLS_OF_MANY;

@@ -46,9 +46,9 @@ export function encodePath(path: string): SockAddr {
 
 /** Decodes an IP address of `bytes`, which the kernel has filled. */
 export function decodeIp<T extends "tcp" | "udp">(transport: T, bytes: Uint8Array): Deno.NetAddr & { transport: T } {
-  const port = bytes[2]! << 8 | bytes[3]!;
+  const port = portOf(bytes);
   if (bytes[0] === AF_INET) {
-    return { transport, hostname: formatIpv4(bytes[4]! << 24 | bytes[5]! << 16 | bytes[6]! << 8 | bytes[7]!), port };
+    return { transport, hostname: formatIpv4(ipv4Of(bytes)), port };
   }
   const zone = bytes[24]! | bytes[25]! << 8 | bytes[26]! << 16 | bytes[27]! << 24;
   const hostname = formatIp(bytes.subarray(8, 24));
@@ -59,7 +59,18 @@ export function decodeIp<T extends "tcp" | "udp">(transport: T, bytes: Uint8Arra
 let lastIpv4 = 0;
 let lastHostname = "0.0.0.0";
 
-function formatIpv4(ip: number): string {
+/** Returns the four bytes of an IPv4 address. */
+export function ipv4Of(bytes: Uint8Array): number {
+  return bytes[4]! << 24 | bytes[5]! << 16 | bytes[6]! << 8 | bytes[7]!;
+}
+
+/** Returns the port of an IP address. */
+export function portOf(bytes: Uint8Array): number {
+  return bytes[2]! << 8 | bytes[3]!;
+}
+
+/** Formats the four bytes of an IPv4 address. */
+export function formatIpv4(ip: number): string {
   if (ip === lastIpv4) return lastHostname;
   lastIpv4 = ip;
   return lastHostname = `${ip >>> 24}.${ip >>> 16 & 255}.${ip >>> 8 & 255}.${ip & 255}`;

@@ -3,7 +3,7 @@ import type { CodecSocket, StreamCodec } from "../../transports/stream_handle.ts
 import { AF_UNIX, EAGAIN, EINTR, MSG_DONTWAIT, MSG_SEND, SHUT_WR } from "./constants.ts";
 import { duplicateFile } from "./duplicate_file.ts";
 import { lastError } from "./errors.ts";
-import { sizeOf, toSize } from "./libc.ts";
+import { type Libc, sizeOf, toSize } from "./libc.ts";
 import { SendfileSource } from "./sendfile_source.ts";
 import { getOption } from "./socket_calls.ts";
 import { SO_DOMAIN, SO_LINGER, SOL_SOCKET } from "./socket_options.ts";
@@ -52,7 +52,7 @@ export class SocketHandle extends StreamSource implements CodecSocket {
   }
 
   sendRaw(memory: Uint8Array, size: number): number {
-    return this.#send(memory, toSize(size));
+    return sendTo(this.reactor.libc, this.fd, memory, toSize(size));
   }
 
   protected override get buffered(): boolean {
@@ -69,17 +69,17 @@ export class SocketHandle extends StreamSource implements CodecSocket {
   }
 
   protected send(data: Uint8Array): number {
-    return this.#codec === null ? this.#send(data, sizeOf(data)) : this.#codec.send(data);
+    return this.#codec === null ? sendTo(this.reactor.libc, this.fd, data, sizeOf(data)) : this.#codec.send(data);
   }
+}
 
-  #send(memory: Uint8Array, size: bigint): number {
-    const { libc } = this.reactor;
-    for (;;) {
-      const count = libc.send(this.fd, memory, size, MSG_SEND);
-      if (count >= 0) return count;
-      const errno = libc.errno();
-      if (errno === EAGAIN) return WOULD_BLOCK;
-      if (errno !== EINTR) throw lastError(libc);
-    }
+/** Not a private method: a class with one takes 8 bytes of each connection. */
+function sendTo(libc: Libc, fd: number, memory: Uint8Array, size: bigint): number {
+  for (;;) {
+    const count = libc.send(fd, memory, size, MSG_SEND);
+    if (count >= 0) return count;
+    const errno = libc.errno();
+    if (errno === EAGAIN) return WOULD_BLOCK;
+    if (errno !== EINTR) throw lastError(libc);
   }
 }

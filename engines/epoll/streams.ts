@@ -5,7 +5,7 @@ import type { StreamEnd } from "../../transports/stream_handle.ts";
 import { bindUnix } from "./bind_unix.ts";
 import { type Accepted, AcceptHandle } from "./accept_handle.ts";
 import { connectTo, connectToUnix } from "./connect.ts";
-import { AF_INET6, SOCK_STREAM } from "./constants.ts";
+import { AF_INET, AF_INET6, SOCK_STREAM } from "./constants.ts";
 import { lastError } from "./errors.ts";
 import { type CallLater, connectToOne, interleave } from "./happy_eyeballs.ts";
 import { Lane } from "./lane.ts";
@@ -17,8 +17,8 @@ import { requireNet, requireNotDenied, requirePath } from "./permissions.ts";
 import type { Reactor } from "./reactor.ts";
 import { resolve, withoutBrackets } from "./resolve.ts";
 import { ScratchMemory, ScratchPool } from "./scratch_memory.ts";
-import { decodeIp, decodePath, encodeIp, encodePath, type SockAddr } from "./sockaddr.ts";
-import { Socket } from "./socket.ts";
+import { decodeIp, decodePath, encodeIp, encodePath, ipv4Of, portOf, type SockAddr } from "./sockaddr.ts";
+import { SocketEnd } from "./socket_end.ts";
 import { SocketHandle } from "./socket_handle.ts";
 import { IPPROTO_IPV6, IPPROTO_TCP, IPV6_V6ONLY, SO_KEEPALIVE, SO_REUSEADDR } from "./socket_options.ts";
 import { SO_REUSEPORT, SOL_SOCKET, TCP_NODELAY } from "./socket_options.ts";
@@ -136,7 +136,9 @@ export class Streams {
     // A listener at one address knows the local address of its connections.
     const isWildcard = addr.hostname === "0.0.0.0" || addr.hostname === "::";
     return (fd, lane, address) => {
-      return this.#end(fd, lane, isWildcard ? ipNameOf(libc, fd, "tcp") : addr, decodeIp("tcp", address));
+      const sockname = isWildcard ? ipNameOf(libc, fd, "tcp") : addr;
+      if (address[0] !== AF_INET) return this.#end(fd, lane, sockname, decodeIp("tcp", address));
+      return this.#end(fd, lane, sockname, ipv4Of(address), portOf(address));
     };
   }
 
@@ -156,9 +158,9 @@ export class Streams {
     }
   }
 
-  #end(fd: number, lane: Lane, sockname: Deno.Addr, peername: Deno.Addr): StreamEnd {
+  #end(fd: number, lane: Lane, sockname: Deno.Addr, peer: Deno.Addr | number, port?: number): StreamEnd {
     const handle = new SocketHandle(this.#reactor, lane, fd, new ScratchMemory(this.#memory));
-    return { handle, extra: { peername, sockname, socket: new Socket(handle) } };
+    return new SocketEnd(handle, sockname, peer, port);
   }
 }
 

@@ -376,7 +376,7 @@ Deno.test("sendto() that fails at once is errorReceived() in a later turn", asyn
 
 Deno.test("a stream transport has the methods of its interface and no others", () => {
   const connection = new StreamConnection(context, new ReadyHandle(), {}, {});
-  const transport = new StreamTransport(connection, {});
+  const transport = new StreamTransport(connection, { extra: {} });
   const methods = Object.getOwnPropertyNames(Object.getPrototypeOf(transport)).sort();
   assertEquals(Object.getOwnPropertyNames(transport), []);
   assertEquals(methods, [

@@ -59,7 +59,7 @@ class ChunkEngine extends MemoryEngine {
     const { acceptStart } = listener;
     listener.acceptStart = (sink: AcceptSink) => {
       acceptStart.call(listener, {
-        accepted: (end) => sink.accepted({ ...end, handle: new ChunkHandle(end.handle) }),
+        accepted: (end) => sink.accepted({ handle: new ChunkHandle(end.handle), extra: end.extra }),
         failed: (error) => sink.failed(error),
         closed: () => sink.closed(),
       });

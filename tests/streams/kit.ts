@@ -327,7 +327,7 @@ export function makeTransport(
   options: StreamConnectionOptions<StreamConnection> = {},
 ): StreamTransport {
   const connection = new StreamConnection(context, handle, protocol, options);
-  const transport = new StreamTransport(connection, {});
+  const transport = new StreamTransport(connection, { extra: {} });
   connection.start();
   connection.startReading();
   return transport;

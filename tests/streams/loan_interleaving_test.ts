@@ -220,7 +220,7 @@ Deno.test("memory that is lent when startTls() takes the connection over is not 
   connection.beginUpgrade(first);
   const ignored = { allocate: () => null, filled() {}, chunk() {}, end() {}, failed() {} };
   const upgraded = new Pushing([bytes("secret")]);
-  connection.upgrade(() => [upgraded, ignored], protocol, true, () => new StreamTransport(connection, {}));
+  connection.upgrade(() => [upgraded, ignored], protocol, true, () => new StreamTransport(connection, { extra: {} }));
   connection.startReading();
   await turn();
   await turn();

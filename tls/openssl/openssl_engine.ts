@@ -8,14 +8,14 @@ import { toError } from "../../errors.ts";
 import type { StreamHandle } from "../../transports/stream_handle.ts";
 import type { TlsEngine, TlsEngineSink, TlsSession, TlsSide } from "../../transports/tls_provider.ts";
 import { readCertificate } from "../certificate.ts";
-import { NO_SINK } from "../no_sink.ts";
 import { isValidToday } from "../purpose.ts";
 import { TlsError } from "../tls_error.ts";
 import { callbacks, handshakeOf, type Handshaking } from "./callbacks.ts";
 import { ClientHello, isWholeHello } from "./client_hello.ts";
 import * as c from "./constants.ts";
-import { setKeylogReport } from "./hooks.ts";
+import { receivedResponse, setKeylogReport } from "./hooks.ts";
 import type { Libssl, Pointer } from "./libssl.ts";
+import { LiveConnection } from "./live_connection.ts";
 import { MemoryBios } from "./memory_bios.ts";
 import { beginRead, endRead, MAX_MESSAGES, tooManyMessages } from "./messages.ts";
 import type { OpensslContext } from "./openssl_context.ts";
@@ -41,7 +41,8 @@ export class OpensslEngine implements TlsEngine, Handshaking {
   #context: OpensslContext;
   #side: TlsSide;
   #find: FindContext;
-  #ssl: Pointer | null = null;
+  /** Made by `#make()`. */
+  #connection: LiveConnection | null = null;
   #bios!: MemoryBios;
   /** Server: what has come of the ClientHello; `null` once OpenSSL has it. */
   #hello: ClientHello | null = null;
@@ -55,8 +56,6 @@ export class OpensslEngine implements TlsEngine, Handshaking {
   #session: TlsSession | null = null;
   /** The peer has ended the connection by an alert, which is not answered. */
   #alerted = false;
-  /** The sessions of a client that can resume. */
-  #resumption: Resumption | null = null;
 
   constructor(lib: Libssl, sink: TlsEngineSink, context: OpensslContext, side: TlsSide, find: FindContext) {
     this.#lib = lib;
@@ -65,6 +64,14 @@ export class OpensslEngine implements TlsEngine, Handshaking {
     this.#side = side;
     this.#find = find;
     this.#verifier = new PeerVerifier(lib, context, side);
+  }
+
+  get #ssl(): Pointer | null {
+    return this.#connection?.ssl ?? null;
+  }
+
+  get #resumption(): Resumption | null {
+    return this.#connection?.resumption ?? null;
   }
 
   get sessions(): OpensslContext {
@@ -99,15 +106,10 @@ export class OpensslEngine implements TlsEngine, Handshaking {
   }
 
   direct(lower: StreamHandle, early: Uint8Array[], shutdownTimeout: number): StreamHandle | null {
-    const [lib, ssl] = [this.#lib, this.#ssl];
-    const isReady = ssl !== null && this.#established && !this.#over && this.#bios.isRead;
+    const isReady = this.#ssl !== null && this.#established && !this.#over && this.#bios.isRead;
     if (!isReady || lower.attach === undefined) return null;
-    this.#sink = NO_SINK; // The other one keeps alive what the handshake has needed: 1.3 KiB.
-    const free = (isBroken: boolean) => {
-      if (isBroken) this.#resumption?.forget();
-      this.destroy();
-    };
-    return new OpensslStream({ lib, ssl, free, lower, early, shutdownTimeout });
+    // Nothing refers to this engine any more: with what the handshake has needed, it takes 2 KiB.
+    return new OpensslStream(this.#connection!, lower, early, shutdownTimeout);
   }
 
   session(): TlsSession {
@@ -117,12 +119,7 @@ export class OpensslEngine implements TlsEngine, Handshaking {
   destroy(): void {
     this.#over = true;
     this.#hello = null;
-    const ssl = this.#ssl;
-    this.#ssl = null;
-    if (ssl === null) return;
-    this.#resumption?.end();
-    setKeylogReport(ssl, null);
-    this.#lib.SSL_free(ssl);
+    this.#connection?.free();
   }
 
   selectProtocol(offered: Uint8Array): number {
@@ -182,7 +179,7 @@ export class OpensslEngine implements TlsEngine, Handshaking {
     const { serverSide } = this.#side;
     const ctx = serverSide ? this.#context.server() : this.#context.client();
     const { ssl, bios } = MemoryBios.connect(lib, ctx);
-    this.#ssl = ssl; // From here on, destroy() frees it.
+    const connection = this.#connection = new LiveConnection(lib, ssl, this.#context); // From here on, destroy() frees it.
     this.#bios = bios;
     if (this.#context.settings.keylog !== undefined) {
       const { report } = this.#sink;
@@ -191,7 +188,7 @@ export class OpensslEngine implements TlsEngine, Handshaking {
     if (!serverSide) {
       lib.SSL_set_connect_state(ssl);
       setServerName(lib, ssl, this.#side);
-      this.#resumption = resume(this.#context.clientSessions, ssl, this.#side, this.#verifier);
+      connection.resumption = resume(this.#context.clientSessions, ssl, this.#side, this.#verifier);
       return;
     }
     lib.SSL_set_accept_state(ssl);
@@ -265,7 +262,10 @@ export class OpensslEngine implements TlsEngine, Handshaking {
     const { object, session, reused } = readSession(lib, ssl);
     Object.assign(this.sslObject, object);
     const chain = reused ? this.#resumption?.offered?.chain ?? [] : this.#verifier.chain;
-    attachConnection(this.sslObject, lib, () => this.#ssl, { serverSide, chain });
+    const connection = this.#connection!;
+    if (chain.length > 0) connection.chain = chain;
+    if (!serverSide) connection.response = receivedResponse(lib, ssl);
+    attachConnection(this.sslObject, connection);
     this.#session = session;
     const { alpnProtocol, peercert } = session;
     if (reused) this.#resumption?.renew();

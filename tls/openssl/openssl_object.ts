@@ -4,25 +4,16 @@ import { InvalidStateError } from "../../errors.ts";
 import type { PeerCertificate } from "../../transports/transport.ts";
 import { toPeerCertificate } from "../peer_certificate.ts";
 import * as c from "./constants.ts";
-import { receivedResponse } from "./hooks.ts";
 import { cString, type Libssl, type Pointer, textOf } from "./libssl.ts";
+import type { LiveConnection } from "./live_connection.ts";
 import { takeError } from "./openssl_error.ts";
 import { sha256 } from "./sha256.ts";
 
 /** A way to bind an authentication to the connection: RFC 9266 and RFC 5929. */
 export type ChannelBinding = "tls-exporter" | "tls-server-end-point";
 
-/** The connection of an object. Not a field of the class, so that its type names nothing of OpenSSL. */
-interface State {
-  lib: Libssl;
-  /** Returns the `SSL`; `null` once it is freed. */
-  live: () => Pointer | null;
-  chain: readonly Uint8Array[];
-  serverSide: boolean;
-  response: Uint8Array | null;
-}
-
-const states = new WeakMap<OpensslObject, State>();
+let connectionOf: (object: OpensslObject) => LiveConnection | null;
+let setConnection: (object: OpensslObject, connection: LiveConnection) => void;
 
 /** What one HKDF can make with SHA-256: RFC 5869, 2.3. */
 const MAX_EXPORT = 255 * 32;
@@ -43,6 +34,13 @@ export class OpensslObject {
   sessionReused = false;
   /** The group of the key exchange, such as `"X25519"`; `null` if there was none. */
   group: string | null = null;
+  /** `null` until the handshake is complete. */
+  #connection: LiveConnection | null = null;
+
+  static {
+    connectionOf = (object) => object.#connection;
+    setConnection = (object, connection) => void (object.#connection = connection);
+  }
 
   /**
    * Derives a key from the connection, the same on both sides (RFC 5705, and RFC 8446, 7.5).
@@ -103,9 +101,8 @@ export class OpensslObject {
    * knows it.
    */
   getVerifiedChain(): PeerCertificate[] {
-    const state = states.get(this);
-    if (state === undefined) return [];
-    const { lib, chain } = state;
+    if (this.#connection === null) return [];
+    const { lib, chain } = this.#connection;
     return chain.map((der) => toPeerCertificate(der, (data) => sha256(lib, data).toHex()));
   }
 
@@ -115,28 +112,22 @@ export class OpensslObject {
    * @returns The response (RFC 6960, DER); `null` if the server has sent none. With `requestOcsp`, no session is resumed.
    */
   getOcspResponse(): Uint8Array | null {
-    return states.get(this)?.response?.slice() ?? null;
+    return this.#connection?.response?.slice() ?? null;
   }
 }
 
-/** Gives an object the connection whose handshake is complete. `live`: returns the `SSL`, `null` once it is freed. */
-export function attachConnection(
-  object: OpensslObject,
-  lib: Libssl,
-  live: () => Pointer | null,
-  { serverSide, chain }: { serverSide: boolean; chain: readonly Uint8Array[] },
-): void {
-  const ssl = live();
-  const response = serverSide || ssl === null ? null : receivedResponse(lib, ssl);
-  states.set(object, { lib, live, serverSide, chain, response });
+/** Gives an object the connection whose handshake is complete. */
+export function attachConnection(object: OpensslObject, connection: LiveConnection): void {
+  setConnection(object, connection);
 }
 
 function open(object: OpensslObject, method: string): { lib: Libssl; ssl: Pointer; serverSide: boolean } {
-  const state = states.get(object);
-  const ssl = state?.live() ?? null;
-  if (state === undefined || ssl === null) throw new InvalidStateError(`${method}: the TLS connection is closed`);
-  state.lib.ERR_clear_error();
-  return { lib: state.lib, ssl, serverSide: state.serverSide };
+  const connection = connectionOf(object);
+  const ssl = connection?.ssl ?? null;
+  if (connection === null || ssl === null) throw new InvalidStateError(`${method}: the TLS connection is closed`);
+  const { lib } = connection;
+  lib.ERR_clear_error();
+  return { lib, ssl, serverSide: lib.SSL_is_server(ssl) === 1 };
 }
 
 function exportKey(lib: Libssl, ssl: Pointer, label: string, length: number, context?: Uint8Array): Uint8Array | null {

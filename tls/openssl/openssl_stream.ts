@@ -13,6 +13,7 @@ import { TlsError } from "../tls_error.ts";
 import * as c from "./constants.ts";
 import { made } from "./credentials.ts";
 import type { Libssl, Pointer } from "./libssl.ts";
+import type { LiveConnection } from "./live_connection.ts";
 import { beginRead, endRead, MAX_MESSAGES, tooManyMessages } from "./messages.ts";
 import { takeError, toConnectionError } from "./openssl_error.ts";
 import { Output } from "./output.ts";
@@ -52,34 +53,18 @@ function clearErrors(lib: Libssl): void {
   if (lib.ERR_peek_error() !== 0) lib.ERR_clear_error();
 }
 
-/** Of the engine that has done the handshake. */
-export interface StreamParts {
-  lib: Libssl;
-  /** The connection. `free` frees it. `isBroken`: whether TLS has failed. */
-  ssl: Pointer;
-  free: (isBroken: boolean) => void;
-  /** The handle of a socket. */
-  lower: StreamHandle;
-  /** Cleartext that came with the handshake. */
-  early: Uint8Array[];
-  shutdownTimeout: number;
-}
-
 /** A byte stream over TLS. */
 export class OpensslStream implements StreamHandle, StreamCodec {
   readonly shutdownTimeout: number;
   /** The number of bytes of ciphertext that the kernel has taken late. */
   progress = 0;
   pending = false;
-  #lib: Libssl;
-  /** `null` after `close()`. */
-  #ssl: Pointer | null;
-  #free: (isBroken: boolean) => void;
+  #connection: LiveConnection;
   #lower: StreamHandle;
   #socket: CodecSocket;
   #output: Output;
-  /** Cleartext that came with the handshake, and who reads. */
-  #early: Uint8Array[];
+  /** Cleartext that came with the handshake, if there is any left, and who reads. */
+  #early: Uint8Array[] | null;
   #sink: StreamSink | null = null;
   /** Ciphertext that the kernel has not taken yet. */
   #rest: Uint8Array = NOTHING;
@@ -95,13 +80,20 @@ export class OpensslStream implements StreamHandle, StreamCodec {
   /** Made by `shutdown()`. Settled when the peer has ended the stream, or cannot. */
   #peerEnded: PromiseWithResolvers<void> | null = null;
 
-  /** Takes the place of the BIOs of a connection. Throws if OpenSSL has no memory. */
-  constructor({ lib, ssl, free, lower, early, shutdownTimeout }: StreamParts) {
-    this.#lib = lib;
-    this.#ssl = ssl;
-    this.#free = free;
+  /**
+   * Takes the place of the BIOs of a connection, and owns it. Throws if OpenSSL has no memory.
+   *
+   * @param connection The connection, whose handshake is complete.
+   * @param lower The handle of a socket.
+   * @param early Cleartext that came with the handshake.
+   * @param shutdownTimeout How long closing may take, in milliseconds.
+   */
+  constructor(connection: LiveConnection, lower: StreamHandle, early: Uint8Array[], shutdownTimeout: number) {
+    const { lib } = connection;
+    const ssl = connection.ssl!;
+    this.#connection = connection;
     this.#lower = lower;
-    this.#early = early;
+    this.#early = early.length === 0 ? null : early;
     this.shutdownTimeout = shutdownTimeout;
     this.#output = output ??= new Output(lib);
     this.#socket = lower.attach!(this);
@@ -135,7 +127,7 @@ export class OpensslStream implements StreamHandle, StreamCodec {
   }
 
   readStart(sink: StreamSink): void {
-    if (this.#early.length === 0) {
+    if (this.#early === null) {
       this.#lower.readStart(sink);
       return;
     }
@@ -161,7 +153,7 @@ export class OpensslStream implements StreamHandle, StreamCodec {
   }
 
   discard(): void {
-    this.#early = [];
+    this.#early = null;
     if (this.#over) return;
     const over = () => this.#peerEnded?.resolve();
     this.#lower.readStart({
@@ -177,12 +169,12 @@ export class OpensslStream implements StreamHandle, StreamCodec {
   async shutdown(): Promise<void> {
     const { promise, resolve } = this.#peerEnded = Promise.withResolvers<void>();
     this.discard();
-    if (this.#ssl !== null && this.#failure === null && this.#sendError === null) {
-      const lib = this.#lib;
+    const { lib, ssl } = this.#connection;
+    if (ssl !== null && this.#failure === null && this.#sendError === null) {
       lib.ERR_clear_error();
       // From now on, OpenSSL ignores messages of TLS 1.2, and would go on for as long as a peer sends them.
-      lib.SSL_ctrl(this.#ssl, c.SSL_CTRL_CLEAR_MODE, c.SSL_MODE_AUTO_RETRY, null);
-      lib.SSL_shutdown(this.#ssl);
+      lib.SSL_ctrl(ssl, c.SSL_CTRL_CLEAR_MODE, c.SSL_MODE_AUTO_RETRY, null);
+      lib.SSL_shutdown(ssl);
       lib.ERR_clear_error();
       this.#sendOwn();
     }
@@ -207,20 +199,17 @@ export class OpensslStream implements StreamHandle, StreamCodec {
     this.#over = true;
     this.pending = false;
     this.#sink = null;
-    this.#early = [];
+    this.#early = null;
     this.#rest = NOTHING;
     this.#lower.close(dropped);
     this.#peerEnded?.resolve();
-    if (this.#ssl === null) return;
-    this.#ssl = null;
-    this.#free(this.#failure instanceof TlsError || this.#sendError instanceof TlsError);
+    this.#connection.free(this.#failure instanceof TlsError || this.#sendError instanceof TlsError);
   }
 
   receive(memory: Uint8Array): number {
-    const ssl = this.#ssl;
+    const { lib, ssl } = this.#connection;
     if (ssl === null) return 0;
     if (this.#failure !== null) throw this.#failure;
-    const lib = this.#lib;
     const size = lengthOf(memory);
     clearErrors(lib);
     beginRead();
@@ -253,12 +242,11 @@ export class OpensslStream implements StreamHandle, StreamCodec {
   }
 
   send(data: Uint8Array): number {
-    const ssl = this.#ssl;
+    const { lib, ssl } = this.#connection;
     const size = lengthOf(data);
     if (this.#sendError !== null) throw this.#sendError;
     if (ssl === null || size === 0) return 0;
     if (this.#rest.length > 0 && !this.#flush()) return -1;
-    const lib = this.#lib;
     let done = this.#owed;
     this.#owed = 0;
     while (done < size) {
@@ -281,21 +269,26 @@ export class OpensslStream implements StreamHandle, StreamCodec {
 
   /** Sets the size of OpenSSL's next read buffer. */
   #fitBuffer(ssl: Pointer, received: number): void {
+    const { lib } = this.#connection;
     const before = this.#largeReads;
     this.#largeReads = received > MAX_RECORD ? SMALL_READS : before - 1;
-    if (before === 0) this.#lib.SSL_set_default_read_buffer_len(ssl, LARGE_READ);
-    else if (this.#largeReads === 0) this.#lib.SSL_set_default_read_buffer_len(ssl, 0n);
+    if (before === 0) lib.SSL_set_default_read_buffer_len(ssl, LARGE_READ);
+    else if (this.#largeReads === 0) lib.SSL_set_default_read_buffer_len(ssl, 0n);
   }
 
   #deliverEarly(): void {
-    while (this.#sink !== null && this.#early.length > 0) this.#sink.chunk(this.#early.shift()!);
+    while (this.#sink !== null && this.#early !== null) {
+      const data = this.#early.shift()!;
+      if (this.#early.length === 0) this.#early = null;
+      this.#sink.chunk(data);
+    }
     if (this.#sink !== null) this.#lower.readStart(this.#sink);
   }
 
   /** Returns what a read that has returned no bytes means: -1 for none yet, 0 for the end, `null` for `#failure`. */
   #endOf(ssl: Pointer, result: number, messages: number): -1 | 0 | null {
     if (messages > MAX_MESSAGES) return this.#fail(tooManyMessages());
-    const lib = this.#lib;
+    const { lib } = this.#connection;
     const error = lib.SSL_get_error(ssl, result);
     if (error === c.SSL_ERROR_WANT_READ) {
       this.pending = false; // At most a part of a record, whose other part is an event.
@@ -318,7 +311,7 @@ export class OpensslStream implements StreamHandle, StreamCodec {
   }
 
   #explain(ssl: Pointer): Error {
-    const lib = this.#lib;
+    const { lib } = this.#connection;
     const error = takeError(lib);
     if (error?.ofSsl && error.reason === c.SSL_R_UNEXPECTED_EOF_WHILE_READING) {
       return new Deno.errors.UnexpectedEof(

@@ -21,11 +21,21 @@ export function readSession(
     session: {
       cipher: cipher === null
         ? null
-        : { name: textOf(lib.SSL_CIPHER_get_name(cipher)), version, bits: lib.SSL_CIPHER_get_bits(cipher, null) },
+        : { name: nameOf(lib.SSL_CIPHER_get_name(cipher)), version, bits: lib.SSL_CIPHER_get_bits(cipher, null) },
       peercert: readPeer(lib, ssl),
       alpnProtocol: readProtocol(lib, ssl),
     },
   };
+}
+
+/** The names of OpenSSL's ciphers and groups, which connections share. */
+const names = new Map<string, string>();
+
+function nameOf(pointer: Deno.PointerValue): string {
+  const text = textOf(pointer);
+  const known = names.get(text);
+  if (known === undefined) names.set(text, text);
+  return known ?? text;
 }
 
 /** Numbers above this are groups that have no NID, such as X25519MLKEM768: tls1.h. */
@@ -34,8 +44,8 @@ const GROUP_WITHOUT_NID = 0x1000000;
 function readGroup(lib: Libssl, ssl: Pointer): string | null {
   const nid = lib.SSL_ctrl(ssl, SSL_CTRL_GET_NEGOTIATED_GROUP, 0n, null);
   if (nid <= 0) return null;
-  if (nid >= GROUP_WITHOUT_NID) return textOf(lib.SSL_group_to_name(ssl, nid)) || null;
-  return textOf(lib.OBJ_nid2sn(nid)) || null;
+  if (nid >= GROUP_WITHOUT_NID) return nameOf(lib.SSL_group_to_name(ssl, nid)) || null;
+  return nameOf(lib.OBJ_nid2sn(nid)) || null;
 }
 
 function readPeer(lib: Libssl, ssl: Pointer): TlsSession["peercert"] {
