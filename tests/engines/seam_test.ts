@@ -5,67 +5,11 @@ import { bytes, concat, EventLog, pattern, Recorder, text, turn } from "../kit.t
 import { assertEquals, assertStrictEquals } from "../std.ts";
 import { WindowMemory } from "../../memory/window_memory.ts";
 import { DatagramTransport } from "../../transports/datagram_transport.ts";
-import type { DatagramHandle, StreamHandle, StreamSink } from "../../transports/mod.ts";
+import type { DatagramHandle, StreamHandle } from "../../transports/mod.ts";
 import { StreamConnection } from "../../transports/stream_connection.ts";
 import { StreamTransport } from "../../transports/stream_transport.ts";
 import type { StreamCallbacks } from "../../transports/transport.ts";
-
-/** A ready handle: it takes so many bytes at once, and lets the test play the kernel. */
-class ReadyHandle implements StreamHandle {
-  readonly readable = true;
-  readonly writable = true;
-  readonly memory = new WindowMemory();
-  sink!: StreamSink;
-  /** How many bytes it takes at each call; an error is thrown. */
-  room: number | Error = Infinity;
-  readonly tried: number[] = [];
-  readonly written: Uint8Array[] = [];
-  closeWrites = 0;
-  #blocked: PromiseWithResolvers<number> | null = null;
-  #waiting: Uint8Array | null = null;
-
-  readStart(sink: StreamSink): void {
-    this.sink = sink;
-  }
-
-  readStop(): void {}
-
-  tryWrite(data: Uint8Array): number {
-    this.tried.push(data.length);
-    return this.#take(data);
-  }
-
-  write(data: Uint8Array): number | Promise<number> {
-    const count = this.#take(data);
-    if (count > 0) return count;
-    this.#waiting = data;
-    this.#blocked = Promise.withResolvers();
-    return this.#blocked.promise;
-  }
-
-  /** There is room again. */
-  async unblock(): Promise<void> {
-    this.room = Infinity;
-    this.#blocked!.resolve(this.#take(this.#waiting!));
-    await microtasks();
-  }
-
-  closeWrite(): void {
-    this.closeWrites++;
-  }
-
-  close(): void {
-    this.#blocked?.reject(new Deno.errors.Interrupted("closed"));
-  }
-
-  #take(data: Uint8Array): number {
-    if (this.room instanceof Error) throw this.room;
-    const count = Math.min(this.room, data.length);
-    this.room -= count;
-    if (count > 0) this.written.push(data.slice(0, count));
-    return count;
-  }
-}
+import { ReadyHandle } from "./ready_handle.ts";
 
 const KIB = 1024;
 
@@ -146,6 +90,40 @@ Deno.test("write() of little is joined with its neighbours, and tried by no hand
   await microtasks();
   assertEquals([handle.tried, handle.written.map(text)], [[], ["abc"]]);
 });
+
+for (const method of ["write", "writeOwned"] as const) {
+  Deno.test(`${method}() of little is tried at once where the callbacks before wrote once, and keeps its order where more follow`, async () => {
+    const handle = new ReadyHandle();
+    let pieces = ["alone"];
+    const protocol = {
+      dataReceived: () => pieces.forEach((piece) => transport[method](bytes(piece))),
+    };
+    await using transport = open(protocol, handle);
+    const receive = () => {
+      handle.sink.allocate(64);
+      handle.sink.filled(1);
+    };
+    for (let i = 0; i < 32; i++) receive();
+    assertEquals([handle.tried.length, handle.written.length], [0, 32]);
+    receive();
+    assertEquals([handle.tried, handle.written.length], [[5], 33]);
+    handle.written.length = 0;
+    pieces = ["a", "b", "c"];
+    for (let i = 0; i < 3; i++) receive();
+    // The first of the first callback was sent before there was a second one.
+    assertEquals(handle.written.map(text), ["a", "bc", "abc", "abc"]);
+    pieces = ["alone"];
+    for (let i = 0; i < 100; i++) receive();
+    assertEquals(handle.tried, [5, 1]);
+    for (let i = 0; i < 100; i++) receive();
+    assertEquals(handle.tried.length, 42);
+    handle.room = 2;
+    receive();
+    assertEquals([text(handle.written.at(-1)!), transport.getWriteBufferSize()], ["al", 3]);
+    await handle.unblock();
+    assertEquals([text(handle.written.at(-1)!), transport.getWriteBufferSize()], ["one", 0]);
+  });
+}
 
 Deno.test("write() behind bytes that wait is not tried, so that their order holds", async () => {
   const handle = new ReadyHandle();
