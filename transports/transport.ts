@@ -80,8 +80,8 @@ export interface StreamCallbacks extends BaseCallbacks {
    * Called with bytes that were received, one or more, in order. Message boundaries are not kept.
    *
    * @param data The bytes. They are yours: nothing overwrites them. Use `data` and not `data.buffer`, which can be larger
-   * and can hold bytes of other connections. Transfer a copy of `data` to a worker; the buffer of small pieces cannot be
-   * transferred.
+   * and can hold bytes of other connections. Transfer a copy of `data` to a worker; a buffer that several pieces share
+   * cannot be transferred.
    */
   dataReceived?(data: Uint8Array<ArrayBuffer>): void;
   /**

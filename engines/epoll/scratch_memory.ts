@@ -2,8 +2,9 @@
  * The memory that the connections of an engine read into. Memory is taken when bytes have arrived and is free when the
  * callback returns, so an idle connection needs none of its own. There are three kinds:
  *
- * - Scratch memory, for small messages. They are copied out of it.
- * - Fresh memory, for larger messages of protocols that keep them or pass them to `write`. It saves the copy.
+ * - Scratch memory, for the first message of a connection, whose size is unknown. It is copied out of it.
+ * - Fresh memory, for the messages of protocols that keep them or pass them to `write`. It saves the copy, which took 25 ns
+ *   of 1 KiB.
  * - Windows, for protocols that return messages by `writeOwned`. Each belongs to one connection, so that a view that a
  *   protocol keeps, against the rules, never shows bytes of another connection. There are at most 4 MiB of them.
  */
@@ -13,13 +14,14 @@ import { markAsUntransferable } from "node:worker_threads";
 
 /** The size of the scratch memory and of most windows, in bytes. */
 const SCRATCH_SIZE = 64 * 1024;
-/** Messages of more bytes are read into fresh memory: a copy costs more. */
-const COPY_LIMIT = 8 * 1024;
+/** Memory of this size or less shares a slab as large as that of copies, so a message of any size may stay in it. */
+const SMALL_SIZE = 8 * 1024;
 /**
  * Fresh memory is a part of a slab: the system and the garbage collector have less to do than for an array of each message
  * (0.60 instead of 0.53 of C at 100 KiB by `write`). A slab suits the messages up to a size.
  */
 const SLABS: readonly [limit: number, size: number][] = [
+  [SMALL_SIZE, 64 * 1024],
   [20 * 1024, 256 * 1024],
   [40 * 1024, 512 * 1024],
   [72 * 1024, 1024 * 1024],
@@ -40,26 +42,30 @@ const PAGE = 4 * 1024;
 class Slab {
   readonly limit: number;
   readonly size: number;
-  #memory = new Uint8Array(0);
-  #used = 0;
+  #memory = new ArrayBuffer(0);
+  /** Full at first, so that the first message allocates memory. */
+  #used: number;
 
   constructor(limit: number, size: number) {
     this.limit = limit;
-    this.size = size;
+    this.size = this.#used = size;
   }
 
   take(size: number): Uint8Array {
-    if (this.#used + size > this.#memory.length) {
-      this.#memory = new Uint8Array(this.size);
+    if (this.#used + size > this.size) {
+      this.#memory = new ArrayBuffer(this.size);
       // Transferring the buffer of one message would detach all messages in the slab. Now it is a DataCloneError.
-      markAsUntransferable(this.#memory.buffer);
+      markAsUntransferable(this.#memory);
       this.#used = 0;
     }
-    return this.#memory.subarray(this.#used, this.#used + size);
+    // The constructor takes two thirds of the time of subarray().
+    return new Uint8Array(this.#memory, this.#used, size);
   }
 
-  give(count: number): void {
+  give(count: number): Uint8Array {
+    const message = new Uint8Array(this.#memory, this.#used, count);
     this.#used += count + 7 & ~7;
+    return message;
   }
 }
 
@@ -76,15 +82,14 @@ export class ScratchPool {
     return this.#slabFor(size).take(size);
   }
 
-  /** Gives the first bytes of fresh memory away, and returns them. */
-  giveFresh(memory: Uint8Array, count: number): Uint8Array {
-    this.#slabFor(memory.length).give(count);
-    return memory.subarray(0, count);
+  /** Gives the first bytes of fresh memory of a size away, and returns them. */
+  giveFresh(size: number, count: number): Uint8Array {
+    return this.#slabFor(size).give(count);
   }
 
-  /** Reports whether so few bytes would keep too much memory alive. */
+  /** Reports whether so few bytes would keep too much memory alive: more than a copy of them would. */
   wastes(memory: Uint8Array, count: number): boolean {
-    return count * MAX_KEPT < this.#slabFor(memory.length).size;
+    return memory.length > SMALL_SIZE && count * MAX_KEPT < this.#slabFor(memory.length).size;
   }
 
   #slabFor(size: number): Slab {
@@ -146,7 +151,7 @@ export class ScratchMemory implements ReadMemory {
       this.#pool.addOwner(this, size);
       return this.#window;
     }
-    return this.#size > COPY_LIMIT ? this.#pool.takeFresh(this.#size) : this.#pool.scratch;
+    return this.#size > 0 ? this.#pool.takeFresh(this.#size) : this.#pool.scratch;
   }
 
   fit(size: number, count: number): void {
@@ -161,7 +166,7 @@ export class ScratchMemory implements ReadMemory {
     if (memory === this.#pool.scratch || memory === this.#window || this.#pool.wastes(memory, count)) {
       return copyBytes(memory.subarray(0, count));
     }
-    return this.#pool.giveFresh(memory, count);
+    return this.#pool.giveFresh(memory.length, count);
   }
 
   giveAway(): void {

@@ -1,3 +1,4 @@
+import { isOverEpoll } from "../engine.ts";
 import { assert, assertEquals, assertNotEquals } from "../std.ts";
 import { bytes, concat, connect, pattern, Recorder, turn } from "../kit.ts";
 import { FakeHandle, makeTransport, microtasks } from "./kit.ts";
@@ -75,6 +76,7 @@ Deno.test("dataReceived() bytes can be transferred only if that detaches no othe
   }
   assertEquals(keeps.serverSide.data, concat(sizes.map((_, i) => pattern(100, i))));
   assertEquals(gives.serverSide.data, concat(sizes.map((size, i) => pattern(size, i))));
-  assert(gives.serverSide.transferred > 0);
+  // Over epoll, large pieces share a slab as well.
+  assert(gives.serverSide.transferred > 0 || isOverEpoll());
   assert(gives.serverSide.refused > 0);
 });
