@@ -345,8 +345,8 @@ test("removeReader() of a descriptor that is closed while a duplicate is open en
     });
     for (let i = 0; i < 5; i++) await turn(loop);
   }
-  // The system has reported it once more.
-  assertEquals([calls - before, counts.slice(0, 5)], [0, [1, 0, 0, 0, 0]]);
+  // The system has reported it once more. How many polls find nothing depends on when the engine parks.
+  assertEquals([calls - before, counts.filter((count) => count !== 0)], [0, [1]]);
   // All others are still watched.
   other.send(other.far, "x");
   await read.promise;
