@@ -128,6 +128,15 @@ export function isOpen(fd: number): boolean {
   return libc.fcntl(fd, F_GETFD, 0) !== -1;
 }
 
+/** What a descriptor is open as, such as `socket:[1234]`; `null` if it is closed. */
+export function openAs(fd: number): string | null {
+  try {
+    return Deno.readLinkSync(`/proc/self/fd/${fd}`);
+  } catch {
+    return null;
+  }
+}
+
 /** Whether a descriptor is nonblocking, and whether children inherit it. */
 export function flags(fd: number): { nonblocking: boolean; inherited: boolean } {
   return {
