@@ -26,7 +26,7 @@ const MAX_PART = 8 * MAX_RECORD;
 const MAX_RECORDS = 64;
 /** How many messages behind close_notify are skipped in one call. */
 const MAX_SKIPPED = 8;
-/** A record takes the time of so many bytes of a plain stream, and of its own bytes besides. */
+/** A record takes the time of so many bytes of a plain stream, and of its own bytes as well. */
 const RECORD_COST = 1024;
 /** So does a message without data. */
 const MESSAGE_COST = 8 * 1024;
